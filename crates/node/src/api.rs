@@ -1,0 +1,434 @@
+//! What a node says of itself: plain values, made to be shown, sent as JSON and
+//! read back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use gannet_base::{ContentId, FileEntry, FileKind, Media, PeerAddress, PeerId};
+use serde::{Deserialize, Serialize};
+
+/// The answer to "is it working?".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Who this peer is.
+    pub peer: PeerId,
+    /// What others type after `--peer` or `--hub` to reach it.
+    pub address: PeerAddress,
+    /// Program and version.
+    pub agent: String,
+    /// The network's name.
+    pub network: String,
+    /// Whether the network has a secret.
+    pub private: bool,
+    /// Seconds since the node started.
+    pub uptime_seconds: u64,
+    /// Where its own files are.
+    pub data_dir: PathBuf,
+    /// Where finished downloads land.
+    pub download_dir: PathBuf,
+    /// The hubs that it was told to use, in that order.
+    pub hubs: Vec<HubInfo>,
+    /// What it serves as a hub; `None` if it is none.
+    pub hub: Option<HubServerInfo>,
+    /// What it shares.
+    pub shares: SharesSummary,
+    /// What moves.
+    pub traffic: Traffic,
+    /// How many peers are connected.
+    pub peers_connected: u32,
+    /// What is wrong now, in plain words with what to do; empty when all is
+    /// well.
+    pub problems: Vec<String>,
+}
+
+/// One hub, seen by a peer that uses it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HubInfo {
+    /// Which hub.
+    pub hub: PeerId,
+    /// Whether it is connected and answers.
+    pub connected: bool,
+    /// How many of this peer's files it has registered.
+    pub registered: u64,
+    /// How long its last keep-alive took, in milliseconds.
+    pub answer_ms: Option<u64>,
+    /// Why it is not connected, in plain words.
+    pub problem: Option<String>,
+}
+
+/// What a hub holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HubServerInfo {
+    /// Registered peers.
+    pub peers: u64,
+    /// Registered entries.
+    pub entries: u64,
+    /// Different contents among them.
+    pub contents: u64,
+    /// Searches answered since the start.
+    pub searches: u64,
+}
+
+/// What a peer shares, in sum.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SharesSummary {
+    /// Shared folders.
+    pub folders: u32,
+    /// Shared files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How far hashing is, while it goes on.
+    pub scanning: Option<ScanProgress>,
+}
+
+/// How far a scan is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScanProgress {
+    /// Files looked at so far.
+    pub files_seen: u64,
+    /// Files hashed so far.
+    pub files_hashed: u64,
+    /// Bytes hashed so far.
+    pub bytes_hashed: u64,
+    /// Bytes still known to be hashed.
+    pub bytes_left: u64,
+}
+
+/// What moves through a node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Downloads that are receiving.
+    pub downloads_active: u32,
+    /// Peers that are being served.
+    pub uploads_active: u32,
+    /// Peers that wait to be served.
+    pub uploads_queued: u32,
+    /// Content bytes a second coming in.
+    pub down_bytes_per_second: u64,
+    /// Content bytes a second going out.
+    pub up_bytes_per_second: u64,
+    /// Content bytes received and verified since the start.
+    pub received_bytes: u64,
+    /// Content bytes sent since the start.
+    pub sent_bytes: u64,
+}
+
+/// One shared folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShareInfo {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What others see as the first part of its paths.
+    pub name: String,
+    /// Files shared from it.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Why it cannot be read now, in plain words.
+    pub problem: Option<String>,
+}
+
+/// Which overlay found something, and how fast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoundBy {
+    /// The overlay's name: `hub`.
+    pub overlay: String,
+    /// The peer that answered.
+    pub via: PeerId,
+    /// Hops from the searcher to the answerer.
+    pub hops: u32,
+    /// Milliseconds from the question to the answer.
+    pub milliseconds: u64,
+}
+
+/// One source of a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// Who has it.
+    pub peer: PeerId,
+    /// What it is called there.
+    pub path: String,
+}
+
+/// One row of a search: a content and who has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchRow {
+    /// Its number in the list, from 1; what `gannet get N` takes. Numbers are
+    /// given in the order of first appearance and stay.
+    pub number: u32,
+    /// The content.
+    pub content: ContentId,
+    /// What most sources call it: a display text from strangers.
+    pub name: String,
+    /// Length in bytes, as the sources say.
+    pub size: u64,
+    /// What kind of thing it is.
+    pub kind: FileKind,
+    /// What was read out of it.
+    pub media: Media,
+    /// How many peers have it.
+    pub holders: u32,
+    /// Some of them.
+    pub sources: Vec<SourceInfo>,
+    /// Who found it.
+    pub found_by: Vec<FoundBy>,
+    /// Whether this peer shares it already.
+    pub have: bool,
+}
+
+/// What became of asking one hub.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The overlay's name: `hub`.
+    pub overlay: String,
+    /// Whom.
+    pub peer: PeerId,
+    /// Whether an answer came.
+    pub answered: bool,
+    /// What it said or why it said nothing, in plain words.
+    pub outcome: String,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+}
+
+/// How a search ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SearchEnd {
+    /// Whom it asked.
+    pub asked: Vec<Asked>,
+    /// How many contents match in all, as the answerers say; rows may be fewer.
+    pub total: u64,
+    /// Answers dropped because their signature or content was wrong.
+    pub dropped: u64,
+    /// The end in one plain sentence: "nobody has it", "I could not ask"…
+    pub explanation: String,
+}
+
+/// A search as far as it has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchState {
+    /// Its number.
+    pub id: u64,
+    /// The words.
+    pub query: String,
+    /// The rows, by number.
+    pub rows: Vec<SearchRow>,
+    /// How it ended; `None` while it runs.
+    pub end: Option<SearchEnd>,
+}
+
+/// One step of a running search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum SearchUpdate {
+    /// A row is new, or has changed: it replaces the one with its number.
+    Row(SearchRow),
+    /// The search is over.
+    End(SearchEnd),
+}
+
+/// What to download.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "lowercase")]
+pub enum DownloadRequest {
+    /// A row of a search; the latest search if `search` is `None`.
+    Row {
+        /// The search's number.
+        search: Option<u64>,
+        /// The row's number.
+        number: u32,
+    },
+    /// A `gannet:` link.
+    Link {
+        /// The link's text.
+        link: String,
+    },
+}
+
+/// What a download is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DownloadState {
+    /// Bytes are coming or about to.
+    Active,
+    /// It waits for something that `reason` names.
+    Waiting,
+    /// The user paused it.
+    Paused,
+    /// The disk is full; it goes on by itself when there is room.
+    DiskFull,
+    /// All bytes are there, verified, under their final name.
+    Complete,
+    /// It cannot go on; `reason` says why.
+    Failed,
+}
+
+/// One download.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DownloadInfo {
+    /// Its number, from 1; what `gannet downloads pause N` takes.
+    pub number: u32,
+    /// The content.
+    pub content: ContentId,
+    /// What it will be called.
+    pub name: String,
+    /// Length in bytes, once known.
+    pub size: Option<u64>,
+    /// Verified bytes on the disk.
+    pub have_bytes: u64,
+    /// Bytes that came from others in this run; a resumed part does not count.
+    pub received_bytes: u64,
+    /// What it is doing.
+    pub state: DownloadState,
+    /// Why it is in that state, in plain words, where that is not plain.
+    pub reason: Option<String>,
+    /// Bytes a second.
+    pub bytes_per_second: u64,
+    /// Seconds left at that speed.
+    pub seconds_left: Option<u64>,
+    /// Its sources.
+    pub sources: Vec<DownloadSource>,
+    /// Where the finished file is.
+    pub path: Option<PathBuf>,
+    /// Milliseconds from the start of this run to its end, or to now.
+    pub elapsed_ms: u64,
+}
+
+/// One source of a download.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DownloadSource {
+    /// Who.
+    pub peer: PeerId,
+    /// What it is doing, in a word or two: `sending`, `queued`, `dialing`,
+    /// `dropped`…
+    pub state: String,
+    /// Place in its queue, 1 = next.
+    pub queue_position: Option<u32>,
+    /// Bytes a second.
+    pub bytes_per_second: u64,
+    /// Verified bytes that it has sent.
+    pub bytes: u64,
+    /// Why it was dropped or waits, in plain words.
+    pub reason: Option<String>,
+}
+
+/// One peer that this node serves, or that waits to be served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UploadInfo {
+    /// Whom.
+    pub peer: PeerId,
+    /// What.
+    pub content: ContentId,
+    /// What it is called here.
+    pub name: String,
+    /// Place in the queue, 1 = next; `None` if it has a slot.
+    pub queue_position: Option<u32>,
+    /// Bytes a second.
+    pub bytes_per_second: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+}
+
+/// One connected peer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerInfo {
+    /// Who.
+    pub peer: PeerId,
+    /// Where, if directly connected.
+    pub address: Option<SocketAddr>,
+    /// Whether the bytes go through a relay.
+    pub relayed: bool,
+    /// Program and version that it announced: a text from a stranger.
+    pub agent: String,
+    /// Round trip in milliseconds.
+    pub round_trip_ms: Option<u64>,
+    /// Bytes sent to it, all told.
+    pub sent_bytes: u64,
+    /// Bytes received from it, all told.
+    pub received_bytes: u64,
+    /// Seconds since it connected.
+    pub connected_seconds: u64,
+    /// Whether it is one of this node's hubs.
+    pub is_hub: bool,
+}
+
+/// A page of what a peer shares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BrowsePage {
+    /// Whose.
+    pub peer: PeerId,
+    /// Entries in path order.
+    pub entries: Vec<FileEntry>,
+    /// How many it shares in all.
+    pub total: u64,
+}
+
+/// A link to one of this peer's files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkInfo {
+    /// The link, to be given to others.
+    pub link: String,
+    /// The content.
+    pub content: ContentId,
+    /// Length in bytes.
+    pub size: u64,
+    /// Whether the file lies in a shared folder: if not, the link leads to
+    /// nothing that this peer serves.
+    pub shared: bool,
+}
+
+/// Something worth telling at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum NodeEvent {
+    /// A hub accepted this peer.
+    HubUp {
+        /// Which.
+        hub: PeerId,
+    },
+    /// A hub was lost.
+    HubDown {
+        /// Which.
+        hub: PeerId,
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// All shares have been looked through.
+    ScanFinished {
+        /// Shared files.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// A download is finished.
+    DownloadComplete {
+        /// Its number.
+        number: u32,
+        /// The content.
+        content: ContentId,
+        /// Where the file is.
+        path: PathBuf,
+    },
+    /// A download changed its state in another way.
+    DownloadChanged {
+        /// Its number.
+        number: u32,
+        /// What it is doing now.
+        state: DownloadState,
+        /// Why, in plain words.
+        reason: Option<String>,
+    },
+    /// A source sent bytes that do not verify.
+    SourceBanned {
+        /// The download's number.
+        number: u32,
+        /// Who.
+        peer: PeerId,
+    },
+    /// The node's addresses changed.
+    AddressChanged {
+        /// What others use now.
+        address: PeerAddress,
+    },
+}

@@ -1,0 +1,27 @@
+//! The running peer: drives the cores over connections and files.
+//!
+//! **Problem.** The protocols are pure state machines, the store blocks, the
+//! network is asynchronous; somebody has to bring them together and stay
+//! responsive.
+//!
+//! **Goals.** One driver task owns every core and does one thing at a time;
+//! bytes move in tasks of their own and never through the driver. Everything
+//! that a user can ask is a method of [`Node`].
+//!
+//! **Non-goals.** Protocol decisions: they are in `overlay` and `swarm`.
+//!
+//! **Invariant.** The driver never waits for a peer or for a disk.
+
+pub mod api;
+mod config;
+mod error;
+mod handle;
+mod start;
+
+pub use config::{
+    ConfigError, NodeConfig, Overrides, ParseRateError, Rate, default_config_path, default_data_dir,
+};
+pub use error::{
+    BrowseError, DownloadError, LinkError, SearchError, ShareError, StartError, Stopped,
+};
+pub use handle::Node;
