@@ -380,7 +380,7 @@ fn one<T: FromStr<Err: std::fmt::Display>>(
     value
         .map(|value| value.parse())
         .transpose()
-        .map_err(|error| ConfigError::Environment {
+        .map_err(|error: T::Err| ConfigError::Environment {
             name,
             message: error.to_string(),
         })

@@ -13,9 +13,20 @@
 //! **Invariant.** The driver never waits for a peer or for a disk.
 
 pub mod api;
+mod browse;
+mod buffers;
+mod clock;
 mod config;
+mod driver;
 mod error;
+mod fetch;
 mod handle;
+mod identity;
+mod limiter;
+mod report;
+mod scanner;
+mod searches;
+mod serve;
 mod start;
 
 pub use config::{
@@ -25,3 +36,14 @@ pub use error::{
     BrowseError, DownloadError, LinkError, SearchError, ShareError, StartError, Stopped,
 };
 pub use handle::Node;
+
+/// What the program calls itself to other peers.
+fn agent() -> String {
+    format!("gannet/{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Bodies of the fuzz targets: each takes any bytes and must return.
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::browse::fuzz as browse_message;
+}

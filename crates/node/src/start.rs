@@ -1,9 +1,253 @@
-//! Starting.
+//! Starting: everything that can fail at the start, in the order in which it is
+//! cheapest to fail.
 
-use crate::{Node, NodeConfig, StartError};
+use std::path::Path;
+use std::sync::Arc;
 
+use gannet_base::{Timestamp, fork_rng, seeded_rng};
+use gannet_index::Index;
+use gannet_net::{BindError, Net, NetConfig, Network};
+use gannet_overlay::hub::{ClientConfig, HubClient, HubServer, ServerConfig};
+use gannet_store::{OpenError, Store, StoreConfig, StoreEvent};
+use gannet_swarm::{Downloads, DownloadsConfig, Uploads, UploadsConfig};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::buffers::Buffers;
+use crate::clock::Clock;
+use crate::driver::{Driver, Inputs, own_address, refused, report_channel};
+use crate::fetch::FetchContext;
+use crate::limiter::Limiter;
+use crate::report::Report;
+use crate::scanner::Scanner;
+use crate::serve::ServeContext;
+use crate::{Node, NodeConfig, ShareError, StartError, identity};
+
+/// Requests waiting for the driver; whoever asks more waits.
+const REQUESTS_MAX: usize = 256;
+/// Events kept for a listener that is behind.
+const EVENTS_MAX: usize = 256;
+/// New streams waiting for the driver.
+const ARRIVALS_MAX: usize = 256;
+/// Longest secret read from a file.
+const SECRET_BYTES_MAX: u64 = 4_096;
+
+/// Starts a node; see [`Node::start`].
 pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
-    Err(StartError::Network {
-        reason: config.network,
-    })
+    let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
+    let (reports, report_queue) = report_channel();
+    let (store, key) = {
+        let config = config.clone();
+        let reports = reports.clone();
+        let opened = tokio::task::spawn_blocking(move || open_files(&config, reports));
+        opened.await.map_err(|error| StartError::Network {
+            reason: error.to_string(),
+        })??
+    };
+    let (net, net_events) = Net::bind(net_config(&config, key.to_bytes(), secret))
+        .await
+        .map_err(bind_error)?;
+    let peer = net.peer_id();
+    let clock = Clock::start();
+    let (fetch, serve) = streams(clock, &config, &net, &reports);
+    let (arrivals, arrival_queue) = mpsc::channel(ARRIVALS_MAX);
+    let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
+    let (events, _) = broadcast::channel(EVENTS_MAX);
+    let (stopped, stopped_watch) = watch::channel(false);
+    let mut rng = seeded_rng(os_seed());
+    let mut tally = crate::driver::Tally::default();
+    tally.on_start(store.warnings());
+    let node = Node::new(
+        peer,
+        config.data_dir.clone(),
+        requests,
+        events.clone(),
+        stopped_watch,
+    );
+    let driver = Driver {
+        clock,
+        peer,
+        hub_client: HubClient::new(ClientConfig::default(), fork_rng(&mut rng)),
+        hub_server: config
+            .hub_server
+            .then(|| HubServer::new(ServerConfig::default(), fork_rng(&mut rng))),
+        downloads: Downloads::new(DownloadsConfig::default(), fork_rng(&mut rng)),
+        uploads: Uploads::new(uploads_config(&config)),
+        own: Index::new(own_index_config()),
+        searches: crate::searches::Searches::default(),
+        list: crate::driver::DownloadList::default(),
+        serving: crate::driver::Serving::default(),
+        links: crate::driver::Links::default(),
+        questions: crate::driver::Questions::default(),
+        scanner: config
+            .scan
+            .then(|| Scanner::start(store.clone(), key.clone(), reports.clone())),
+        watcher: None,
+        fetch,
+        serve,
+        events,
+        reports,
+        arrivals,
+        tally,
+        address: own_address(peer, net.addresses()),
+        next_tick: Timestamp::ZERO,
+        ticks: 0,
+        stopping: false,
+        config,
+        key,
+        net,
+        store,
+    };
+    let inputs = Inputs {
+        net: net_events,
+        requests: request_queue,
+        reports: report_queue,
+        arrivals: arrival_queue,
+    };
+    tokio::spawn(driver.run(inputs, stopped));
+    Ok(node)
+}
+
+/// What the streams of either direction share.
+fn streams(
+    clock: Clock,
+    config: &NodeConfig,
+    net: &Net,
+    reports: &mpsc::Sender<Report>,
+) -> (FetchContext, ServeContext) {
+    let limiter = |rate| Arc::new(Limiter::new(clock, rate));
+    let buffers = Buffers::default();
+    let fetch = FetchContext {
+        net: net.clone(),
+        reports: reports.clone(),
+        limiter: limiter(config.limit_down),
+        buffers: buffers.clone(),
+    };
+    let serve = ServeContext {
+        reports: reports.clone(),
+        limiter: limiter(config.limit_up),
+        buffers,
+    };
+    (fetch, serve)
+}
+
+/// The store, the key, and the shares that the configuration names.
+fn open_files(
+    config: &NodeConfig,
+    reports: mpsc::Sender<Report>,
+) -> Result<(Store, ed25519_dalek::SigningKey), StartError> {
+    let mut store_config = StoreConfig::new(&config.data_dir, &config.download_dir);
+    store_config.scan_bytes_per_second = config.limit_hashing;
+    let store = Store::open(store_config).map_err(|error| open_error(&config.data_dir, error))?;
+    let key = identity::load_or_create(&config.data_dir).map_err(|(path, error)| {
+        StartError::DataDir {
+            data_dir: path,
+            reason: error.to_string(),
+        }
+    })?;
+    for path in &config.shares {
+        match store.add_share(path, false) {
+            Ok(_) | Err(gannet_store::ShareError::AlreadyShared { .. }) => {}
+            Err(error) => {
+                let error: ShareError = refused(path.clone(), &error);
+                return Err(StartError::Share(error));
+            }
+        }
+    }
+    store.listen(move |event: StoreEvent| {
+        // Called from whatever thread noticed, which must not wait: what does
+        // not fit now is found by the next scan.
+        if reports.try_send(Report::Store(event)).is_err() {
+            tracing::warn!("a change of the shares was noticed and could not be reported");
+        }
+    });
+    Ok((store, key))
+}
+
+fn open_error(data_dir: &Path, error: OpenError) -> StartError {
+    let data_dir = data_dir.to_owned();
+    match error {
+        OpenError::InUse { pid, .. } => StartError::InUse {
+            data_dir,
+            pid: pid.unwrap_or(0),
+        },
+        OpenError::NewerVersion { found, known, .. } => StartError::NewerVersion {
+            data_dir,
+            found,
+            known,
+        },
+        error => StartError::DataDir {
+            data_dir,
+            reason: error.to_string(),
+        },
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Vec<u8>, StartError> {
+    use std::io::Read as _;
+    let wrong = |reason: String| StartError::SecretFile {
+        path: path.to_owned(),
+        reason,
+    };
+    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(SECRET_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| wrong(error.to_string()))?;
+    if bytes.len() as u64 > SECRET_BYTES_MAX {
+        return Err(wrong(format!("it is longer than {SECRET_BYTES_MAX} bytes")));
+    }
+    let secret = bytes.trim_ascii();
+    if secret.is_empty() {
+        return Err(wrong("it is empty".to_owned()));
+    }
+    Ok(secret.to_vec())
+}
+
+fn net_config(config: &NodeConfig, secret_key: [u8; 32], secret: Option<Vec<u8>>) -> NetConfig {
+    let mut net = NetConfig::new(secret_key, config.network.clone());
+    net.listen.clone_from(&config.listen);
+    net.network = Network {
+        name: config.network.clone(),
+        secret,
+    };
+    net.local_discovery = config.local_discovery;
+    net.relays.clone_from(&config.relays);
+    net.agent = crate::agent();
+    net
+}
+
+fn bind_error(error: BindError) -> StartError {
+    match error {
+        BindError::AddressInUse { address } => StartError::AddressInUse { address },
+        error => StartError::Network {
+            reason: error.to_string(),
+        },
+    }
+}
+
+fn uploads_config(config: &NodeConfig) -> UploadsConfig {
+    UploadsConfig {
+        slots_max: config.upload_slots as usize,
+        ..UploadsConfig::default()
+    }
+}
+
+/// The own index has one holder, whose files are bounded by the store alone.
+fn own_index_config() -> gannet_index::Config {
+    let default = gannet_index::Config::default();
+    gannet_index::Config {
+        entries_per_holder_max: default.entries_max,
+        bytes_per_holder_max: usize::MAX,
+        ..default
+    }
+}
+
+/// A seed from the system: the only randomness that is not a core's own.
+fn os_seed() -> u64 {
+    let mut seed = [0; 8];
+    // A system without randomness has no keys either: the clock is then as good.
+    if getrandom::fill(&mut seed).is_err() {
+        return crate::clock::wall_time().as_unix_seconds();
+    }
+    u64::from_le_bytes(seed)
 }

@@ -1,0 +1,463 @@
+//! The list of downloads: numbers, names, what the user is told, what survives
+//! a restart.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use gannet_base::{ContentId, Core as _, GroupRange, GroupSet, PeerAddress, PeerId, Timestamp};
+use gannet_store::{Download, DownloadRecord};
+use gannet_swarm::{self as swarm, DownloadCommand};
+
+use super::Driver;
+use crate::api::{Asked, DownloadInfo, DownloadSource, DownloadState, NodeEvent};
+use crate::report::Report;
+
+/// Most downloads, finished ones of this run included.
+// Guess: Soulseek clients queue some thousands.
+pub(crate) const DOWNLOADS_MAX: usize = 10_000;
+/// Sources kept over a restart.
+// Source: the store keeps at most 64.
+const SOURCES_KEPT_MAX: usize = 64;
+
+/// One download.
+pub(crate) struct Item {
+    pub(super) number: u32,
+    pub(super) name: String,
+    /// `None` when it is over.
+    pub(super) download: Option<Download>,
+    pub(super) size: Option<u64>,
+    pub(super) have: GroupSet,
+    pub(super) received_bytes: u64,
+    pub(super) state: DownloadState,
+    pub(super) reason: Option<String>,
+    pub(super) path: Option<PathBuf>,
+    pub(super) started: Timestamp,
+    pub(super) ended: Option<Timestamp>,
+    /// Written since the last checkpoint.
+    pub(super) dirty: bool,
+    /// A checkpoint is under way.
+    pub(super) saving: bool,
+    /// Registered as a source of what is here.
+    pub(super) published: Option<String>,
+    /// Why each source was last dropped.
+    pub(super) dropped: BTreeMap<PeerId, String>,
+    /// What the hubs said when last asked for sources.
+    pub(super) asked: Option<String>,
+    /// Everything that was ever a source, to start with after a restart.
+    pub(super) sources: Vec<PeerId>,
+}
+
+/// All downloads.
+#[derive(Default)]
+pub(crate) struct DownloadList {
+    pub(super) items: BTreeMap<ContentId, Item>,
+    next_number: u32,
+}
+
+impl DownloadList {
+    pub(super) fn find(&self, number: u32) -> Option<ContentId> {
+        let found = self.items.iter().find(|(_, item)| item.number == number);
+        found.map(|(content, _)| *content)
+    }
+
+    pub(super) fn add(&mut self, content: ContentId, now: Timestamp, record: &DownloadRecord) {
+        self.next_number += 1;
+        let item = Item {
+            number: self.next_number,
+            name: record.name.clone(),
+            download: None,
+            size: record.size,
+            have: record.have.clone(),
+            received_bytes: 0,
+            state: DownloadState::Waiting,
+            reason: None,
+            path: None,
+            started: now,
+            ended: None,
+            dirty: false,
+            saving: false,
+            published: None,
+            dropped: BTreeMap::new(),
+            asked: None,
+            sources: Vec::new(),
+        };
+        self.items.insert(content, item);
+    }
+
+    /// What the hubs said when they were asked for sources.
+    pub(super) fn on_asked(&mut self, content: ContentId, asked: &[Asked]) {
+        let Some(item) = self.items.get_mut(&content) else {
+            return;
+        };
+        let answered = asked.iter().filter(|asked| asked.answered).count();
+        item.asked = Some(match asked {
+            [] => "no hub is named that could be asked for more; start with --hub".to_owned(),
+            _ if answered == 0 => format!("asked {}, none answered", hubs(asked.len())),
+            _ => format!("asked {}, {answered} answered", hubs(asked.len())),
+        });
+    }
+}
+
+fn hubs(n: usize) -> String {
+    if n == 1 {
+        "1 hub".to_owned()
+    } else {
+        format!("{n} hubs")
+    }
+}
+
+impl Driver {
+    /// Goes on with what earlier runs left.
+    pub(super) fn begin_downloads(&mut self) {
+        let records = match self.store.downloads() {
+            Ok(records) => records,
+            Err(error) => {
+                tracing::error!(%error, "earlier downloads cannot be read");
+                return;
+            }
+        };
+        let now = self.now();
+        for record in records {
+            self.list.add(record.content, now, &record);
+            self.go_on(&record);
+        }
+    }
+
+    fn go_on(&mut self, record: &DownloadRecord) {
+        let content = record.content;
+        let now = self.now();
+        let Some(item) = self.list.items.get_mut(&content) else {
+            return;
+        };
+        let paused = match &record.state {
+            gannet_store::DownloadState::Finished { path } => {
+                item.state = DownloadState::Complete;
+                item.path = Some(path.clone());
+                item.ended = Some(now);
+                return;
+            }
+            gannet_store::DownloadState::Paused => true,
+            gannet_store::DownloadState::Active => false,
+        };
+        match self.store.download(content) {
+            Ok(download) => item.download = Some(download),
+            Err(error) => {
+                item.state = DownloadState::Failed;
+                item.reason = Some(error.to_string());
+                return;
+            }
+        }
+        item.sources = record.sources.iter().map(|source| source.peer).collect();
+        self.start_fetching(content, record.size);
+        if paused {
+            self.downloads
+                .handle_command(now, DownloadCommand::Pause { content });
+        }
+        for source in &record.sources {
+            self.add_source_at(content, source.clone());
+        }
+        if record.size.is_some_and(|size| record.have.is_whole(size)) {
+            self.finish(content);
+        }
+    }
+
+    pub(super) fn start_fetching(&mut self, content: ContentId, size_hint: Option<u64>) {
+        let Some(item) = self.list.items.get(&content) else {
+            return;
+        };
+        let command = DownloadCommand::Start {
+            content,
+            size_hint,
+            size: item.size,
+            have: item.have.clone(),
+            priority: 0,
+        };
+        self.downloads.handle_command(self.clock.now(), command);
+        if item.size.is_some() && !item.have.is_empty() {
+            self.publish_partial(content);
+        }
+    }
+
+    /// A source and where it was seen.
+    pub(super) fn add_source_at(&mut self, content: ContentId, source: PeerAddress) {
+        let peer = source.peer;
+        if peer != self.peer {
+            self.net.add_addresses(source);
+            self.add_sources(content, vec![peer]);
+        }
+    }
+
+    pub(super) fn add_sources(&mut self, content: ContentId, peers: Vec<PeerId>) {
+        let now = self.now();
+        let Some(item) = self.list.items.get_mut(&content) else {
+            return;
+        };
+        if item.download.is_none() {
+            return;
+        }
+        for peer in peers {
+            if peer == self.peer {
+                continue;
+            }
+            if item.sources.len() < SOURCES_KEPT_MAX && !item.sources.contains(&peer) {
+                item.sources.push(peer);
+            }
+            self.downloads
+                .handle_command(now, DownloadCommand::AddSource { content, peer });
+        }
+    }
+
+    /// Once a second: what is written is made to last, a full disk is looked at
+    /// again.
+    pub(super) fn tick_downloads(&mut self) {
+        let contents: Vec<ContentId> = self.list.items.keys().copied().collect();
+        for content in contents {
+            let Some(item) = self.list.items.get_mut(&content) else {
+                continue;
+            };
+            let Some(download) = item.download.clone() else {
+                continue;
+            };
+            if item.state == DownloadState::DiskFull && self.ticks.is_multiple_of(ROOM_TICKS) {
+                self.look_for_room(content, &download);
+            } else if item.dirty && !item.saving {
+                (item.dirty, item.saving) = (false, true);
+                self.save(content, download);
+            }
+        }
+    }
+
+    fn save(&self, content: ContentId, download: Download) {
+        let sources = self.source_addresses(content);
+        let reports = self.reports.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = download
+                .checkpoint()
+                .and_then(|()| download.set_sources(&sources));
+            // The driver is gone only when everything is.
+            let _ = reports.blocking_send(Report::Checkpoint { content, result });
+        });
+    }
+
+    fn source_addresses(&self, content: ContentId) -> Vec<PeerAddress> {
+        let sources = self
+            .list
+            .items
+            .get(&content)
+            .map(|item| item.sources.as_slice());
+        let address = |peer: &PeerId| PeerAddress {
+            peer: *peer,
+            addresses: {
+                let mut addresses = self.net.known_addresses(*peer);
+                addresses.truncate(PeerAddress::ADDRESSES_MAX);
+                addresses
+            },
+        };
+        sources.unwrap_or_default().iter().map(address).collect()
+    }
+
+    pub(super) fn on_checkpoint(
+        &mut self,
+        content: ContentId,
+        result: Result<(), gannet_store::DownloadError>,
+    ) {
+        let Some(item) = self.list.items.get_mut(&content) else {
+            return;
+        };
+        item.saving = false;
+        let Err(error) = result else { return };
+        item.dirty = true;
+        tracing::warn!(content = %content.short(), %error, "checkpoint failed");
+        match error {
+            gannet_store::DownloadError::DiskFull => self.on_disk_full(content),
+            gannet_store::DownloadError::SyncFailed { .. } => self.start_over(content),
+            _ => {}
+        }
+    }
+
+    /// The disk lost what it had taken: the core must count again from what is
+    /// committed.
+    fn start_over(&mut self, content: ContentId) {
+        let now = self.now();
+        let Some(item) = self.list.items.get_mut(&content) else {
+            return;
+        };
+        let Some(download) = &item.download else {
+            return;
+        };
+        item.have = download.have();
+        let sources = item.sources.clone();
+        self.downloads
+            .handle_command(now, DownloadCommand::Cancel { content });
+        self.start_fetching(content, None);
+        self.add_sources(content, sources);
+    }
+
+    pub(super) fn on_disk_full(&mut self, content: ContentId) {
+        let now = self.now();
+        self.downloads
+            .handle_command(now, DownloadCommand::DiskFull { content });
+        let reason = format!(
+            "the disk with {} is full; make room, it goes on by itself",
+            self.config.download_dir.display()
+        );
+        self.set_state(content, DownloadState::DiskFull, Some(reason));
+    }
+
+    fn look_for_room(&self, content: ContentId, download: &Download) {
+        let store = self.store.clone();
+        let reports = self.reports.clone();
+        let left = download
+            .size()
+            .map(|size| size - download.have().bytes(size));
+        tokio::task::spawn_blocking(move || {
+            // Not at the first free byte: it would be full again at once.
+            let needed = left.unwrap_or(ROOM_BYTES_MIN).clamp(1, ROOM_BYTES_MIN);
+            let room = store.free_bytes().is_ok_and(|free| free >= needed);
+            let _ = reports.blocking_send(Report::Room { content, room });
+        });
+    }
+
+    pub(super) fn on_room(&mut self, content: ContentId, room: bool) {
+        if room {
+            let now = self.now();
+            self.downloads
+                .handle_command(now, DownloadCommand::DiskOk { content });
+            self.set_state(content, DownloadState::Waiting, None);
+        }
+    }
+
+    /// Notes a state and tells of it if it is another than before.
+    pub(super) fn set_state(
+        &mut self,
+        content: ContentId,
+        state: DownloadState,
+        reason: Option<String>,
+    ) {
+        let Some(item) = self.list.items.get_mut(&content) else {
+            return;
+        };
+        let changed = item.state != state || item.reason != reason;
+        item.state = state;
+        item.reason.clone_from(&reason);
+        let number = item.number;
+        if changed && state != DownloadState::Complete {
+            self.tell(NodeEvent::DownloadChanged {
+                number,
+                state,
+                reason,
+            });
+        }
+    }
+
+    /// What everything that is running has written, committed: for the end.
+    pub(super) fn save_downloads(&self) -> impl FnOnce() + Send + 'static {
+        let running: Vec<(Download, Vec<PeerAddress>)> = self
+            .list
+            .items
+            .iter()
+            .filter_map(|(content, item)| {
+                Some((item.download.clone()?, self.source_addresses(*content)))
+            })
+            .collect();
+        move || {
+            for (download, sources) in running {
+                let saved = download
+                    .checkpoint()
+                    .and_then(|()| download.set_sources(&sources));
+                if let Err(error) = saved {
+                    tracing::warn!(content = %download.content().short(), %error, "not saved");
+                }
+            }
+        }
+    }
+
+    /// A download for display.
+    pub(super) fn info(&self, content: ContentId) -> Option<DownloadInfo> {
+        let now = self.now();
+        let item = self.list.items.get(&content)?;
+        let status = self.downloads.status(now, content);
+        let rate = status
+            .as_ref()
+            .map_or(0, |status| status.rate_bytes_per_second);
+        let have_bytes = match (item.state, item.size) {
+            (DownloadState::Complete, Some(size)) => size,
+            (_, Some(size)) => item.have.bytes(size),
+            (_, None) => 0,
+        };
+        let left = item.size.map(|size| size.saturating_sub(have_bytes));
+        let sources = status.map(|status| status.sources).unwrap_or_default();
+        Some(DownloadInfo {
+            number: item.number,
+            content,
+            name: item.name.clone(),
+            size: item.size,
+            have_bytes,
+            received_bytes: item.received_bytes,
+            state: item.state,
+            reason: item.reason.clone(),
+            bytes_per_second: rate,
+            seconds_left: left.filter(|_| rate > 0).map(|left| left.div_ceil(rate)),
+            sources: sources
+                .iter()
+                .map(|source| describe_source(now, item, source))
+                .collect(),
+            path: item.path.clone(),
+            elapsed_ms: u64::try_from((item.ended.unwrap_or(now) - item.started).as_millis())
+                .unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// Ticks between looks at a full disk.
+const ROOM_TICKS: u64 = 3;
+/// Room that a download waits for, unless less is left of it.
+// Guess: some slices of every source.
+const ROOM_BYTES_MIN: u64 = 16 * 1024 * 1024;
+
+fn describe_source(now: Timestamp, item: &Item, source: &swarm::SourceStatus) -> DownloadSource {
+    use swarm::SourceState;
+    let (state, queue_position) = match source.state {
+        SourceState::Spare => ("spare", None),
+        SourceState::BackOff { .. } => ("resting", None),
+        SourceState::Dialing => ("dialing", None),
+        SourceState::Asked => ("asked", None),
+        SourceState::Queued { position } => ("queued", Some(position)),
+        SourceState::Ready if source.in_flight_bytes > 0 => ("sending", None),
+        SourceState::Ready => ("ready", None),
+        SourceState::Snubbed => ("stalled", None),
+        SourceState::Banned => ("banned", None),
+    };
+    let again = match source.state {
+        SourceState::BackOff { until } => {
+            let seconds = (until - now).as_secs() + 1;
+            Some(format!("again in {seconds} s"))
+        }
+        _ => None,
+    };
+    let shows_reason = matches!(
+        source.state,
+        SourceState::BackOff { .. } | SourceState::Banned | SourceState::Snubbed
+    );
+    let dropped = item
+        .dropped
+        .get(&source.peer)
+        .filter(|_| shows_reason)
+        .cloned();
+    DownloadSource {
+        peer: source.peer,
+        state: state.to_owned(),
+        queue_position,
+        bytes_per_second: source.rate_bytes_per_second,
+        bytes: source.bytes,
+        reason: match (dropped, again) {
+            (Some(dropped), Some(again)) => Some(format!("{dropped}; {again}")),
+            (dropped, again) => dropped.or(again),
+        },
+    }
+}
+
+/// All groups of a content, for marking it whole.
+pub(super) fn all_of(size: u64) -> GroupSet {
+    GroupSet::from(GroupRange::whole(size))
+}

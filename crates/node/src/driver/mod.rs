@@ -1,0 +1,312 @@
+//! The driver: one task that owns every core.
+//!
+//! It waits for the first of a network event, a request, a report and a
+//! deadline; gives it to exactly one core (or to all, for news of a link); and
+//! drains what the cores want done. It never waits for a peer or a disk: what
+//! may take long is a task or a thread, which reports.
+
+mod downloads;
+mod fetching;
+mod hub;
+mod links;
+mod requests;
+mod status;
+mod uploads;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use gannet_base::{ContentId, Core as _, PeerAddress, PeerId, Timestamp, pump};
+use gannet_index::Index;
+use gannet_net::{Net, NetEvent};
+use gannet_overlay::hub::{HubClient, HubServer};
+use gannet_store::{Store, Watcher};
+use gannet_swarm::{Downloads, Uploads};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::NodeConfig;
+use crate::api::NodeEvent;
+use crate::clock::Clock;
+use crate::fetch::FetchContext;
+use crate::handle::Request;
+use crate::report::{Purpose, REPORTS_MAX, Report};
+use crate::scanner::Scanner;
+use crate::searches::Searches;
+use crate::serve::{Arrival, ServeContext};
+
+pub(crate) use downloads::DownloadList;
+pub(crate) use hub::own_address;
+pub(crate) use links::Links;
+pub(crate) use requests::refused;
+pub(crate) use status::Tally;
+pub(crate) use uploads::Serving;
+
+/// How often small things are looked after: checkpoints, speeds, addresses.
+const TICK: Duration = Duration::from_secs(1);
+/// Reports taken at once: what they change of the shares goes to the hubs
+/// together.
+const REPORTS_AT_ONCE: usize = 256;
+
+/// Everything that the driver owns. Split by concern over the files of this
+/// folder; here is only the run loop.
+pub(crate) struct Driver {
+    pub(crate) config: NodeConfig,
+    pub(crate) clock: Clock,
+    pub(crate) key: SigningKey,
+    pub(crate) peer: PeerId,
+    pub(crate) net: Net,
+    pub(crate) store: Store,
+    pub(crate) hub_client: HubClient,
+    pub(crate) hub_server: Option<HubServer>,
+    pub(crate) downloads: Downloads,
+    pub(crate) uploads: Uploads,
+    /// What this peer shares itself.
+    pub(crate) own: Index,
+    pub(crate) searches: Searches,
+    pub(crate) list: DownloadList,
+    pub(crate) serving: Serving,
+    pub(crate) links: Links,
+    pub(crate) questions: Questions,
+    pub(crate) scanner: Option<Scanner>,
+    pub(crate) watcher: Option<Watcher>,
+    pub(crate) fetch: FetchContext,
+    pub(crate) serve: ServeContext,
+    pub(crate) events: broadcast::Sender<NodeEvent>,
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) arrivals: mpsc::Sender<(PeerId, Arrival)>,
+    pub(crate) tally: Tally,
+    pub(crate) address: PeerAddress,
+    pub(crate) next_tick: Timestamp,
+    pub(crate) ticks: u64,
+    pub(crate) stopping: bool,
+}
+
+/// The questions that are with the hubs, and what for.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    purposes: BTreeMap<u64, Purpose>,
+    next: u64,
+}
+
+impl Questions {
+    /// Most at once; the hub client has a limit of its own.
+    const MAX: usize = 256;
+
+    /// A number for a question; `None` if too many are out.
+    fn ask(&mut self, purpose: Purpose) -> Option<u64> {
+        if self.purposes.len() >= Self::MAX {
+            return None;
+        }
+        self.next += 1;
+        self.purposes.insert(self.next, purpose);
+        Some(self.next)
+    }
+
+    /// Whether somebody is asked for more sources of a content already.
+    fn asks_sources(&self, content: ContentId) -> bool {
+        self.purposes
+            .values()
+            .any(|purpose| *purpose == Purpose::Sources(content))
+    }
+}
+
+/// Where the driver's inputs come from.
+pub(crate) struct Inputs {
+    pub(crate) net: mpsc::Receiver<NetEvent>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) reports: mpsc::Receiver<Report>,
+    pub(crate) arrivals: mpsc::Receiver<(PeerId, Arrival)>,
+}
+
+/// The report channel, made before the driver: store and scanner report too.
+pub(crate) fn report_channel() -> (mpsc::Sender<Report>, mpsc::Receiver<Report>) {
+    mpsc::channel(REPORTS_MAX)
+}
+
+impl Driver {
+    /// Runs until told to stop, then cleans up; `stopped` turns true at the
+    /// very end.
+    pub(crate) async fn run(mut self, mut inputs: Inputs, stopped: watch::Sender<bool>) {
+        self.begin();
+        self.drain();
+        let mut reports = Vec::with_capacity(REPORTS_AT_ONCE);
+        while !self.stopping {
+            let wake = self.clock.instant(self.next_deadline());
+            tokio::select! {
+                event = inputs.net.recv() => match event {
+                    Some(event) => self.handle_net(event),
+                    // The network is gone for good: so is this peer.
+                    None => self.stopping = true,
+                },
+                request = inputs.requests.recv() => match request {
+                    Some(Request::Shutdown) | None => self.stopping = true,
+                    Some(request) => self.handle_request(request),
+                },
+                _ = inputs.reports.recv_many(&mut reports, REPORTS_AT_ONCE) => {
+                    self.handle_reports(&mut reports);
+                }
+                Some((peer, arrival)) = inputs.arrivals.recv() => {
+                    self.on_arrival(peer, arrival);
+                }
+                () = tokio::time::sleep_until(wake) => self.handle_timeout(),
+            }
+            self.drain();
+        }
+        self.end(&mut inputs).await;
+        // Nobody has to be there to hear it.
+        let _ = stopped.send(true);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn begin(&mut self) {
+        self.begin_hubs();
+        self.begin_downloads();
+        self.begin_links();
+        self.begin_shares();
+        self.next_tick = self.now() + TICK;
+    }
+
+    fn next_deadline(&self) -> Timestamp {
+        [
+            self.hub_client.next_deadline(),
+            self.hub_server.as_ref().and_then(HubServer::next_deadline),
+            self.downloads.next_deadline(),
+            self.uploads.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.next_tick, Timestamp::min)
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = self.now();
+        self.hub_client.handle_timeout(now);
+        if let Some(hub) = &mut self.hub_server {
+            hub.handle_timeout(now);
+        }
+        self.downloads.handle_timeout(now);
+        self.uploads.handle_timeout(now);
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.ticks += 1;
+            self.on_tick();
+        }
+    }
+
+    fn on_tick(&mut self) {
+        self.tick_status();
+        self.tick_downloads();
+        self.tick_links();
+        self.tick_hubs();
+    }
+
+    fn handle_reports(&mut self, reports: &mut Vec<Report>) {
+        let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
+        for report in reports.drain(..) {
+            match report {
+                Report::Share(change) => {
+                    self.collect_change(change, &mut published, &mut withdrawn);
+                }
+                Report::Fetch {
+                    content,
+                    peer,
+                    news,
+                } => self.on_fetch_news(content, peer, news),
+                Report::Serve {
+                    content,
+                    peer,
+                    stream,
+                    news,
+                } => {
+                    self.on_serve_news(content, peer, stream, news);
+                }
+                Report::Opened { content, result } => self.on_opened(content, result),
+                Report::Rows {
+                    purpose,
+                    via,
+                    checked,
+                } => self.on_rows(purpose, via, checked),
+                Report::Scanned(summary) => self.on_scanned(summary),
+                Report::Store(event) => self.on_store_event(event),
+                Report::Checkpoint { content, result } => self.on_checkpoint(content, result),
+                Report::Finished { content, result } => self.on_finished(content, result),
+                Report::Reserved { content, full } => self.on_reserved(content, full),
+                Report::Room { content, room } => self.on_room(content, room),
+            }
+        }
+        self.announce_changes(published, withdrawn);
+    }
+
+    /// Does what the cores want done, until none wants anything.
+    fn drain(&mut self) {
+        loop {
+            let mut hub_outputs = Vec::new();
+            pump(&mut self.hub_client, |output| hub_outputs.push(output));
+            let mut server_outputs = Vec::new();
+            if let Some(hub) = &mut self.hub_server {
+                pump(hub, |output| server_outputs.push(output));
+            }
+            let mut download_outputs = Vec::new();
+            pump(&mut self.downloads, |output| download_outputs.push(output));
+            let mut upload_outputs = Vec::new();
+            pump(&mut self.uploads, |output| upload_outputs.push(output));
+            let idle = hub_outputs.is_empty()
+                && server_outputs.is_empty()
+                && download_outputs.is_empty()
+                && upload_outputs.is_empty();
+            if idle {
+                return;
+            }
+            hub_outputs
+                .into_iter()
+                .for_each(|output| self.on_hub_client_output(output));
+            server_outputs
+                .into_iter()
+                .for_each(|output| self.on_hub_server_output(output));
+            download_outputs
+                .into_iter()
+                .for_each(|output| self.on_download_output(output));
+            upload_outputs
+                .into_iter()
+                .for_each(|output| self.on_upload_output(output));
+        }
+    }
+
+    fn tell(&self, event: NodeEvent) {
+        // Nobody has to listen.
+        let _ = self.events.send(event);
+    }
+
+    /// Leaves in good order: hubs are told, what downloads have is committed,
+    /// connections are closed, the scanner's thread has ended.
+    async fn end(&mut self, inputs: &mut Inputs) {
+        /// Longest that the rest of the network may keep this peer.
+        const PATIENCE: Duration = Duration::from_secs(5);
+        inputs.requests.close();
+        self.end_hubs();
+        self.drain();
+        self.watcher = None;
+        let scanner = self.scanner.as_mut().and_then(Scanner::stop);
+        // The scanner may be waiting for room in the channel of reports.
+        inputs.reports.close();
+        while inputs.reports.try_recv().is_ok() {}
+        let saved = self.save_downloads();
+        let files = tokio::task::spawn_blocking(move || {
+            saved();
+            scanner.map(std::thread::JoinHandle::join)
+        });
+        if files.await.is_err() {
+            tracing::error!("saving the downloads failed at the end");
+        }
+        if tokio::time::timeout(PATIENCE, self.net.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections did not close in time");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What tasks and threads report to the driver.
+
+use std::sync::Arc;
+
+use gannet_base::{ContentId, GroupRange, GroupSet, PeerId, Publication};
+use gannet_store::{
+    ContentReader, DownloadError, Finished, ReadError, ScanError, ScanSummary, StoreEvent,
+};
+use gannet_swarm::{ServeFailure, TransferMessage};
+
+use crate::searches::CheckedRows;
+
+/// Most reports waiting for the driver; whoever reports more waits.
+pub(crate) const REPORTS_MAX: usize = 1_024;
+
+/// Something that the driver has to know.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// From a stream that fetches.
+    Fetch {
+        content: ContentId,
+        peer: PeerId,
+        news: FetchNews,
+    },
+    /// From a stream that serves.
+    Serve {
+        content: ContentId,
+        peer: PeerId,
+        stream: u64,
+        news: ServeNews,
+    },
+    /// A content was opened for serving, or cannot be.
+    Opened {
+        content: ContentId,
+        result: Result<Arc<ContentReader>, ReadError>,
+    },
+    /// Answers were checked.
+    Rows {
+        purpose: Purpose,
+        via: PeerId,
+        checked: CheckedRows,
+    },
+    /// What is shared changed.
+    Share(SharedChange),
+    /// A scan of everything is over.
+    Scanned(Result<ScanSummary, ScanError>),
+    /// The store noticed something.
+    Store(StoreEvent),
+    /// A download's checkpoint is done.
+    Checkpoint {
+        content: ContentId,
+        result: Result<(), DownloadError>,
+    },
+    /// A complete download has its final name, or cannot get it.
+    Finished {
+        content: ContentId,
+        result: Result<Finished, DownloadError>,
+    },
+    /// Space for a download of proven size is reserved, or there is none.
+    Reserved { content: ContentId, full: bool },
+    /// Whether the disk has room again.
+    Room { content: ContentId, room: bool },
+}
+
+/// What a question to the hubs was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A user's search.
+    Search(u64),
+    /// More sources for a download.
+    Sources(ContentId),
+}
+
+/// News from a stream that fetches.
+#[derive(Debug)]
+pub(crate) enum FetchNews {
+    /// A control message.
+    Message(TransferMessage),
+    /// Raw bytes came in.
+    Received(u64),
+    /// A slice is verified and written.
+    Stored { slice: GroupRange, groups: GroupSet },
+    /// A slice did not come whole or could not be written.
+    NotStored {
+        slice: GroupRange,
+        problem: Option<String>,
+    },
+    /// A slice does not verify.
+    Corrupt { slice: GroupRange },
+    /// The disk is full.
+    DiskFull { slice: GroupRange },
+    /// The stream is over; the last news.
+    Closed,
+}
+
+/// News from a stream that serves.
+#[derive(Debug)]
+pub(crate) enum ServeNews {
+    /// A control message.
+    Message(TransferMessage),
+    /// A slice was sent whole.
+    Served { slice: GroupRange, bytes: u64 },
+    /// A slice was not.
+    Failed {
+        slice: GroupRange,
+        failure: ServeFailure,
+    },
+    /// The stream is over; the last news.
+    Closed,
+}
+
+/// A change of what is shared.
+#[derive(Debug)]
+pub(crate) enum SharedChange {
+    /// Shared from now on, signed.
+    Published(Box<Publication>),
+    /// Not any more.
+    Withdrawn(ContentId, String),
+}

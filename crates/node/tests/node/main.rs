@@ -1,0 +1,8 @@
+//! Nodes over real connections on loopback.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod evil;
+mod journey;
+mod mistakes;
+mod support;

@@ -1,0 +1,159 @@
+//! Nodes in temporary directories, and waiting with a deadline.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gannet_base::PeerAddress;
+use gannet_node::api::{DownloadInfo, DownloadState, SearchRow, SearchUpdate};
+use gannet_node::{Node, NodeConfig};
+use tempfile::TempDir;
+
+/// Longest that anything may take: a loaded machine is slow, a hang is for ever.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
+
+/// A node and its folders; both go when it is dropped.
+pub(crate) struct Peer {
+    pub(crate) node: Node,
+    pub(crate) dir: TempDir,
+}
+
+pub(crate) fn config(dir: &Path) -> NodeConfig {
+    let mut config = NodeConfig::new(dir.join("data"));
+    config.download_dir = dir.join("downloads");
+    config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+    config.local_discovery = false;
+    config
+}
+
+pub(crate) fn temp_dir() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("gannet-test")
+        .tempdir()
+        .unwrap()
+}
+
+/// Starts a node, after `change` had its way with the configuration.
+pub(crate) async fn start(change: impl FnOnce(&mut NodeConfig)) -> Peer {
+    let dir = temp_dir();
+    let mut config = config(dir.path());
+    change(&mut config);
+    let node = Node::start(config).await.expect("the node starts");
+    Peer { node, dir }
+}
+
+pub(crate) async fn hub() -> Peer {
+    start(|config| config.hub_server = true).await
+}
+
+impl Peer {
+    pub(crate) async fn address(&self) -> PeerAddress {
+        self.node.status().await.unwrap().address
+    }
+
+    /// The folder that it shares.
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.dir.path().join("shared")
+    }
+}
+
+/// A peer that shares these files at this hub, registered.
+pub(crate) async fn sharer(hub: &Peer, files: &[(&str, Vec<u8>)]) -> Peer {
+    sharer_with(hub, files, |_| {}).await
+}
+
+pub(crate) async fn sharer_with(
+    hub: &Peer,
+    files: &[(&str, Vec<u8>)],
+    change: impl FnOnce(&mut NodeConfig),
+) -> Peer {
+    let dir = temp_dir();
+    let shared = dir.path().join("shared");
+    std::fs::create_dir_all(&shared).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(shared.join(name), bytes).unwrap();
+    }
+    let mut config = config(dir.path());
+    config.hubs = vec![hub.address().await];
+    config.shares = vec![shared];
+    change(&mut config);
+    let node = Node::start(config).await.expect("the node starts");
+    let peer = Peer { node, dir };
+    let wanted = files.len() as u64;
+    until("it is registered", async || {
+        let status = peer.node.status().await.unwrap();
+        status
+            .hubs
+            .iter()
+            .any(|hub| hub.registered >= wanted)
+            .then_some(())
+    })
+    .await;
+    peer
+}
+
+/// Waits until `look` finds something; fails at the deadline.
+#[track_caller]
+pub(crate) fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> impl Future<Output = T> {
+    let what = what.to_owned();
+    async move {
+        let waiting = async {
+            loop {
+                if let Some(found) = look().await {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await; // tidy: allow(polling with a deadline)
+            }
+        };
+        match tokio::time::timeout(DEADLINE, waiting).await {
+            Ok(found) => found,
+            Err(_) => panic!("in vain: {what}"),
+        }
+    }
+}
+
+/// All rows of a search, and its end.
+pub(crate) async fn search(peer: &Peer, words: &str) -> (Vec<SearchRow>, String) {
+    let (id, mut updates) = peer.node.search(words, 100).await.unwrap();
+    let ended = async {
+        while let Some(update) = updates.recv().await {
+            if matches!(update, SearchUpdate::End(_)) {
+                break;
+            }
+        }
+        peer.node.search_state(Some(id)).await.unwrap().unwrap()
+    };
+    let state = tokio::time::timeout(DEADLINE, ended)
+        .await
+        .expect("the search ends");
+    (state.rows, state.end.unwrap().explanation)
+}
+
+/// Waits until a download is in this state.
+pub(crate) async fn download_is(peer: &Peer, number: u32, state: DownloadState) -> DownloadInfo {
+    until(&format!("download {number} is {state:?}"), async || {
+        let downloads = peer.node.downloads().await.unwrap();
+        let info = downloads.into_iter().find(|info| info.number == number)?;
+        if info.state == DownloadState::Failed && state != DownloadState::Failed {
+            panic!("it failed: {:?}", info.reason);
+        }
+        (info.state == state).then_some(info)
+    })
+    .await
+}
+
+/// Bytes that do not compress and differ by seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        })
+        .collect()
+}
