@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A text that should have been an id and is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,13 +39,13 @@ fn parse_hex(text: &str) -> Result<[u8; 32], ParseIdError> {
 }
 
 /// A peer: its Ed25519 public key, 32 bytes. Addresses come and go; the key is
-/// who it is. Written as 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// who it is. Written as 64 lower-case hexadecimal digits, in JSON too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId([u8; 32]);
 
 /// A content: the BLAKE3 hash of a file's bytes, 32 bytes. Written as 64
-/// lower-case hexadecimal digits, the same that `b3sum` prints.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// lower-case hexadecimal digits, the same that `b3sum` prints, in JSON too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentId([u8; 32]);
 
 macro_rules! id_text {
@@ -80,6 +80,28 @@ macro_rules! id_text {
             }
         }
 
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    String::deserialize(deserializer)?
+                        .parse()
+                        .map_err(serde::de::Error::custom)
+                } else {
+                    <[u8; 32]>::deserialize(deserializer).map(Self)
+                }
+            }
+        }
+
         impl FromStr for $name {
             type Err = ParseIdError;
 
@@ -111,6 +133,16 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse(), Ok(id));
         assert_eq!(id.short().len(), 10);
+    }
+
+    #[test]
+    fn ids_are_bytes_on_the_wire_and_text_in_json() {
+        let id = PeerId::from_bytes([0xab; 32]);
+        assert_eq!(postcard::to_stdvec(&id).unwrap(), [0xab; 32]);
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<PeerId>(&json).unwrap(), id);
+        assert!(serde_json::from_str::<PeerId>("\"ab\"").is_err());
     }
 
     #[test]

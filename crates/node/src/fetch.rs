@@ -11,6 +11,7 @@ use gannet_store::{Download, WriteError};
 use gannet_swarm::{Have, TransferMessage, slice_bytes_max};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::buffers::{Buffer, Buffers};
 use crate::limiter::{Limiter, PIECE_BYTES};
@@ -32,6 +33,7 @@ pub(crate) struct FetchContext {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) buffers: Buffers,
+    pub(crate) tasks: TaskTracker,
 }
 
 /// A stream as the driver holds it: dropping it ends the stream after what was
@@ -51,7 +53,8 @@ impl FetchHandle {
             content: download.content(),
             download,
         };
-        tokio::spawn(fetch.run(messages));
+        let tasks = fetch.context.tasks.clone();
+        tasks.spawn(fetch.run(messages));
         Self { outbox }
     }
 
@@ -195,7 +198,7 @@ impl Fetch {
         let download = self.download.clone();
         let reports = self.context.reports.clone();
         let (content, peer) = (self.content, self.peer);
-        tokio::task::spawn_blocking(move || {
+        self.context.tasks.spawn_blocking(move || {
             let news = match download.write_slice(size, slice, buffer.bytes()) {
                 Ok(groups) => FetchNews::Stored { slice, groups },
                 Err(error) => news_of(slice, &error),

@@ -50,6 +50,8 @@ impl Limiter {
 mod tests {
     use std::sync::Arc;
 
+    use gannet_base::Timestamp;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -60,25 +62,19 @@ mod tests {
         for _ in 0..4 {
             let limiter = Arc::clone(&limiter);
             tasks.spawn(async move {
-                for _ in 0..10 {
+                for _ in 0..40 {
                     limiter.pass(50_000).await;
                 }
                 clock.now()
             });
         }
-        let ends: Vec<f64> = tasks
-            .join_all()
-            .await
-            .iter()
-            .map(|end| end.as_micros() as f64 / 1e6)
-            .collect();
-        // 2 MB at 1 MB/s, the burst being free.
-        assert!(
-            ends.iter().all(|end| (1.7..=2.01).contains(end)),
-            "{ends:?}"
-        );
-        let first = ends.iter().copied().fold(f64::INFINITY, f64::min);
-        assert!(ends.iter().all(|end| end - first < 0.21), "{ends:?}");
+        let ends = tasks.join_all().await;
+        let first = *ends.iter().min().expect("four tasks ended");
+        let last = *ends.iter().max().expect("four tasks ended");
+        // 8 MB at 1 MB/s, the burst of 128 KiB being free.
+        let whole = (Timestamp::from_millis(7_800), Timestamp::from_millis(8_010));
+        assert!(whole.0 <= last && last <= whole.1, "{ends:?}");
+        assert!(last - first < Duration::from_millis(500), "{ends:?}");
     }
 
     #[tokio::test(start_paused = true)]

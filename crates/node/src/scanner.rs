@@ -125,7 +125,7 @@ impl Work {
         match order {
             Order::Publish => match self.store.entries() {
                 Ok(entries) => {
-                    for entry in entries.flatten() {
+                    for entry in entries {
                         self.report(Report::Share(SharedChange::Published(Box::new(sign(
                             entry, &self.key,
                         )))));

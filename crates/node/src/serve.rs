@@ -10,6 +10,7 @@ use gannet_store::{ContentReader, ReadError};
 use gannet_swarm::{ServeFailure, TransferMessage};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::buffers::{Buffer, Buffers};
 use crate::limiter::{Limiter, PIECE_BYTES};
@@ -26,6 +27,7 @@ pub(crate) struct ServeContext {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) buffers: Buffers,
+    pub(crate) tasks: TaskTracker,
 }
 
 /// What the driver has a stream do, in order.
@@ -69,7 +71,8 @@ pub(crate) fn accept(
     stream: TransferStream,
     arrived: mpsc::Sender<(PeerId, Arrival)>,
 ) {
-    tokio::spawn(async move {
+    let tasks = context.tasks.clone();
+    tasks.spawn(async move {
         let mut receiver = stream.receiver;
         let Some(first) = next_message(&mut receiver).await else {
             return;
@@ -158,7 +161,8 @@ impl Serve {
         sender: TransferSender,
         mut queue: mpsc::Receiver<Job>,
     ) -> JoinHandle<()> {
-        tokio::spawn(async move {
+        let tasks = self.context.tasks.clone();
+        tasks.spawn(async move {
             let (ready, prepared) = mpsc::channel(AHEAD_MAX);
             let sending = self.clone().send_all(sender, prepared);
             let reading = async {
@@ -182,7 +186,7 @@ impl Serve {
             Job::Slice(slice, reader) => (slice, reader),
         };
         let mut buffer = self.context.buffers.take();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = self.context.tasks.spawn_blocking(move || {
             let result = reader.read_slice(slice, buffer.bytes_mut());
             result.map(|()| buffer)
         });

@@ -11,6 +11,7 @@ use gannet_overlay::hub::{ClientConfig, HubClient, HubServer, ServerConfig};
 use gannet_store::{OpenError, Store, StoreConfig, StoreEvent};
 use gannet_swarm::{Downloads, DownloadsConfig, Uploads, UploadsConfig};
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::task::TaskTracker;
 
 use crate::buffers::Buffers;
 use crate::clock::Clock;
@@ -48,14 +49,15 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         .map_err(bind_error)?;
     let peer = net.peer_id();
     let clock = Clock::start();
-    let (fetch, serve) = streams(clock, &config, &net, &reports);
+    let tasks = TaskTracker::new();
+    let (fetch, serve) = streams(clock, &config, &net, &reports, &tasks);
     let (arrivals, arrival_queue) = mpsc::channel(ARRIVALS_MAX);
     let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
     let (events, _) = broadcast::channel(EVENTS_MAX);
     let (stopped, stopped_watch) = watch::channel(false);
     let mut rng = seeded_rng(os_seed());
     let mut tally = crate::driver::Tally::default();
-    tally.on_start(store.warnings());
+    tally.on_start(store.warnings().to_vec());
     let node = Node::new(
         peer,
         config.data_dir.clone(),
@@ -92,6 +94,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         next_tick: Timestamp::ZERO,
         ticks: 0,
         stopping: false,
+        tasks,
         config,
         key,
         net,
@@ -113,6 +116,7 @@ fn streams(
     config: &NodeConfig,
     net: &Net,
     reports: &mpsc::Sender<Report>,
+    tasks: &TaskTracker,
 ) -> (FetchContext, ServeContext) {
     let limiter = |rate| Arc::new(Limiter::new(clock, rate));
     let buffers = Buffers::default();
@@ -121,11 +125,13 @@ fn streams(
         reports: reports.clone(),
         limiter: limiter(config.limit_down),
         buffers: buffers.clone(),
+        tasks: tasks.clone(),
     };
     let serve = ServeContext {
         reports: reports.clone(),
         limiter: limiter(config.limit_up),
         buffers,
+        tasks: tasks.clone(),
     };
     (fetch, serve)
 }

@@ -9,6 +9,7 @@ use gannet_store::{Download, DownloadRecord};
 use gannet_swarm::{self as swarm, DownloadCommand};
 
 use super::Driver;
+use super::fetching::waiting_text;
 use crate::api::{Asked, DownloadInfo, DownloadSource, DownloadState, NodeEvent};
 use crate::report::Report;
 
@@ -30,6 +31,8 @@ pub(crate) struct Item {
     pub(super) received_bytes: u64,
     pub(super) state: DownloadState,
     pub(super) reason: Option<String>,
+    /// What it waits for, while it does.
+    pub(super) why: Option<swarm::WaitReason>,
     pub(super) path: Option<PathBuf>,
     pub(super) started: Timestamp,
     pub(super) ended: Option<Timestamp>,
@@ -71,6 +74,7 @@ impl DownloadList {
             received_bytes: 0,
             state: DownloadState::Waiting,
             reason: None,
+            why: None,
             path: None,
             started: now,
             ended: None,
@@ -84,8 +88,7 @@ impl DownloadList {
         self.items.insert(content, item);
     }
 
-    /// What the hubs said when they were asked for sources.
-    pub(super) fn on_asked(&mut self, content: ContentId, asked: &[Asked]) {
+    fn note_asked(&mut self, content: ContentId, asked: &[Asked]) {
         let Some(item) = self.items.get_mut(&content) else {
             return;
         };
@@ -107,6 +110,18 @@ fn hubs(n: usize) -> String {
 }
 
 impl Driver {
+    /// What the hubs said when they were asked for sources.
+    pub(super) fn on_asked(&mut self, content: ContentId, asked: &[Asked]) {
+        self.list.note_asked(content, asked);
+        let Some(item) = self.list.items.get(&content) else {
+            return;
+        };
+        if let Some(why) = item.why.filter(|_| item.state == DownloadState::Waiting) {
+            let reason = waiting_text(why, item.asked.as_deref());
+            self.set_state(content, DownloadState::Waiting, Some(reason));
+        }
+    }
+
     /// Goes on with what earlier runs left.
     pub(super) fn begin_downloads(&mut self) {
         let records = match self.store.downloads() {
@@ -230,7 +245,7 @@ impl Driver {
     fn save(&self, content: ContentId, download: Download) {
         let sources = self.source_addresses(content);
         let reports = self.reports.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let result = download
                 .checkpoint()
                 .and_then(|()| download.set_sources(&sources));
@@ -310,7 +325,7 @@ impl Driver {
         let left = download
             .size()
             .map(|size| size - download.have().bytes(size));
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             // Not at the first free byte: it would be full again at once.
             let needed = left.unwrap_or(ROOM_BYTES_MIN).clamp(1, ROOM_BYTES_MIN);
             let room = store.free_bytes().is_ok_and(|free| free >= needed);

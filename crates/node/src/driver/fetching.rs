@@ -175,7 +175,7 @@ impl Driver {
             return;
         };
         let reports = self.reports.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let full = match download.set_size(size) {
                 Ok(()) => false,
                 Err(gannet_store::WriteError::DiskFull) => true,
@@ -253,7 +253,7 @@ impl Driver {
         item.saving = true;
         item.ended = Some(self.clock.now());
         let reports = self.reports.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let result = download.checkpoint().and_then(|()| download.finish());
             // The driver is gone only when everything is.
             let _ = reports.blocking_send(Report::Finished { content, result });
@@ -304,8 +304,12 @@ impl Driver {
     }
 
     fn on_state_changed(&mut self, content: ContentId, state: swarm::DownloadState) {
-        let Some(item) = self.list.items.get(&content) else {
+        let Some(item) = self.list.items.get_mut(&content) else {
             return;
+        };
+        item.why = match state {
+            swarm::DownloadState::Waiting(why) => Some(why),
+            _ => None,
         };
         let (state, reason) = match state {
             swarm::DownloadState::Active => (DownloadState::Active, None),

@@ -157,7 +157,7 @@ impl Driver {
             self.searches.on_checking(search);
         }
         let reports = self.reports.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let checked = check_rows(rows, wall_time());
             // The driver is gone only when everything is.
             let _ = reports.blocking_send(Report::Rows {
@@ -200,7 +200,7 @@ impl Driver {
             }
             Some(Purpose::Sources(content)) => {
                 let asked: Vec<Asked> = asked.iter().map(|asked| self.describe(asked)).collect();
-                self.list.on_asked(content, &asked);
+                self.on_asked(content, &asked);
             }
             None => {}
         }

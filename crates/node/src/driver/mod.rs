@@ -24,6 +24,7 @@ use gannet_overlay::hub::{HubClient, HubServer};
 use gannet_store::{Store, Watcher};
 use gannet_swarm::{Downloads, Uploads};
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::task::TaskTracker;
 
 use crate::NodeConfig;
 use crate::api::NodeEvent;
@@ -44,6 +45,8 @@ pub(crate) use uploads::Serving;
 
 /// How often small things are looked after: checkpoints, speeds, addresses.
 const TICK: Duration = Duration::from_secs(1);
+/// Longest that anything may keep a node from ending.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Reports taken at once: what they change of the shares goes to the hubs
 /// together.
 const REPORTS_AT_ONCE: usize = 256;
@@ -80,6 +83,8 @@ pub(crate) struct Driver {
     pub(crate) next_tick: Timestamp,
     pub(crate) ticks: u64,
     pub(crate) stopping: bool,
+    /// Everything that runs beside the driver and holds files.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// The questions that are with the hubs, and what for.
@@ -154,6 +159,14 @@ impl Driver {
             self.drain();
         }
         self.end(&mut inputs).await;
+        let tasks = self.tasks.clone();
+        drop((self, inputs));
+        tasks.close();
+        // The data directory is free for another node when the last of them is
+        // done.
+        if tokio::time::timeout(PATIENCE, tasks.wait()).await.is_err() {
+            tracing::warn!("not everything ended in time");
+        }
         // Nobody has to be there to hear it.
         let _ = stopped.send(true);
     }
@@ -284,8 +297,6 @@ impl Driver {
     /// Leaves in good order: hubs are told, what downloads have is committed,
     /// connections are closed, the scanner's thread has ended.
     async fn end(&mut self, inputs: &mut Inputs) {
-        /// Longest that the rest of the network may keep this peer.
-        const PATIENCE: Duration = Duration::from_secs(5);
         inputs.requests.close();
         self.end_hubs();
         self.drain();
@@ -295,7 +306,7 @@ impl Driver {
         inputs.reports.close();
         while inputs.reports.try_recv().is_ok() {}
         let saved = self.save_downloads();
-        let files = tokio::task::spawn_blocking(move || {
+        let files = self.tasks.spawn_blocking(move || {
             saved();
             scanner.map(std::thread::JoinHandle::join)
         });

@@ -203,7 +203,7 @@ impl Driver {
         if let Some(item) = self.list.items.get_mut(&content) {
             if let Some(download) = item.download.clone() {
                 let set = move || download.set_paused(pause);
-                tokio::task::spawn_blocking(move || {
+                self.tasks.spawn_blocking(move || {
                     if let Err(error) = set() {
                         tracing::warn!(%error, "the pause is not remembered");
                     }
@@ -248,7 +248,7 @@ impl Driver {
             self.withdraw_content(content);
         }
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             if let Err(error) = store.forget_download(content) {
                 tracing::warn!(content = %content.short(), %error, "not forgotten");
             }
@@ -269,7 +269,7 @@ impl Driver {
 
     fn list_shares(&self, reply: Reply<Vec<ShareInfo>>) {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let shares = store.shares().unwrap_or_else(|error| {
                 tracing::error!(%error, "the shares cannot be listed");
                 Vec::new()
@@ -281,7 +281,7 @@ impl Driver {
     fn add_share(&self, path: PathBuf, force: bool, reply: Reply<Result<ShareInfo, ShareError>>) {
         let store = self.store.clone();
         let reports = self.reports.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let added = store.add_share(&path, force);
             if let Ok(share) = &added {
                 // As if the store had noticed: watching and scanning follow.
@@ -295,7 +295,7 @@ impl Driver {
     fn remove_share(&self, path: PathBuf, reply: Reply<Result<ShareInfo, ShareError>>) {
         let store = self.store.clone();
         let reports = self.reports.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let removed = store.remove_share(&path, &mut |change| {
                 if let gannet_store::ShareChange::Removed { content, path } = change {
                     let change = SharedChange::Withdrawn(content, path);
@@ -313,7 +313,7 @@ impl Driver {
     fn link(&self, path: PathBuf, reply: Reply<Result<LinkInfo, LinkError>>) {
         let store = self.store.clone();
         let address = self.address.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let entry = store
                 .link_target(&path)
                 .map_err(|error| link_error(path, &error));

@@ -152,7 +152,7 @@ impl Driver {
     fn look_up(&self, content: ContentId) {
         let store = self.store.clone();
         let reports = self.reports.clone();
-        tokio::task::spawn_blocking(move || {
+        self.tasks.spawn_blocking(move || {
             let result = store.open_content(content).map(Arc::new);
             // The driver is gone only when everything is.
             let _ = reports.blocking_send(Report::Opened { content, result });

@@ -1,0 +1,13 @@
+//! The commands, one file each.
+
+pub(crate) mod browse;
+pub(crate) mod completions;
+pub(crate) mod downloads;
+pub(crate) mod get;
+pub(crate) mod link;
+pub(crate) mod lists;
+pub(crate) mod oneshot;
+pub(crate) mod search;
+pub(crate) mod share;
+pub(crate) mod status;
+pub(crate) mod up;

@@ -1,0 +1,220 @@
+//! `gannet status` and `gannet stop`.
+
+use gannet_base::Escaped;
+use gannet_node::api::{HubInfo, ScanProgress, Status, Traffic};
+use serde::Serialize;
+
+use crate::cli::Target;
+use crate::exit::{Exit, Outcome};
+use crate::output::{
+    BAD, DIM, GOOD, Printer, SOSO, count, facts, milliseconds, percent, size, span, speed,
+};
+use crate::remote::Remote;
+
+/// Shows how the running peer is.
+pub(crate) async fn status(target: &Target, out: &mut Printer) -> Outcome {
+    let status = Remote::connect(target).await?.status().await?;
+    if out.wants_json() {
+        out.json(&status)?;
+    } else {
+        out.line(render(&status))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What `gannet stop` did.
+#[derive(Serialize)]
+struct StopReport {
+    stopped: bool,
+}
+
+/// Asks the running peer to stop and waits until it has.
+pub(crate) async fn stop(target: &Target, out: &mut Printer) -> Outcome {
+    Remote::connect(target).await?.stop().await?;
+    if out.wants_json() {
+        out.json(&StopReport { stopped: true })?;
+    } else {
+        out.line("stopped")?;
+    }
+    Ok(Exit::Done)
+}
+
+fn render(status: &Status) -> String {
+    let private = if status.private { ", private" } else { "" };
+    let mut lines = vec![
+        ("peer", status.peer.to_string()),
+        ("address", status.address.to_string()),
+        (
+            "program",
+            format!(
+                "{}, up for {}",
+                Escaped(&status.agent),
+                span(status.uptime_seconds)
+            ),
+        ),
+        (
+            "network",
+            format!(
+                "{}{private}, {} connected",
+                Escaped(&status.network),
+                count(status.peers_connected.into(), "peer")
+            ),
+        ),
+    ];
+    lines.extend(status.hubs.iter().map(|hub| ("hub", hub_line(hub))));
+    if let Some(hub) = &status.hub {
+        let line = format!(
+            "is one: {}, {} of {}, {} answered",
+            count(hub.peers, "peer"),
+            count(hub.entries, "file"),
+            count(hub.contents, "different content"),
+            count(hub.searches, "search").replace("searchs", "searches"),
+        );
+        lines.push(("hub", line));
+    }
+    let shares = &status.shares;
+    let mut shared = format!(
+        "{} in {}, {}",
+        count(shares.files, "file"),
+        count(shares.folders.into(), "folder"),
+        size(shares.bytes)
+    );
+    if let Some(scan) = &shares.scanning {
+        shared.push_str(&scan_words(scan));
+    }
+    lines.push(("shares", shared));
+    lines.extend(traffic_lines(&status.traffic));
+    for (name, path) in [
+        ("data", &status.data_dir),
+        ("downloads", &status.download_dir),
+    ] {
+        lines.push((name, Escaped(&path.display().to_string()).to_string()));
+    }
+    for problem in &status.problems {
+        lines.push(("problem", format!("{BAD}{}{BAD:#}", Escaped(problem))));
+    }
+    facts(&lines)
+}
+
+fn traffic_lines(traffic: &Traffic) -> [(&'static str, String); 2] {
+    let down = (
+        "down",
+        format!(
+            "{}, {}, {} so far",
+            count(traffic.downloads_active.into(), "download"),
+            speed(traffic.down_bytes_per_second),
+            size(traffic.received_bytes)
+        ),
+    );
+    let up = (
+        "up",
+        format!(
+            "{}, {} waiting, {}, {} so far",
+            count(traffic.uploads_active.into(), "upload"),
+            traffic.uploads_queued,
+            speed(traffic.up_bytes_per_second),
+            size(traffic.sent_bytes)
+        ),
+    );
+    [down, up]
+}
+
+/// One hub in words.
+pub(crate) fn hub_line(hub: &HubInfo) -> String {
+    let id = hub.hub.short();
+    if hub.connected {
+        let answer = hub.answer_ms.map_or_else(String::new, |answer| {
+            format!(", answers in {}", milliseconds(answer))
+        });
+        return format!(
+            "{id}  {GOOD}connected{GOOD:#}, {} registered{answer}",
+            count(hub.registered, "file")
+        );
+    }
+    let problem = hub.problem.as_deref().unwrap_or("not connected yet");
+    format!("{id}  {SOSO}{}{SOSO:#}", Escaped(problem))
+}
+
+fn scan_words(scan: &ScanProgress) -> String {
+    let whole = scan.bytes_hashed.saturating_add(scan.bytes_left);
+    format!(
+        "  {DIM}hashing: {} %, {} left{DIM:#}",
+        percent(scan.bytes_hashed, whole),
+        size(scan.bytes_left)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use gannet_base::{PeerAddress, PeerId};
+    use gannet_node::api::{HubServerInfo, SharesSummary};
+
+    use super::*;
+
+    #[test]
+    fn a_status_reads_well() {
+        let peer = PeerId::from_bytes([1; 32]);
+        let address = PeerAddress {
+            peer,
+            addresses: vec![([127, 0, 0, 1], 7).into()],
+        };
+        let status = Status {
+            peer,
+            address,
+            agent: "gannet/0.1.0".to_owned(),
+            network: "film\u{1b}[2J".to_owned(),
+            private: true,
+            uptime_seconds: 75,
+            data_dir: "/d".into(),
+            download_dir: "/d/finished".into(),
+            hubs: vec![
+                HubInfo {
+                    hub: PeerId::from_bytes([2; 32]),
+                    connected: true,
+                    registered: 1,
+                    answer_ms: Some(4),
+                    problem: None,
+                },
+                HubInfo {
+                    hub: PeerId::from_bytes([3; 32]),
+                    connected: false,
+                    registered: 0,
+                    answer_ms: None,
+                    problem: Some("no answer".to_owned()),
+                },
+            ],
+            hub: Some(HubServerInfo {
+                peers: 2,
+                entries: 10,
+                contents: 9,
+                searches: 1,
+            }),
+            shares: SharesSummary {
+                folders: 1,
+                files: 3,
+                bytes: 4_000,
+                scanning: Some(ScanProgress {
+                    files_seen: 4,
+                    files_hashed: 1,
+                    bytes_hashed: 1_000,
+                    bytes_left: 3_000,
+                }),
+            },
+            traffic: Traffic::default(),
+            peers_connected: 1,
+            problems: vec!["the disk is full".to_owned()],
+        };
+        let text = anstream::adapter::strip_str(&render(&status)).to_string();
+        for part in [
+            "film\\u{1b}[2J, private, 1 peer connected",
+            "0202020202  connected, 1 file registered, answers in 4 ms",
+            "0303030303  no answer",
+            "is one: 2 peers, 10 files of 9 different contents, 1 search answered",
+            "3 files in 1 folder, 4.0 kB  hashing: 25 %, 3.0 kB left",
+            "problem    the disk is full",
+            "@127.0.0.1:7",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+}

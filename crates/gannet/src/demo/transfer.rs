@@ -1,0 +1,268 @@
+//! The big file: four sources, one of them killed, and a peer that fetches
+//! from the fetcher meanwhile.
+
+use std::time::{Duration, Instant};
+
+use gannet_base::GannetLink;
+use gannet_node::api::{DownloadInfo, DownloadRequest, DownloadState, SearchRow};
+
+use crate::demo::actors::Company;
+use crate::demo::files;
+use crate::demo::stage::Stage;
+use crate::demo::steps::{Props, complete};
+use crate::exit::Failure;
+use crate::output::{can_draw, percent, size, speed};
+use crate::progress::{Bars, final_line, source_line};
+
+/// Longest that the transfer may take.
+// Guess: ten times what it takes when all is well.
+const WITHIN: Duration = Duration::from_secs(60);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// When frank begins, per cent of alice's download.
+const FRANK_AT: u64 = 20;
+/// When carol is killed.
+const KILL_AT: u64 = 50;
+/// Who is killed.
+const VICTIM: &str = "carol";
+
+/// What was seen of the transfer while it ran.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Frank's download at frank's.
+    frank: Option<u32>,
+    /// Bytes that alice had when the victim was killed.
+    killed: Option<u64>,
+    /// Bytes that alice had sent to frank while she was still fetching.
+    served_meanwhile: u64,
+    /// How far alice was then, per cent.
+    served_at: u64,
+}
+
+/// Fetches the big file as alice, and all that happens meanwhile.
+pub(super) async fn fetch_big(
+    props: &Props,
+    row: &SearchRow,
+    company: &mut Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    stage.step("Alice fetches the big file from its four sources at once")?;
+    stage.typed(format_args!("gannet get {}", row.number))?;
+    let alice = company.actor("alice").client.clone();
+    let request = DownloadRequest::Row {
+        search: None,
+        number: row.number,
+    };
+    let started = Instant::now();
+    let download = alice.download(request).await.map_err(Failure::failed)?;
+    let mut seen = Seen::default();
+    let mut bars = (can_draw() && stage.is_for_people()).then(Bars::default);
+    let done = loop {
+        let downloads = alice.downloads().await.map_err(Failure::failed)?;
+        let now = downloads
+            .into_iter()
+            .find(|one| one.number == download.number)
+            .ok_or_else(|| Failure::failed("alice's download is gone"))?;
+        match now.state {
+            DownloadState::Complete => break now,
+            DownloadState::Failed => {
+                let reason = now.reason.unwrap_or_default();
+                return Err(Failure::failed(format_args!(
+                    "alice's download failed: {reason}"
+                )));
+            }
+            _ => {}
+        }
+        if started.elapsed() > WITHIN {
+            return Err(Failure::failed(format_args!(
+                "the transfer takes more than {} s; it is at {now:#?}",
+                WITHIN.as_secs()
+            )));
+        }
+        if let Some(bars) = &mut bars {
+            bars.update(&now);
+        }
+        let acts = acts_now(&now, &seen);
+        if let (true, Some(bars)) = (acts, &mut bars) {
+            bars.clear();
+        }
+        happen(&now, props, &mut seen, company, stage).await?;
+        tokio::time::sleep(LOOK).await;
+    };
+    if let Some(bars) = &mut bars {
+        bars.clear();
+    }
+    finish(props, &done, started.elapsed(), &seen, company, stage).await
+}
+
+fn done_percent(download: &DownloadInfo) -> u64 {
+    download
+        .size
+        .map_or(0, |whole| percent(download.have_bytes, whole))
+}
+
+/// Whether something is about to be told, so that bars must make room.
+fn acts_now(now: &DownloadInfo, seen: &Seen) -> bool {
+    let at = done_percent(now);
+    (seen.frank.is_none() && at >= FRANK_AT) || (seen.killed.is_none() && at >= KILL_AT)
+}
+
+/// What happens at this point of alice's download.
+async fn happen(
+    now: &DownloadInfo,
+    props: &Props,
+    seen: &mut Seen,
+    company: &mut Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    let at = done_percent(now);
+    if seen.frank.is_none() && at >= FRANK_AT {
+        tell_sources(now, company, stage)?;
+        let givers = now.sources.iter().filter(|source| source.bytes > 0).count();
+        stage.check(
+            givers >= 3,
+            format_args!("{givers} sources send different parts of it"),
+        )?;
+        seen.frank = Some(start_frank(props, at, company, stage).await?);
+    }
+    if seen.killed.is_none() && at >= KILL_AT {
+        stage.step(format_args!("Half way, {VICTIM} is killed"))?;
+        stage.typed(format_args!("kill -9 {VICTIM}"))?;
+        company.kill(VICTIM).await?;
+        seen.killed = Some(now.have_bytes);
+    }
+    if seen.frank.is_some() {
+        let frank = company.actor("frank").address.peer;
+        let alice = &company.actor("alice").client;
+        let uploads = alice.uploads().await.map_err(Failure::failed)?;
+        let served = uploads
+            .iter()
+            .filter(|upload| upload.peer == frank)
+            .map(|u| u.bytes)
+            .sum();
+        // Only what she had sent before she was seen incomplete counts.
+        if served > seen.served_meanwhile && is_still_fetching(company, now.number).await? {
+            seen.served_meanwhile = served;
+            seen.served_at = at;
+        }
+    }
+    Ok(())
+}
+
+async fn is_still_fetching(company: &Company, number: u32) -> Result<bool, Failure> {
+    let alice = &company.actor("alice").client;
+    let downloads = alice.downloads().await.map_err(Failure::failed)?;
+    Ok(downloads
+        .iter()
+        .any(|one| one.number == number && one.state != DownloadState::Complete))
+}
+
+fn tell_sources(
+    now: &DownloadInfo,
+    company: &Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    stage.say(format_args!(
+        "at {} %: {} of {}, {}",
+        done_percent(now),
+        size(now.have_bytes),
+        size(now.size.unwrap_or_default()),
+        speed(now.bytes_per_second)
+    ))?;
+    for source in &now.sources {
+        let name = company.name_of(source.peer);
+        stage.say(format_args!("  {name:<6} {}", source_line(source)))?;
+    }
+    Ok(())
+}
+
+/// Frank gets a link that names alice and nobody else.
+async fn start_frank(
+    props: &Props,
+    at: u64,
+    company: &Company,
+    stage: &mut Stage<'_>,
+) -> Result<u32, Failure> {
+    stage.step(format_args!(
+        "Meanwhile frank, who knows only alice, fetches it from her: she has {at} % of it"
+    ))?;
+    let link = GannetLink {
+        content: props.big_content,
+        name: None,
+        size: None,
+        peers: vec![company.actor("alice").address.clone()],
+    };
+    stage.typed(format_args!(
+        "gannet get 'gannet:{}…?peer={}…'",
+        link.content.short(),
+        link.peers[0].peer.short()
+    ))?;
+    let link = link.to_string();
+    let frank = &company.actor("frank").client;
+    let download = frank
+        .download(DownloadRequest::Link { link })
+        .await
+        .map_err(Failure::failed)?;
+    Ok(download.number)
+}
+
+/// What came of it.
+async fn finish(
+    props: &Props,
+    done: &DownloadInfo,
+    took: Duration,
+    seen: &Seen,
+    company: &Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    let Some(killed_at) = seen.killed else {
+        return stage.check(
+            false,
+            "the transfer lasted long enough to kill a source half way",
+        );
+    };
+    stage.check(
+        done.have_bytes == props.big_bytes && killed_at < props.big_bytes,
+        format_args!(
+            "the others took over: the missing {} came without {VICTIM}",
+            size(props.big_bytes - killed_at)
+        ),
+    )?;
+    stage.step("The result is verified")?;
+    stage.say(final_line(done))?;
+    tell_sources(done, company, stage)?;
+    let path = done.path.clone().unwrap_or_default();
+    let found = files::content_of(&path)?;
+    stage.check(
+        found == props.big_content && found == files::content_of(&props.big)?,
+        format_args!("its BLAKE3 hash is its id, {}…", found.short()),
+    )?;
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+    stage.say(format_args!(
+        "{} in {}.{} s: {}",
+        size(props.big_bytes),
+        millis / 1_000,
+        millis % 1_000 / 100,
+        speed(props.big_bytes.saturating_mul(1_000) / millis)
+    ))?;
+    stage.check(
+        seen.served_meanwhile > 0,
+        format_args!(
+            "alice had sent {} of it to frank when she was at {} % herself",
+            size(seen.served_meanwhile),
+            seen.served_at
+        ),
+    )?;
+    let number = seen.frank.unwrap_or_default();
+    let franks = complete(&company.actor("frank").client, number).await?;
+    let path = franks.path.clone().unwrap_or_default();
+    let alice = company.actor("alice").address.peer;
+    let only_alice = franks
+        .sources
+        .iter()
+        .all(|source| source.peer == alice || source.bytes == 0);
+    stage.check(
+        files::content_of(&path)? == props.big_content && only_alice,
+        "frank has it too, every byte from alice",
+    )
+}

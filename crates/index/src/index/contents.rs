@@ -1,0 +1,122 @@
+//! Contents: each with the list of the entries that have it.
+
+use gannet_base::ContentId;
+use hashbrown::HashTable;
+
+use super::hash::Hasher;
+use super::slots::{NONE, Slots};
+
+#[derive(Debug)]
+pub(super) struct Contents {
+    hasher: Hasher,
+    table: HashTable<u32>,
+    records: Vec<Content>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content {
+    pub(super) id: ContentId,
+    /// The first entry of its list.
+    pub(super) first: u32,
+    /// How many different holders its entries have.
+    pub(super) holders: u32,
+}
+
+impl Contents {
+    pub(super) fn new(hasher: Hasher) -> Self {
+        Self { hasher, table: HashTable::new(), records: Vec::new(), free: Vec::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn content(&self, number: u32) -> &Content {
+        &self.records[number as usize]
+    }
+
+    pub(super) fn find(&self, id: ContentId) -> Option<u32> {
+        let hash = self.hasher.bytes(id.as_bytes());
+        self.table.find(hash, |number| self.records[*number as usize].id == id).copied()
+    }
+
+    /// Its number; a new one without entries if it is new.
+    pub(super) fn intern(&mut self, id: ContentId) -> u32 {
+        if let Some(number) = self.find(id) {
+            return number;
+        }
+        let record = Content { id, first: NONE, holders: 0 };
+        let number = if let Some(number) = self.free.pop() {
+            self.records[number as usize] = record;
+            number
+        } else {
+            if self.records.len() == self.records.capacity() {
+                self.records.reserve_exact(self.records.len() / 8 + 16);
+            }
+            self.records.push(record);
+            u32::try_from(self.records.len() - 1).expect("no more contents than slots")
+        };
+        let Self { hasher, table, records, .. } = self;
+        let hash = |number: &u32| hasher.bytes(records[*number as usize].id.as_bytes());
+        table.insert_unique(hash(&number), number, hash);
+        number
+    }
+
+    /// Puts a new entry into its content's list: behind `beside`, an entry of
+    /// the same holder, if there is one.
+    pub(super) fn link(&mut self, slots: &mut Slots, entry: u32, beside: Option<u32>) {
+        let content = &mut self.records[slots.slot(entry).content as usize];
+        let (previous, next) = match beside {
+            Some(beside) => (beside, slots.slot(beside).next),
+            None => (NONE, content.first),
+        };
+        slots.slot_mut(entry).previous = previous;
+        slots.slot_mut(entry).next = next;
+        if next != NONE {
+            slots.slot_mut(next).previous = entry;
+        }
+        if previous == NONE {
+            content.first = entry;
+            content.holders += 1;
+        } else {
+            slots.slot_mut(previous).next = entry;
+        }
+    }
+
+    /// Takes an entry out of its content's list, and forgets the content if it
+    /// was the last.
+    pub(super) fn unlink(&mut self, slots: &mut Slots, entry: u32) {
+        let slot = slots.slot(entry);
+        let (number, holder) = (slot.content, slot.holder);
+        let (previous, next) = (slot.previous, slot.next);
+        let content = &mut self.records[number as usize];
+        let mut alone = true;
+        if previous == NONE {
+            content.first = next;
+        } else {
+            let before = slots.slot_mut(previous);
+            before.next = next;
+            alone &= before.holder != holder;
+        }
+        if next != NONE {
+            let behind = slots.slot_mut(next);
+            behind.previous = previous;
+            alone &= behind.holder != holder;
+        }
+        content.holders -= u32::from(alone);
+        if content.first == NONE {
+            let hash = self.hasher.bytes(content.id.as_bytes());
+            if let Ok(found) = self.table.find_entry(hash, |other| *other == number) {
+                found.remove();
+            }
+            self.free.push(number);
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.table.allocation_size()
+            + self.records.capacity() * size_of::<Content>()
+            + self.free.capacity() * 4
+    }
+}

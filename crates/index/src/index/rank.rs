@@ -1,0 +1,213 @@
+//! From matching entries to ranked rows.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use gannet_base::{ContentId, Hit, Row};
+
+use crate::query::{Closeness, EntryTokens, Expression};
+
+use super::search::Candidate;
+use super::slots::NONE;
+use super::work::Work;
+use super::{Index, Page, Rows};
+
+/// A row before its hits are written out. The fields stand in the order in
+/// which they count, after closeness; the greatest comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    holders: u32,
+    speed: u64,
+    id: Reverse<ContentId>,
+    content: u32,
+    /// Its candidates.
+    from: usize,
+    to: usize,
+}
+
+impl Index {
+    /// Groups candidates by content, ranks, cuts out a page.
+    pub(super) fn rows(
+        &self,
+        expression: &Expression,
+        candidates: Vec<Candidate>,
+        page: Page,
+        work: Work,
+    ) -> Rows {
+        let mut candidates = self.grouped(candidates);
+        let mut keys: Vec<Key> = Vec::with_capacity(candidates.len());
+        let mut from = 0;
+        for group in candidates.chunk_by(|a, b| a.content == b.content) {
+            keys.push(self.key(group, from));
+            from += group.len();
+        }
+        let total = u64::try_from(keys.len()).expect("a length fits 64 bits");
+        let limit = page.limit.min(self.config.rows_max) as usize;
+        let start = (page.offset as usize).min(keys.len());
+        let end = start.saturating_add(limit).min(keys.len());
+        let mut reader = Reader {
+            index: self,
+            expression,
+            tokens: EntryTokens::default(),
+            left: self.config.readings_per_ranking_max,
+            exhausted: false,
+        };
+        let best = reader.best(keys, &mut candidates, end);
+        let hits = page.hits_per_row.min(self.config.hits_per_row_max) as usize;
+        let mut rows = Vec::with_capacity(end - start);
+        for key in best.iter().take(end).skip(start) {
+            let group = &mut candidates[key.from..key.to];
+            group.iter_mut().for_each(|candidate| {
+                reader.closeness(candidate);
+            });
+            rows.push(self.row(key.content, group, hits));
+        }
+        Rows { rows, total, complete: !work.is_exhausted() && !reader.exhausted }
+    }
+
+    /// Brings candidates of one content next to each other. Most contents have
+    /// one entry: those need no sorting.
+    fn grouped(&self, candidates: Vec<Candidate>) -> Vec<Candidate> {
+        let is_alone = |candidate: &Candidate| {
+            let slot = self.slots.slot(candidate.entry);
+            slot.next == NONE && slot.previous == NONE
+        };
+        let (mut grouped, mut others): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(is_alone);
+        others.sort_unstable_by_key(|candidate| (candidate.content, candidate.entry));
+        grouped.append(&mut others);
+        grouped
+    }
+
+    fn key(&self, group: &[Candidate], from: usize) -> Key {
+        let number = group[0].content;
+        let content = self.contents.content(number);
+        let speeds = group.iter().map(|candidate| self.speed_of(candidate));
+        Key {
+            holders: content.holders,
+            speed: speeds.max().unwrap_or(0),
+            id: Reverse(content.id),
+            content: number,
+            from,
+            to: from + group.len(),
+        }
+    }
+
+    fn speed_of(&self, candidate: &Candidate) -> u64 {
+        self.holders.speed(self.slots.slot(candidate.entry).holder)
+    }
+
+    /// Writes a row out: its best hits.
+    pub(super) fn row(&self, number: u32, group: &mut [Candidate], hits_max: usize) -> Row {
+        let content = self.contents.content(number);
+        group.sort_unstable_by(|a, b| self.compare_hits(a, b));
+        let mut hits: Vec<Hit> = Vec::with_capacity(group.len().min(hits_max));
+        let mut named = std::collections::BTreeSet::new();
+        for candidate in group {
+            if hits.len() == hits_max {
+                break;
+            }
+            if named.insert(self.slots.slot(candidate.entry).holder) {
+                hits.push(Hit { publication: self.publication(candidate.entry) });
+            }
+        }
+        Row { content: content.id, holders: content.holders, hits }
+    }
+
+    fn compare_hits(&self, a: &Candidate, b: &Candidate) -> Ordering {
+        let of = |candidate: &Candidate| {
+            let holder = self.slots.slot(candidate.entry).holder;
+            (
+                Reverse((candidate.closeness, self.holders.speed(holder))),
+                self.holders.holder(holder).id,
+            )
+        };
+        of(a).cmp(&of(b)).then_with(|| self.compare_paths(a.entry, b.entry))
+    }
+
+    /// By the bytes of the whole path.
+    pub(super) fn compare_paths(&self, a: u32, b: u32) -> Ordering {
+        let bytes = |entry| {
+            let folder = self.folders.text(self.slots.slot(entry).folder);
+            let slash = if folder.is_empty() { "" } else { "/" };
+            [folder, slash, self.slots.texts(entry).0].into_iter().flat_map(str::bytes)
+        };
+        bytes(a).cmp(bytes(b))
+    }
+
+    /// Who has a content, fastest first, each holder once, under the first of
+    /// its paths; nothing if nobody is known. Of very many holders only some
+    /// are looked at.
+    pub fn holders(&self, content: ContentId, limit: usize) -> Option<Row> {
+        let number = self.contents.find(content)?;
+        let looked_at = self.config.work_per_query_max / crate::Config::WORK_PER_READING;
+        let mut group = Vec::new();
+        let mut entry = self.contents.content(number).first;
+        for _ in 0..looked_at.max(1) {
+            if entry == NONE {
+                break;
+            }
+            group.push(Candidate { entry, content: number, closeness: None });
+            entry = self.slots.slot(entry).next;
+        }
+        Some(self.row(number, &mut group, limit))
+    }
+}
+
+/// Finds out how close candidates are, as late and as seldom as possible:
+/// cutting an entry into words is the dearest part of a search.
+struct Reader<'a> {
+    index: &'a Index,
+    expression: &'a Expression,
+    tokens: EntryTokens,
+    left: usize,
+    exhausted: bool,
+}
+
+impl Reader<'_> {
+    /// The best rows, at least `end` of them if there are.
+    ///
+    /// Closeness counts most, but is looked at last: keys come in the order of
+    /// all the rest, and as soon as `end` of them are as close as can be, no
+    /// other can come before those.
+    fn best(&mut self, keys: Vec<Key>, candidates: &mut [Candidate], end: usize) -> Vec<Key> {
+        let mut rest = BinaryHeap::from(keys);
+        let mut read: Vec<(Option<Closeness>, Key)> = Vec::with_capacity(end);
+        let mut closest = 0;
+        while closest < end
+            && let Some(key) = rest.pop()
+        {
+            let group = &mut candidates[key.from..key.to];
+            let mut closeness = None;
+            for candidate in group {
+                closeness = closeness.max(self.closeness(candidate));
+                if closeness == Some(Closeness::InOrder) {
+                    break;
+                }
+            }
+            closest += usize::from(closeness == Some(Closeness::InOrder));
+            read.push((closeness, key));
+            if self.exhausted && read.len() >= end {
+                break;
+            }
+        }
+        // Stable: among equally close ones the order stays.
+        read.sort_by_key(|(closeness, _)| Reverse(*closeness));
+        read.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Nothing if it is not known and there is no work left to find out.
+    fn closeness(&mut self, candidate: &mut Candidate) -> Option<Closeness> {
+        if candidate.closeness.is_none() {
+            match self.left.checked_sub(1) {
+                Some(left) => {
+                    self.left = left;
+                    self.index.read(candidate.entry, &mut self.tokens);
+                    candidate.closeness = Some(self.expression.closeness_of(&self.tokens));
+                }
+                None => self.exhausted = true,
+            }
+        }
+        candidate.closeness
+    }
+}

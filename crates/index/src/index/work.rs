@@ -1,0 +1,42 @@
+//! The work that one query may cause.
+
+/// What is left of [`Config::work_per_query_max`](crate::Config::work_per_query_max).
+#[derive(Debug)]
+pub(super) struct Work {
+    left: u64,
+    exhausted: bool,
+}
+
+impl Work {
+    pub(super) fn new(units: u64) -> Self {
+        Self { left: units, exhausted: false }
+    }
+
+    /// Whether this much was left. If not, nothing is from now on.
+    pub(super) fn spend(&mut self, units: u64) -> bool {
+        match self.left.checked_sub(units) {
+            Some(left) => self.left = left,
+            None => {
+                self.left = 0;
+                self.exhausted = true;
+            }
+        }
+        !self.exhausted
+    }
+
+    /// Leaves the rest undone.
+    pub(super) fn give_up(&mut self) {
+        self.left = 0;
+        self.exhausted = true;
+    }
+
+    /// As [`Work::spend`], for counts.
+    pub(super) fn spend_len(&mut self, units: usize) -> bool {
+        self.spend(u64::try_from(units).unwrap_or(u64::MAX))
+    }
+
+    /// Whether something had to be left undone.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+}

@@ -1,0 +1,6 @@
+//! The index against a slow model, and against hostile input.
+
+mod hostile;
+mod language;
+mod model;
+mod random;

@@ -1,0 +1,231 @@
+//! What a peer's networking is told at the start.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gannet_base::wire::FRAME_BYTES_MAX;
+
+use crate::limits::AddressPolicy;
+
+/// Everything that [`Net::bind`](crate::Net::bind) needs.
+#[derive(Clone)]
+pub struct NetConfig {
+    /// The Ed25519 secret key: who this peer is.
+    pub secret_key: [u8; 32],
+    /// Addresses to listen on; port 0 is any free port. Empty: any port on
+    /// every IPv4 and, where there is IPv6, every IPv6 address. Naming only
+    /// one family leaves the other unused.
+    pub listen: Vec<SocketAddr>,
+    /// Which network this peer belongs to.
+    pub network: Network,
+    /// Whether to announce this peer on the local network and to look for
+    /// others there (multicast DNS). Starting without it is never an error.
+    pub local_discovery: bool,
+    /// Relay servers, as URLs. Empty: none is used, and nobody outside the
+    /// peers themselves is contacted.
+    pub relays: Vec<String>,
+    /// Bounds on what others may cost.
+    pub limits: Limits,
+    /// Which addresses are not limited per address.
+    pub policy: AddressPolicy,
+    /// What this program calls itself to other peers: at most 64 bytes, the
+    /// rest is cut off.
+    pub agent: String,
+    /// Settings of the transport.
+    pub transport: TransportTuning,
+}
+
+impl NetConfig {
+    /// A peer with this key in the open network of that name, with defaults
+    /// for everything else.
+    pub fn new(secret_key: [u8; 32], network: impl Into<String>) -> Self {
+        Self {
+            secret_key,
+            listen: Vec::new(),
+            network: Network {
+                name: network.into(),
+                secret: None,
+            },
+            local_discovery: true,
+            relays: Vec::new(),
+            limits: Limits::default(),
+            policy: AddressPolicy::default(),
+            agent: format!("gannet/{}", env!("CARGO_PKG_VERSION")),
+            transport: TransportTuning::default(),
+        }
+    }
+}
+
+/// Never shows the secret key.
+impl fmt::Debug for NetConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetConfig")
+            .field("listen", &self.listen)
+            .field("network", &self.network)
+            .field("local_discovery", &self.local_discovery)
+            .field("relays", &self.relays)
+            .field("limits", &self.limits)
+            .field("policy", &self.policy)
+            .field("agent", &self.agent)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A network: peers that differ in name or secret refuse each other.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Its name. Never sent: peers compare a keyed hash of it.
+    pub name: String,
+    /// What every member knows, if the network is private. Whoever gets a
+    /// member to connect can try guesses at it offline, so it should be random
+    /// and at least 16 bytes.
+    pub secret: Option<Vec<u8>>,
+}
+
+/// Never shows the secret.
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("name", &self.name)
+            .field("secret", &self.secret.as_ref().map(|_| "…"))
+            .finish()
+    }
+}
+
+/// Bounds on what other peers may cost this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections, both directions together. Too low: few neighbours, few
+    /// sources; too high: about 100 KiB and a heartbeat every 5 s each.
+    // Source: libtorrent's 200.
+    pub connections_max: usize,
+    /// Incoming connections that have not finished their handshake. Too low:
+    /// a burst of arrivals is turned away; too high: each holds state for
+    /// somebody unknown.
+    // Source: go-libp2p's 64 incoming.
+    pub pending_max: usize,
+    /// Incoming connections from one IPv4 address, or one IPv6 /56. Too low:
+    /// peers behind one router shut each other out; too high: one machine can
+    /// take every place.
+    // Source: between libtorrent's 1 and go-libp2p's 8.
+    pub per_address_max: usize,
+    /// Incoming connections from one IPv4 /24, or one IPv6 /48. Same trade.
+    // Source: between go-libp2p's 8 per /56 and 64 per /48.
+    pub per_subnet_max: usize,
+    /// Incoming connections that come through relays: they show no address to
+    /// count by.
+    // Guess: a third of all.
+    pub relayed_max: usize,
+    /// New incoming connections from one address that are let in at once.
+    // Source: half of go-libp2p's 16.
+    pub arrivals_burst: u32,
+    /// After the burst, one more arrival from the same address per this time.
+    // Source: go-libp2p's 0.2 a second.
+    pub arrival_interval: Duration,
+    /// Dials to one target (address and port) that may start at once: keeps
+    /// others from aiming this peer at a stranger.
+    // Guess: a try, and two more for what packet loss does to the first.
+    pub dials_burst: u32,
+    /// After the burst, one more dial to the same target per this time.
+    // Guess: a peer that is there answers the first three.
+    pub dial_interval: Duration,
+    /// How long a dial may take until the connection is encrypted. Too low:
+    /// far peers behind busy routers are missed.
+    // Source: rust-libp2p's and libtorrent's 10 to 15 s.
+    pub dial_timeout: Duration,
+    /// How long the handshake may take, both directions, once packets flow.
+    // Source: libtorrent's 10 s.
+    pub handshake_timeout: Duration,
+    /// Silence after which a connection is given up. Heartbeats go every 5 s,
+    /// so much less than 15 s also gives up peers that merely have nothing to
+    /// say; too high: a dead peer is missed late.
+    // Source: QUIC's usual 30 s.
+    pub idle_timeout: Duration,
+    /// How long an answer to a request may be silent.
+    // Source: libtorrent's 20 s.
+    pub request_timeout: Duration,
+    /// Most frames in the answer to one request.
+    // Guess: 4,096 frames of 64 KiB are 256 MiB, a million entries.
+    pub reply_frames_max: usize,
+    /// Streams in both directions (transfers, requests) that a peer may have
+    /// open to this one.
+    // Source: reliability review; QUIC state is allocated per permitted stream.
+    pub streams_max: u32,
+    /// Messages waiting for one peer. Too low: bursts are dropped; too high: a
+    /// stuck peer holds memory.
+    // Guess: a burst of a directory answer.
+    pub queue_messages_max: usize,
+    /// Bytes waiting for one peer. Same trade.
+    // Source: libtorrent's watermark of 500 KiB.
+    pub queue_bytes_max: usize,
+    /// Events waiting for the node; when full, reading from peers stops.
+    // Guess: 256 messages of 64 KiB are 16 MiB.
+    pub events_max: usize,
+    /// Peers in the address book.
+    // Source: half of libtorrent's peer list.
+    pub book_peers_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 200,
+            pending_max: 64,
+            per_address_max: 4,
+            per_subnet_max: 16,
+            relayed_max: 64,
+            arrivals_burst: 8,
+            arrival_interval: Duration::from_secs(5),
+            dials_burst: 3,
+            dial_interval: Duration::from_secs(10),
+            dial_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(20),
+            reply_frames_max: 4_096,
+            streams_max: 64,
+            queue_messages_max: 256,
+            queue_bytes_max: 512 * 1024,
+            events_max: 256,
+            book_peers_max: 1_000,
+        }
+    }
+}
+
+const _: () = assert!(
+    FRAME_BYTES_MAX <= 512 * 1024,
+    "the largest message must fit the default send queue"
+);
+
+/// Settings of QUIC. The defaults are for everybody; they are public for
+/// measuring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportTuning {
+    /// Bytes a peer may send on one stream before they are read. Too low:
+    /// throughput is this much per round trip; too high: memory.
+    // Source: reliability review, 1 to 2 MiB: 20 MB/s at 100 ms.
+    pub stream_window: u32,
+    /// Bytes a peer may send on all streams together before they are read.
+    // Source: reliability review, 8 MiB.
+    pub connection_window: u32,
+    /// Bytes this peer keeps for one connection until they are acknowledged.
+    // Guess: the same as a default peer accepts.
+    pub send_window: u32,
+    /// Largest UDP payload that path discovery tries. Too low: more packets
+    /// than needed; too high: a few more probes at the start.
+    // Guess: Ethernet.
+    pub mtu_max: u16,
+}
+
+impl Default for TransportTuning {
+    fn default() -> Self {
+        Self {
+            stream_window: 2 * 1024 * 1024,
+            connection_window: 8 * 1024 * 1024,
+            send_window: 8 * 1024 * 1024,
+            mtu_max: 1_452,
+        }
+    }
+}

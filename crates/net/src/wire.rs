@@ -1,0 +1,134 @@
+//! Numbers on the wire: what the first bytes of a stream mean, and why
+//! connections and streams are closed.
+
+use crate::{Channel, RequestKind};
+
+/// The name of the protocol in the TLS handshake.
+pub(crate) const ALPN: &[u8] = b"gannet/1";
+
+// The codes of closed connections. They are only ever appended to.
+pub(crate) const CODE_LEFT: u32 = 0;
+pub(crate) const CODE_WRONG_NETWORK: u32 = 1;
+pub(crate) const CODE_WRONG_SECRET: u32 = 2;
+pub(crate) const CODE_VERSION: u32 = 3;
+pub(crate) const CODE_DUPLICATE: u32 = 4;
+pub(crate) const CODE_FULL: u32 = 5;
+pub(crate) const CODE_MALFORMED: u32 = 6;
+pub(crate) const CODE_TIMED_OUT: u32 = 7;
+pub(crate) const CODE_REPLACED: u32 = 8;
+
+// The codes of abandoned streams.
+pub(crate) const CODE_STOPPED: u32 = 0;
+pub(crate) const CODE_REFUSED: u32 = 1;
+pub(crate) const CODE_UNKNOWN: u32 = 2;
+
+const KIND_HANDSHAKE: u8 = 1;
+const KIND_TRANSFER: u8 = 2;
+const KIND_REQUEST: u8 = 3;
+const KIND_CONTROL: u8 = 4;
+
+/// What a stream carries, as its first bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamHeader {
+    /// The handshake: the first stream of a connection, and only that.
+    Handshake,
+    /// A transfer.
+    Transfer,
+    /// A request and its answer.
+    Request(RequestKind),
+    /// Messages of one protocol, one direction.
+    Control(Channel),
+}
+
+/// What the first bytes of a stream amount to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ParsedHeader {
+    /// A stream of a known kind.
+    Known(StreamHeader),
+    /// Another byte is needed.
+    Incomplete,
+    /// Something that this version does not know.
+    Unknown,
+}
+
+impl StreamHeader {
+    /// Longest header, bytes.
+    pub(crate) const BYTES_MAX: usize = 2;
+
+    /// The header's bytes.
+    pub(crate) fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Handshake => vec![KIND_HANDSHAKE],
+            Self::Transfer => vec![KIND_TRANSFER],
+            Self::Request(kind) => vec![KIND_REQUEST, kind.0],
+            Self::Control(channel) => vec![KIND_CONTROL, channel.number()],
+        }
+    }
+
+    /// Reads a header that begins with these bytes and must not be longer.
+    pub(crate) fn parse(bytes: &[u8]) -> ParsedHeader {
+        let known = match *bytes {
+            [] | [KIND_REQUEST | KIND_CONTROL] => return ParsedHeader::Incomplete,
+            [KIND_HANDSHAKE] => Self::Handshake,
+            [KIND_TRANSFER] => Self::Transfer,
+            [KIND_REQUEST, kind] => Self::Request(RequestKind(kind)),
+            [KIND_CONTROL, number] => match Channel::from_number(number) {
+                Some(channel) => Self::Control(channel),
+                None => return ParsedHeader::Unknown,
+            },
+            _ => return ParsedHeader::Unknown,
+        };
+        ParsedHeader::Known(known)
+    }
+}
+
+/// Body of the fuzz target `stream_header`: any bytes are a header, the start
+/// of one, or unknown; and what is known encodes to the same bytes.
+pub fn fuzz(input: &[u8]) {
+    for end in 0..=input.len().min(StreamHeader::BYTES_MAX) {
+        match StreamHeader::parse(&input[..end]) {
+            ParsedHeader::Known(header) => {
+                assert_eq!(header.encode(), &input[..end]);
+                return;
+            }
+            ParsedHeader::Incomplete => assert!(end < StreamHeader::BYTES_MAX),
+            ParsedHeader::Unknown => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_round_trip() {
+        let mut headers = vec![
+            StreamHeader::Handshake,
+            StreamHeader::Transfer,
+            StreamHeader::Request(RequestKind::BROWSE),
+            StreamHeader::Request(RequestKind(255)),
+        ];
+        headers.extend(Channel::ALL.map(StreamHeader::Control));
+        for header in headers {
+            let bytes = header.encode();
+            assert_eq!(StreamHeader::parse(&bytes), ParsedHeader::Known(header));
+            assert!(bytes.len() <= StreamHeader::BYTES_MAX);
+            assert_eq!(
+                StreamHeader::parse(&bytes[..bytes.len() - 1]),
+                ParsedHeader::Incomplete
+            );
+        }
+    }
+
+    #[test]
+    fn every_pair_of_bytes_is_judged() {
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                fuzz(&[first, second]);
+            }
+        }
+        assert_eq!(StreamHeader::parse(&[9]), ParsedHeader::Unknown);
+        assert_eq!(StreamHeader::parse(&[4, 5]), ParsedHeader::Unknown);
+    }
+}

@@ -1,0 +1,277 @@
+//! What this peer shares, as a log of the latest change to each entry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use gannet_base::{ContentId, FileEntry, Publication};
+
+/// Place of a change in the log; later changes have larger ones. 0 is before
+/// the first.
+pub(super) type Revision = u64;
+
+/// Names an entry in few bytes: digest of content and path. Two entries of one
+/// peer never meet by accident, and it could only cheat itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EntryKey([u8; 16]);
+
+impl EntryKey {
+    pub(super) fn of(content: ContentId, path: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(content.as_bytes());
+        hasher.update(path.as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        Self(key)
+    }
+}
+
+/// The latest that happened to an entry.
+#[derive(Debug)]
+pub(super) enum Latest {
+    Published(Box<Publication>),
+    Withdrawn { content: ContentId, path: String },
+}
+
+/// Every entry's latest change, in order. Replaying the log from any revision
+/// brings a hub that had all before it up to date.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    changes: BTreeMap<Revision, Latest>,
+    by_entry: BTreeMap<EntryKey, Revision>,
+    /// Revisions of withdrawals, all of them in `changes` too.
+    withdrawn: BTreeSet<Revision>,
+    latest: Revision,
+    /// Withdrawals up to here may have been forgotten: hubs that are not past
+    /// it must start over.
+    floor: Revision,
+}
+
+impl Log {
+    /// How many entries are published.
+    pub(super) fn len(&self) -> usize {
+        self.changes.len() - self.withdrawn.len()
+    }
+
+    pub(super) fn latest(&self) -> Revision {
+        self.latest
+    }
+
+    pub(super) fn floor(&self) -> Revision {
+        self.floor
+    }
+
+    /// When the entry was published last, if it is published now.
+    pub(super) fn published_at(&self, key: EntryKey) -> Option<Revision> {
+        let revision = self.by_entry.get(&key)?;
+        (!self.withdrawn.contains(revision)).then_some(*revision)
+    }
+
+    pub(super) fn has(&self, key: EntryKey) -> bool {
+        self.published_at(key).is_some()
+    }
+
+    pub(super) fn has_entry(&self, entry: &FileEntry) -> bool {
+        self.has(EntryKey::of(entry.content, &entry.path))
+    }
+
+    /// The changes after `revision`, oldest first.
+    pub(super) fn after(&self, revision: Revision) -> impl Iterator<Item = (Revision, &Latest)> {
+        self.changes
+            .range((Bound::Excluded(revision), Bound::Unbounded))
+            .map(|(revision, latest)| (*revision, latest))
+    }
+
+    /// Notes a publication. False if it says nothing new.
+    pub(super) fn publish(&mut self, publication: Publication) -> bool {
+        let entry = &publication.entry;
+        let key = EntryKey::of(entry.content, &entry.path);
+        if let Some(revision) = self.by_entry.get(&key)
+            && let Some(Latest::Published(old)) = self.changes.get(revision)
+            && **old == publication
+        {
+            return false;
+        }
+        self.note(key, Latest::Published(Box::new(publication)));
+        true
+    }
+
+    /// Notes a withdrawal; `remembered_max` of them are kept. False if the
+    /// entry was not published.
+    pub(super) fn withdraw(
+        &mut self,
+        content: ContentId,
+        path: String,
+        remembered_max: usize,
+    ) -> bool {
+        let key = EntryKey::of(content, &path);
+        if !self.has(key) {
+            return false;
+        }
+        self.note(key, Latest::Withdrawn { content, path });
+        self.withdrawn.insert(self.latest);
+        while self.withdrawn.len() > remembered_max {
+            if let Some(revision) = self.withdrawn.pop_first() {
+                self.forget(revision);
+                self.floor = revision;
+            }
+        }
+        true
+    }
+
+    /// Forgets withdrawals that every hub has heard of: those up to
+    /// `revision`.
+    pub(super) fn forget_withdrawn(&mut self, revision: Revision) {
+        while let Some(first) = self.withdrawn.first().copied()
+            && first <= revision
+        {
+            self.withdrawn.remove(&first);
+            self.forget(first);
+            self.floor = first;
+        }
+    }
+
+    fn forget(&mut self, revision: Revision) {
+        if let Some(Latest::Withdrawn { content, path }) = self.changes.remove(&revision) {
+            self.by_entry.remove(&EntryKey::of(content, &path));
+        }
+    }
+
+    fn note(&mut self, key: EntryKey, latest: Latest) {
+        self.latest += 1;
+        if let Some(before) = self.by_entry.insert(key, self.latest) {
+            self.changes.remove(&before);
+            self.withdrawn.remove(&before);
+        }
+        self.changes.insert(self.latest, latest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gannet_base::wire::SignatureBytes;
+    use gannet_base::{Media, PeerId, WallTime};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn publication(name: &str, expires: u64) -> Publication {
+        Publication {
+            entry: FileEntry {
+                content: ContentId::of(name.as_bytes()),
+                size: 1,
+                path: name.to_owned(),
+                media: Media::default(),
+            },
+            holder: PeerId::from_bytes([1; 32]),
+            expires: WallTime::from_unix_seconds(expires),
+            signature: SignatureBytes([0; 64]),
+        }
+    }
+
+    fn withdraw(log: &mut Log, name: &str, remembered_max: usize) -> bool {
+        log.withdraw(
+            ContentId::of(name.as_bytes()),
+            name.to_owned(),
+            remembered_max,
+        )
+    }
+
+    #[test]
+    fn only_the_latest_change_of_an_entry_is_kept() {
+        let mut log = Log::default();
+        assert!(log.publish(publication("a", 1)));
+        assert!(!log.publish(publication("a", 1)));
+        assert!(log.publish(publication("b", 1)));
+        assert!(log.publish(publication("a", 2)));
+        assert_eq!((log.len(), log.latest()), (2, 3));
+        let order: Vec<Revision> = log.after(0).map(|(revision, _)| revision).collect();
+        assert_eq!(order, [2, 3]);
+        assert!(withdraw(&mut log, "b", 10));
+        assert!(!withdraw(&mut log, "b", 10));
+        assert_eq!((log.len(), log.latest()), (1, 4));
+        assert!(log.publish(publication("b", 1)));
+        assert_eq!((log.len(), log.after(3).count()), (2, 1));
+        assert_eq!(log.floor(), 0);
+    }
+
+    #[test]
+    fn forgotten_withdrawals_raise_the_floor() {
+        let mut log = Log::default();
+        for name in ["a", "b", "c"] {
+            log.publish(publication(name, 1));
+        }
+        for name in ["a", "b", "c"] {
+            withdraw(&mut log, name, 2);
+        }
+        assert_eq!((log.len(), log.floor()), (0, 4));
+        log.forget_withdrawn(5);
+        assert_eq!((log.after(0).count(), log.floor()), (1, 5));
+        assert!(log.publish(publication("a", 1)), "it can come back");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Publish(u8, u64),
+        Withdraw(u8),
+        /// A hub hears everything so far.
+        Listen,
+        /// Withdrawals that it has heard of are forgotten.
+        Tidy,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let act = prop_oneof![
+            4 => (0..8_u8, 0..3_u64).prop_map(|(name, expires)| Act::Publish(name, expires)),
+            3 => (0..8_u8).prop_map(Act::Withdraw),
+            1 => Just(Act::Listen),
+            1 => Just(Act::Tidy),
+        ];
+        proptest::collection::vec(act, 0..60)
+    }
+
+    proptest! {
+        /// Whatever a hub had heard, replaying what came after brings it to
+        /// what is published now, unless the log says that it cannot.
+        #[test]
+        fn replaying_the_log_brings_a_hub_up_to_date(acts in acts(), remembered_max in 0..4_usize) {
+            let mut log = Log::default();
+            let (mut now, mut hub) = (BTreeMap::new(), BTreeMap::new());
+            let mut heard = 0;
+            for act in acts {
+                match act {
+                    Act::Publish(name, expires) => {
+                        let name = name.to_string();
+                        log.publish(publication(&name, expires));
+                        now.insert(name, expires);
+                    }
+                    Act::Withdraw(name) => {
+                        let name = name.to_string();
+                        let was_there = now.remove(&name).is_some();
+                        prop_assert_eq!(withdraw(&mut log, &name, remembered_max), was_there);
+                    }
+                    Act::Listen => {
+                        heard = log.latest();
+                        hub = now.clone();
+                    }
+                    Act::Tidy => log.forget_withdrawn(heard),
+                }
+                prop_assert_eq!(log.len(), now.len());
+                prop_assert!(log.withdrawn.len() <= remembered_max);
+                prop_assert_eq!(log.by_entry.len(), log.changes.len());
+            }
+            if heard >= log.floor() {
+                for (_, latest) in log.after(heard) {
+                    match latest {
+                        Latest::Published(one) => {
+                            hub.insert(one.entry.path.clone(), one.expires.as_unix_seconds());
+                        }
+                        Latest::Withdrawn { path, .. } => {
+                            hub.remove(path);
+                        }
+                    }
+                }
+                prop_assert_eq!(hub, now);
+            }
+        }
+    }
+}

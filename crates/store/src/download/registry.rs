@@ -1,0 +1,191 @@
+//! All downloads of a store.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use gannet_base::ContentId;
+
+use super::partial::{Paths, failed, state_path};
+use super::record::Record;
+use super::{DownloadRecord, DownloadState, Partial};
+use crate::DownloadError;
+use crate::backend::Disk;
+use crate::names::sanitise_name;
+use crate::outboard::outboard_path;
+
+/// The open downloads, and the directory with the records of all.
+#[derive(Debug)]
+pub(crate) struct Downloads {
+    disk: Arc<dyn Disk>,
+    state_dir: PathBuf,
+    download_dir: PathBuf,
+    open: Mutex<BTreeMap<ContentId, Arc<Partial>>>,
+}
+
+impl Downloads {
+    pub(crate) fn new(disk: Arc<dyn Disk>, state_dir: PathBuf, download_dir: PathBuf) -> Self {
+        Self {
+            disk,
+            state_dir,
+            download_dir,
+            open: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ContentId, Arc<Partial>>> {
+        self.open.lock().expect("no holder panicked")
+    }
+
+    /// The download that is there, or a new one.
+    pub(crate) fn create(
+        &self,
+        content: ContentId,
+        name_hint: &str,
+    ) -> Result<Arc<Partial>, DownloadError> {
+        let mut open = self.lock();
+        match self.find(&mut open, content) {
+            Err(DownloadError::Unknown { .. }) => {}
+            found => return found,
+        }
+        let paths = Paths::new(&self.state_dir, self.download_dir.clone(), content);
+        let name = sanitise_name(name_hint);
+        let partial = Partial::create(Arc::clone(&self.disk), content, name, paths)?;
+        let partial = Arc::new(partial);
+        open.insert(content, Arc::clone(&partial));
+        Ok(partial)
+    }
+
+    /// The unfinished download of this content.
+    pub(crate) fn get(&self, content: ContentId) -> Result<Arc<Partial>, DownloadError> {
+        self.find(&mut self.lock(), content)
+    }
+
+    fn find(
+        &self,
+        open: &mut BTreeMap<ContentId, Arc<Partial>>,
+        content: ContentId,
+    ) -> Result<Arc<Partial>, DownloadError> {
+        if let Some(partial) = open.get(&content) {
+            return Ok(Arc::clone(partial));
+        }
+        let disk = Arc::clone(&self.disk);
+        let partial = Partial::open(disk, &self.state_dir, &self.download_dir, content)?;
+        if matches!(partial.shown().state, DownloadState::Finished { .. }) {
+            return Err(DownloadError::Unknown { content });
+        }
+        let partial = Arc::new(partial);
+        open.insert(content, Arc::clone(&partial));
+        Ok(partial)
+    }
+
+    /// Lets go of a download that is finished.
+    pub(crate) fn close(&self, content: ContentId) {
+        self.lock().remove(&content);
+    }
+
+    /// Where the outboard of an unfinished, or not yet adopted, download lies.
+    pub(crate) fn outboard(&self, content: ContentId) -> PathBuf {
+        outboard_path(&self.state_dir, content)
+    }
+
+    /// Contents of all records, by content id.
+    fn contents(&self) -> Result<Vec<ContentId>, DownloadError> {
+        let entries = match std::fs::read_dir(&self.state_dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(&self.state_dir, error)),
+        };
+        let mut contents = Vec::new();
+        for entry in entries {
+            let name = entry
+                .map_err(|error| failed(&self.state_dir, error))?
+                .file_name();
+            let content = Path::new(&name)
+                .to_str()
+                .and_then(|name| name.strip_suffix(".state"))
+                .and_then(|id| id.parse::<ContentId>().ok());
+            contents.extend(content);
+        }
+        contents.sort_unstable();
+        Ok(contents)
+    }
+
+    /// The records of all downloads.
+    pub(crate) fn records(&self) -> Result<Vec<DownloadRecord>, DownloadError> {
+        let mut records = Vec::new();
+        for content in self.contents()? {
+            if let Some(partial) = self.lock().get(&content) {
+                records.push(partial.shown());
+                continue;
+            }
+            records.extend(self.record(content)?);
+        }
+        Ok(records)
+    }
+
+    fn record(&self, content: ContentId) -> Result<Option<DownloadRecord>, DownloadError> {
+        let path = state_path(&self.state_dir, content);
+        let bytes = match self.disk.read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&path, error)),
+        };
+        match Record::unseal(&bytes) {
+            Ok(record) => Ok(Some(record.shown(content))),
+            // Damaged: opening it rebuilds what can be.
+            Err(_) => self.get(content).map(|partial| Some(partial.shown())),
+        }
+    }
+
+    /// Deletes an unfinished download, or the record of a finished one.
+    pub(crate) fn forget(&self, content: ContentId) -> Result<(), DownloadError> {
+        let mut open = self.lock();
+        match self.find(&mut open, content) {
+            Ok(partial) => {
+                partial.discard()?;
+                open.remove(&content);
+                Ok(())
+            }
+            Err(DownloadError::Unknown { .. }) => {
+                let path = state_path(&self.state_dir, content);
+                self.disk.remove(&path).map_err(|error| {
+                    if error.kind() == io::ErrorKind::NotFound {
+                        DownloadError::Unknown { content }
+                    } else {
+                        failed(&path, error)
+                    }
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Downloads that an earlier run gave their names, and went no further.
+    pub(crate) fn half_finished(&self) -> Result<Vec<(ContentId, PathBuf)>, DownloadError> {
+        let mut placed = Vec::new();
+        for record in self.records()? {
+            let path = match record.state {
+                // Its outboard is still here: it was not adopted.
+                DownloadState::Finished { path } => {
+                    let outboard = self.outboard(record.content);
+                    if self.disk.id(&outboard).is_err() {
+                        continue;
+                    }
+                    path
+                }
+                _ if record.size.is_none() => continue,
+                _ => {
+                    let partial = self.get(record.content)?;
+                    if !partial.is_half_finished() {
+                        continue;
+                    }
+                    partial.place()?
+                }
+            };
+            placed.push((record.content, path));
+        }
+        Ok(placed)
+    }
+}

@@ -1,0 +1,124 @@
+//! Opening a data directory.
+
+use super::*;
+
+/// Format of the data directory. A later one is refused, an earlier one would
+/// be brought up to date here.
+const FORMAT: u32 = 1;
+
+const STAMP_PREFIX: &str = "gannet-store ";
+
+impl Inner {
+    pub(super) fn open(config: StoreConfig) -> Result<Self, OpenError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        make_private_dir(&config.data_dir).map_err(failed(&config.data_dir))?;
+        let data_dir = config
+            .data_dir
+            .canonicalize()
+            .map_err(failed(&config.data_dir))?;
+        let lock = DirLock::take(&data_dir)?;
+        check_stamp(&data_dir)?;
+
+        let mut warnings = Vec::new();
+        let opened = Catalogue::open(
+            &data_dir.join("catalogue.redb"),
+            config.catalogue_cache_bytes,
+        )?;
+        if let Some(aside) = opened.moved_to {
+            warnings.push(format!(
+                "the catalogue of shared files was damaged; it was moved to {} and is built anew",
+                aside.display()
+            ));
+        }
+        let shares_path = data_dir.join("shares");
+        let shares = match Shares::load(&shares_path) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let aside = data_dir.join("shares.corrupt");
+                fs::rename(&shares_path, &aside).map_err(failed(&shares_path))?;
+                warnings.push(format!(
+                    "the list of shares was damaged; it was moved to {}: share your folders again",
+                    aside.display()
+                ));
+                Shares::default()
+            }
+            loaded => loaded.map_err(failed(&shares_path))?,
+        };
+        let outboard_dir = data_dir.join("outboards");
+        let outboards = Outboards::open(outboard_dir.clone()).map_err(failed(&outboard_dir))?;
+        let download_dir =
+            std::path::absolute(&config.download_dir).map_err(failed(&config.download_dir))?;
+        let downloads = Downloads::new(Arc::new(RealDisk), data_dir.join("downloads"), download_dir);
+        Ok(Self {
+            data_dir,
+            catalogue: opened.catalogue,
+            outboards,
+            downloads,
+            shares: RwLock::new(shares),
+            sharing: Mutex::new(()),
+            scanning: Mutex::new(()),
+            pool: OnceLock::new(),
+            listener: RwLock::new(None),
+            warnings,
+            config,
+            _lock: lock,
+        })
+    }
+
+    /// Puts away downloads that were complete when an earlier run ended.
+    pub(super) fn put_away(&self) -> Result<(), OpenError> {
+        let half = match self.downloads.half_finished() {
+            Ok(half) => half,
+            Err(error) => {
+                tracing::warn!(%error, "downloads of an earlier run were not looked at");
+                return Ok(());
+            }
+        };
+        for (content, path) in half {
+            if let Err(error) = self.adopt(content, path) {
+                tracing::warn!(%content, %error, "a finished download is not shared");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn make_private_dir(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
+/// Checks the version stamp; writes one into a new directory.
+fn check_stamp(data_dir: &Path) -> Result<(), OpenError> {
+    let path = data_dir.join("version");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let stamp = format!("{STAMP_PREFIX}{FORMAT}\n");
+            return crate::backend::replace(&RealDisk, &path, stamp.as_bytes())
+                .map_err(|source| OpenError::Io { path, source });
+        }
+        Err(source) if source.kind() == io::ErrorKind::InvalidData => {
+            return Err(OpenError::Stamp { path });
+        }
+        Err(source) => return Err(OpenError::Io { path, source }),
+    };
+    let found = text
+        .trim_end()
+        .strip_prefix(STAMP_PREFIX)
+        .and_then(|number| number.parse::<u32>().ok());
+    match found {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(OpenError::NewerVersion {
+            path: data_dir.to_owned(),
+            found,
+            known: FORMAT,
+        }),
+        _ => Err(OpenError::Stamp { path }),
+    }
+}

@@ -1,0 +1,102 @@
+//! What holds between any two inputs; for tests and fuzzing.
+
+use gannet_base::{GroupRange, GroupSet};
+
+use super::Downloads;
+use super::claims::Claims;
+use super::shared::Shared;
+use super::source::{Phase, Request};
+use super::transfer::{Counts, Download, Proven};
+
+impl Downloads {
+    /// Checks the books of every download. Costs a pass over everything.
+    ///
+    /// # Panics
+    ///
+    /// If a book is wrong: a bug.
+    #[doc(hidden)]
+    pub fn assert_invariants(&self) {
+        let mut in_flight = 0;
+        for download in self.downloads.values() {
+            download.assert_invariants(&self.shared);
+            let wanted = download.requests().filter(|request| request.wanted);
+            in_flight += wanted.map(|request| request.bytes).sum::<u64>();
+        }
+        assert_eq!(
+            in_flight, self.shared.in_flight_bytes,
+            "bytes in flight of all downloads"
+        );
+        let busy = self
+            .downloads
+            .values()
+            .filter(|download| download.busy)
+            .count();
+        assert_eq!(busy, self.shared.busy, "busy downloads");
+    }
+}
+
+impl Download {
+    fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.sources.values().flat_map(|source| &source.requests)
+    }
+
+    fn assert_invariants(&self, cx: &Shared) {
+        let mut counts = Counts::default();
+        for source in self.sources.values() {
+            match source.phase {
+                Phase::Spare => counts.spare += 1,
+                Phase::Dialing { .. } | Phase::Asked { .. } => counts.connecting += 1,
+                Phase::Queued { .. } => counts.queued += 1,
+                Phase::Ready { .. } => counts.ready += 1,
+                Phase::BackOff { .. } | Phase::Banned => {}
+            }
+            assert!(
+                source.is_ready() || source.requests.is_empty(),
+                "only the ready owe"
+            );
+            let asked: u64 = source.requests.iter().map(|request| request.bytes).sum();
+            assert_eq!(asked, source.in_flight_bytes, "bytes in flight of a source");
+        }
+        assert_eq!(counts, self.counts, "sources by phase");
+        assert!(
+            self.sources.len() <= cx.config.sources_known_max,
+            "sources are bounded"
+        );
+        assert_eq!(self.busy, counts.connecting + counts.ready > 0, "busy");
+        if let Some(proven) = &self.proven {
+            self.assert_groups(proven);
+        } else {
+            assert!(
+                self.claims.is_empty(),
+                "nothing is fetched before the size is proven"
+            );
+        }
+    }
+
+    /// Every group is exactly one of: here, in flight, open.
+    fn assert_groups(&self, proven: &Proven) {
+        let whole = GroupRange::whole(proven.size);
+        let here = proven.have.to_set();
+        let claimed: GroupSet = self.claims.iter().map(|claim| claim.range).collect();
+        let open = proven.plan.open_set();
+        let sum = here.len() + claimed.len() + open.len();
+        let claims: u64 = self.claims.iter().map(|claim| claim.range.len()).sum();
+        assert_eq!(claims, claimed.len(), "claims are apart");
+        let union: GroupSet = [&here, &claimed, &open]
+            .iter()
+            .flat_map(|set| set.runs().iter().copied())
+            .collect();
+        assert_eq!(union, GroupSet::from(whole), "every group is somewhere");
+        assert_eq!(sum, whole.len(), "no group is in two places");
+        assert_eq!(open.len(), proven.plan.open_groups(), "open groups");
+        assert_eq!(here.bytes(proven.size), proven.have_bytes, "bytes here");
+        for claim in self.claims.iter() {
+            assert!((1..=Claims::HOLDERS_MAX).contains(&claim.holders.len()));
+            for holder in &claim.holders {
+                let source = self.sources.get(holder).expect("a holder is a source");
+                let asked = |request: &Request| request.wanted && request.range == claim.range;
+                assert!(source.requests.iter().any(asked), "a holder was asked");
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Whole swarms in one process and virtual time: downloads against uploads over
+//! simulated lines, with sources that lie, stall, drip, crash and return.
+
+#![allow(clippy::unwrap_used)]
+
+mod evil;
+mod faults;
+mod harness;
+mod lines;
+mod speed;

@@ -1,0 +1,145 @@
+//! The seam between the routes and the node.
+
+use std::path::{Path, PathBuf};
+
+use futures_util::future::BoxFuture;
+use gannet_base::{PeerAddress, PeerId};
+use gannet_node::api::{
+    BrowsePage, DownloadInfo, DownloadRequest, LinkInfo, NodeEvent, PeerInfo, SearchState,
+    SearchUpdate, ShareInfo, Status, UploadInfo,
+};
+use gannet_node::{BrowseError, DownloadError, LinkError, Node, SearchError, ShareError, Stopped};
+use tokio::sync::{broadcast, mpsc};
+
+/// An answer on its way.
+pub type Answer<'a, T> = BoxFuture<'a, T>;
+
+/// What the API asks of a peer: the methods of [`Node`], one to one, behind an
+/// object-safe trait. See there for what each does.
+#[expect(missing_docs, reason = "each is the method of `Node` with its name")]
+pub trait Peer: Send + Sync + 'static {
+    fn peer_id(&self) -> PeerId;
+    fn data_dir(&self) -> &Path;
+    fn status(&self) -> Answer<'_, Result<Status, Stopped>>;
+    fn search<'a>(
+        &'a self,
+        query: &'a str,
+        limit: u32,
+    ) -> Answer<'a, Result<(u64, mpsc::Receiver<SearchUpdate>), SearchError>>;
+    fn search_state(&self, id: Option<u64>) -> Answer<'_, Result<Option<SearchState>, Stopped>>;
+    fn download(&self, request: DownloadRequest)
+    -> Answer<'_, Result<DownloadInfo, DownloadError>>;
+    fn downloads(&self) -> Answer<'_, Result<Vec<DownloadInfo>, Stopped>>;
+    fn pause(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>>;
+    fn resume(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>>;
+    fn cancel(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>>;
+    fn uploads(&self) -> Answer<'_, Result<Vec<UploadInfo>, Stopped>>;
+    fn peers(&self) -> Answer<'_, Result<Vec<PeerInfo>, Stopped>>;
+    fn browse<'a>(
+        &'a self,
+        peer: &'a PeerAddress,
+        offset: u64,
+        limit: u32,
+    ) -> Answer<'a, Result<BrowsePage, BrowseError>>;
+    fn shares(&self) -> Answer<'_, Result<Vec<ShareInfo>, Stopped>>;
+    fn share_add(&self, path: PathBuf, force: bool) -> Answer<'_, Result<ShareInfo, ShareError>>;
+    fn share_remove(&self, path: PathBuf) -> Answer<'_, Result<ShareInfo, ShareError>>;
+    fn link(&self, path: PathBuf) -> Answer<'_, Result<LinkInfo, LinkError>>;
+    fn events(&self) -> broadcast::Receiver<NodeEvent>;
+    fn shutdown(&self) -> Answer<'_, ()>;
+    fn stopped(&self) -> Answer<'_, ()>;
+}
+
+impl Peer for Node {
+    fn peer_id(&self) -> PeerId {
+        Node::peer_id(self)
+    }
+
+    fn data_dir(&self) -> &Path {
+        Node::data_dir(self)
+    }
+
+    fn status(&self) -> Answer<'_, Result<Status, Stopped>> {
+        Box::pin(Node::status(self))
+    }
+
+    fn search<'a>(
+        &'a self,
+        query: &'a str,
+        limit: u32,
+    ) -> Answer<'a, Result<(u64, mpsc::Receiver<SearchUpdate>), SearchError>> {
+        Box::pin(Node::search(self, query, limit))
+    }
+
+    fn search_state(&self, id: Option<u64>) -> Answer<'_, Result<Option<SearchState>, Stopped>> {
+        Box::pin(Node::search_state(self, id))
+    }
+
+    fn download(
+        &self,
+        request: DownloadRequest,
+    ) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        Box::pin(Node::download(self, request))
+    }
+
+    fn downloads(&self) -> Answer<'_, Result<Vec<DownloadInfo>, Stopped>> {
+        Box::pin(Node::downloads(self))
+    }
+
+    fn pause(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        Box::pin(Node::pause(self, number))
+    }
+
+    fn resume(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        Box::pin(Node::resume(self, number))
+    }
+
+    fn cancel(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        Box::pin(Node::cancel(self, number))
+    }
+
+    fn uploads(&self) -> Answer<'_, Result<Vec<UploadInfo>, Stopped>> {
+        Box::pin(Node::uploads(self))
+    }
+
+    fn peers(&self) -> Answer<'_, Result<Vec<PeerInfo>, Stopped>> {
+        Box::pin(Node::peers(self))
+    }
+
+    fn browse<'a>(
+        &'a self,
+        peer: &'a PeerAddress,
+        offset: u64,
+        limit: u32,
+    ) -> Answer<'a, Result<BrowsePage, BrowseError>> {
+        Box::pin(Node::browse(self, peer, offset, limit))
+    }
+
+    fn shares(&self) -> Answer<'_, Result<Vec<ShareInfo>, Stopped>> {
+        Box::pin(Node::shares(self))
+    }
+
+    fn share_add(&self, path: PathBuf, force: bool) -> Answer<'_, Result<ShareInfo, ShareError>> {
+        Box::pin(Node::share_add(self, path, force))
+    }
+
+    fn share_remove(&self, path: PathBuf) -> Answer<'_, Result<ShareInfo, ShareError>> {
+        Box::pin(Node::share_remove(self, path))
+    }
+
+    fn link(&self, path: PathBuf) -> Answer<'_, Result<LinkInfo, LinkError>> {
+        Box::pin(Node::link(self, path))
+    }
+
+    fn events(&self) -> broadcast::Receiver<NodeEvent> {
+        Node::events(self)
+    }
+
+    fn shutdown(&self) -> Answer<'_, ()> {
+        Box::pin(Node::shutdown(self))
+    }
+
+    fn stopped(&self) -> Answer<'_, ()> {
+        Box::pin(Node::stopped(self))
+    }
+}

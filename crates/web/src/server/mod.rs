@@ -1,0 +1,169 @@
+//! The server.
+
+mod accept;
+mod extract;
+mod guard;
+mod options;
+mod problem;
+mod routes;
+mod searches;
+mod sse;
+mod timed_io;
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Peer;
+use crate::token::{ApiFile, Token};
+
+use guard::Guard;
+pub use options::{Limits, ServeError, ServeOptions};
+use searches::Searches;
+
+/// What all routes share.
+struct App {
+    peer: Arc<dyn Peer>,
+    guard: Guard,
+    limits: Limits,
+    searches: Arc<Searches>,
+    streams: Arc<Semaphore>,
+    file: ApiFile,
+    closing: CancellationToken,
+}
+
+/// A served API. It closes by itself when the peer stops, and when this is
+/// dropped.
+#[derive(Debug)]
+pub struct ApiServer {
+    address: SocketAddr,
+    token_path: PathBuf,
+    data_dir: PathBuf,
+    file: ApiFile,
+    closing: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Serves the API of `peer`, as a rule a [`gannet_node::Node`], and writes
+/// `api.json` into its data directory. Returns when callers are answered.
+///
+/// # Errors
+///
+/// Whatever keeps it from being served; nothing is left running then.
+pub async fn serve<P: Peer>(
+    peer: P,
+    options: impl Into<ServeOptions>,
+) -> Result<ApiServer, ServeError> {
+    serve_dyn(Arc::new(peer), options.into()).await
+}
+
+async fn serve_dyn(peer: Arc<dyn Peer>, options: ServeOptions) -> Result<ApiServer, ServeError> {
+    let ServeOptions {
+        listen,
+        allow_remote,
+        hosts,
+        limits,
+    } = options;
+    if !allow_remote && !guard::is_loopback(listen.ip()) {
+        return Err(ServeError::NotLoopback { address: listen });
+    }
+    let listen_error = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::AddressInUse { address: listen },
+        _ => ServeError::Listen {
+            address: listen,
+            source,
+        },
+    };
+    let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+    let token = Token::random().map_err(|source| ServeError::Random { source })?;
+    let file = ApiFile {
+        address: reachable(address),
+        token: token.clone(),
+        pid: std::process::id(),
+        peer: peer.peer_id(),
+    };
+    let data_dir = peer.data_dir().to_owned();
+    let token_path = file
+        .write(&data_dir)
+        .map_err(|source| ServeError::TokenFile {
+            path: ApiFile::path(&data_dir),
+            source,
+        })?;
+    let closing = CancellationToken::new();
+    let app = Arc::new(App {
+        guard: Guard::new(
+            address,
+            &hosts,
+            token,
+            limits.failures_per_minute,
+            limits.body_bytes_max,
+        ),
+        searches: Arc::default(),
+        streams: Arc::new(Semaphore::new(limits.streams_max)),
+        file: file.clone(),
+        closing: closing.clone(),
+        limits,
+        peer,
+    });
+    let router = routes::router(Arc::clone(&app));
+    let task = tokio::spawn(accept::run(listener, app, router));
+    tracing::info!(%address, "the API listens");
+    Ok(ApiServer {
+        address,
+        token_path,
+        data_dir,
+        file,
+        closing,
+        task,
+    })
+}
+
+/// Where this machine reaches what listens on `address`.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            address.set_ip(Ipv6Addr::LOCALHOST.into());
+        }
+        _ => {}
+    }
+    address
+}
+
+impl ApiServer {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The file with address and token.
+    pub fn token_path(&self) -> &Path {
+        &self.token_path
+    }
+
+    /// Stops listening, removes `api.json`, ends streams, lets other answers
+    /// finish for at most [`Limits::close_timeout`], and returns when all
+    /// connections are closed. The peer runs on.
+    pub async fn close(mut self) {
+        self.closing.cancel();
+        // An error is a panic of the task, which has closed everything too.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.closing.cancel();
+        // The runtime may end before the task does it.
+        self.file.remove(&self.data_dir);
+    }
+}

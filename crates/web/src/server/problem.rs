@@ -1,0 +1,215 @@
+//! Which error is which answer.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use gannet_node::{BrowseError, DownloadError, LinkError, SearchError, ShareError, Stopped};
+use hyper::{StatusCode, header};
+
+use crate::Problem;
+
+/// An error on its way out.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    kind: &'static str,
+    detail: String,
+    /// Whether the connection ends with it, because what follows on it cannot be
+    /// trusted.
+    close: bool,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            detail: detail.into(),
+            close: false,
+        }
+    }
+
+    pub(super) fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            kind: format!("{}{}", Problem::KIND_PREFIX, self.kind),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+        };
+        let body = serde_json::to_vec(&problem).expect("strings and a number are JSON");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        let mut set = |name, value| headers.insert(name, header::HeaderValue::from_static(value));
+        set(header::CONTENT_TYPE, Problem::MEDIA_TYPE);
+        match self.status {
+            StatusCode::UNAUTHORIZED => set(header::WWW_AUTHENTICATE, "Bearer"),
+            StatusCode::TOO_MANY_REQUESTS => set(header::RETRY_AFTER, "60"),
+            _ => None,
+        };
+        if self.close {
+            set(header::CONNECTION, "close");
+        }
+        response
+    }
+}
+
+impl From<Stopped> for Refusal {
+    fn from(stopped: Stopped) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "stopped", stopped.to_string())
+    }
+}
+
+impl From<SearchError> for Refusal {
+    fn from(error: SearchError) -> Self {
+        let (status, kind) = match &error {
+            SearchError::Query(_) => (StatusCode::BAD_REQUEST, "query"),
+            SearchError::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-searches"),
+            SearchError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<DownloadError> for Refusal {
+    fn from(error: DownloadError) -> Self {
+        let (status, kind) = match &error {
+            DownloadError::UnknownSearch { .. } => (StatusCode::NOT_FOUND, "unknown-search"),
+            DownloadError::UnknownRow { .. } => (StatusCode::NOT_FOUND, "unknown-row"),
+            DownloadError::UnknownDownload { .. } => (StatusCode::NOT_FOUND, "unknown-download"),
+            DownloadError::Link(_) => (StatusCode::BAD_REQUEST, "link"),
+            DownloadError::AlreadyHave { .. } => (StatusCode::CONFLICT, "already-have"),
+            DownloadError::Over { .. } => (StatusCode::CONFLICT, "download-over"),
+            DownloadError::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-downloads"),
+            DownloadError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
+            DownloadError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<ShareError> for Refusal {
+    fn from(error: ShareError) -> Self {
+        let (status, kind) = match &error {
+            ShareError::Refused { .. } => (StatusCode::BAD_REQUEST, "share-refused"),
+            ShareError::NotShared { .. } => (StatusCode::NOT_FOUND, "not-shared"),
+            ShareError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<BrowseError> for Refusal {
+    fn from(error: BrowseError) -> Self {
+        let (status, kind) = match &error {
+            BrowseError::Unreachable { .. } => (StatusCode::BAD_GATEWAY, "peer-unreachable"),
+            BrowseError::Nonsense { .. } => (StatusCode::BAD_GATEWAY, "peer-nonsense"),
+            BrowseError::Refused { .. } => (StatusCode::FORBIDDEN, "peer-refused"),
+            BrowseError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<LinkError> for Refusal {
+    fn from(error: LinkError) -> Self {
+        let (status, kind) = match &error {
+            LinkError::Unreadable { .. } => (StatusCode::BAD_REQUEST, "unreadable"),
+            LinkError::NotShared { .. } => (StatusCode::CONFLICT, "not-shared"),
+            LinkError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Display;
+    use std::path::PathBuf;
+
+    use gannet_base::{ParseLinkError, PeerId};
+
+    use super::*;
+
+    /// The status, the detail, and what the detail must be.
+    fn problem(error: impl Into<Refusal> + Display) -> (u16, String, String) {
+        let words = error.to_string();
+        let refusal = error.into();
+        assert!(!refusal.kind.contains(' '));
+        (refusal.status.as_u16(), refusal.detail, words)
+    }
+
+    #[test]
+    fn every_error_is_an_answer_with_its_own_words() {
+        let peer = PeerId::from_bytes([1; 32]);
+        let path = || PathBuf::from("/p");
+        let reason = || "because".to_owned();
+        let number = 3;
+        let cases = [
+            (problem(Stopped), 503),
+            (problem(SearchError::Query(reason())), 400),
+            (problem(SearchError::TooMany { running: 9 }), 429),
+            (problem(SearchError::Stopped(Stopped)), 503),
+            (problem(DownloadError::UnknownSearch { number }), 404),
+            (
+                problem(DownloadError::UnknownRow {
+                    number,
+                    query: reason(),
+                    rows: 2,
+                }),
+                404,
+            ),
+            (problem(DownloadError::UnknownDownload { number }), 404),
+            (problem(DownloadError::Link(ParseLinkError::Size)), 400),
+            (problem(DownloadError::AlreadyHave { path: path() }), 409),
+            (
+                problem(DownloadError::Over {
+                    number,
+                    state: "failed",
+                }),
+                409,
+            ),
+            (problem(DownloadError::TooMany { max: 5 }), 429),
+            (problem(DownloadError::Store(reason())), 500),
+            (problem(DownloadError::Stopped(Stopped)), 503),
+            (
+                problem(ShareError::Refused {
+                    path: path(),
+                    reason: reason(),
+                }),
+                400,
+            ),
+            (problem(ShareError::NotShared { path: path() }), 404),
+            (problem(ShareError::Stopped(Stopped)), 503),
+            (
+                problem(BrowseError::Unreachable {
+                    peer,
+                    reason: reason(),
+                }),
+                502,
+            ),
+            (problem(BrowseError::Nonsense { peer }), 502),
+            (problem(BrowseError::Refused { peer }), 403),
+            (problem(BrowseError::Stopped(Stopped)), 503),
+            (
+                problem(LinkError::Unreadable {
+                    path: path(),
+                    reason: reason(),
+                }),
+                400,
+            ),
+            (problem(LinkError::NotShared { path: path() }), 409),
+            (problem(LinkError::Stopped(Stopped)), 503),
+        ];
+        for ((status, detail, expected), code) in cases {
+            assert_eq!((status, detail), (code, expected));
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! A peer that remembers what it was asked and answers the same every time.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gannet_base::{ContentId, FileKind, Media, PeerAddress, PeerId};
+use gannet_node::api::{
+    BrowsePage, DownloadInfo, DownloadRequest, DownloadState, LinkInfo, NodeEvent, PeerInfo,
+    SearchEnd, SearchRow, SearchState, SearchUpdate, ShareInfo, SharesSummary, Status, Traffic,
+    UploadInfo,
+};
+use gannet_node::{BrowseError, DownloadError, LinkError, SearchError, ShareError, Stopped};
+use gannet_web::{Answer, ApiServer, Client, Limits, Peer, ServeOptions, serve};
+use tempfile::TempDir;
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// Longer than anything here takes; a test that reaches it fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+#[derive(Clone)]
+pub(crate) struct Fake(Arc<Inner>);
+
+struct Inner {
+    data_dir: TempDir,
+    calls: Mutex<Vec<String>>,
+    events: broadcast::Sender<NodeEvent>,
+    stopped: watch::Sender<bool>,
+    searches: Mutex<BTreeMap<u64, (SearchState, mpsc::Sender<SearchUpdate>)>>,
+    shares: Mutex<Vec<ShareInfo>>,
+}
+
+pub(crate) fn peer_id() -> PeerId {
+    PeerId::from_bytes([7; 32])
+}
+
+pub(crate) fn content() -> ContentId {
+    ContentId::of(b"content")
+}
+
+pub(crate) fn row(number: u32, name: &str) -> SearchRow {
+    SearchRow {
+        number,
+        content: content(),
+        name: name.to_owned(),
+        size: u64::MAX,
+        kind: FileKind::from_name("audio").unwrap(),
+        media: Media::default(),
+        holders: 2,
+        sources: Vec::new(),
+        found_by: Vec::new(),
+        have: false,
+    }
+}
+
+pub(crate) fn end() -> SearchEnd {
+    SearchEnd {
+        total: 2,
+        explanation: "two\nlines, and an é".to_owned(),
+        ..SearchEnd::default()
+    }
+}
+
+impl Fake {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Inner {
+            data_dir: tempfile::tempdir().unwrap(),
+            calls: Mutex::default(),
+            events: broadcast::Sender::new(8),
+            stopped: watch::Sender::new(false),
+            searches: Mutex::default(),
+            shares: Mutex::default(),
+        }))
+    }
+
+    /// Serves it with these limits on any port.
+    pub(crate) async fn serve(&self, limits: Limits) -> ApiServer {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = ServeOptions {
+            limits,
+            ..listen.into()
+        };
+        serve(self.clone(), options).await.unwrap()
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.data_dir()).await.unwrap()
+    }
+
+    /// What it was asked since the last time.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.calls.lock().unwrap())
+    }
+
+    fn note(&self, call: impl Into<String>) {
+        self.0.calls.lock().unwrap().push(call.into());
+    }
+
+    /// Moves a search on.
+    pub(crate) async fn update(&self, id: u64, update: SearchUpdate) {
+        let sender = {
+            let mut searches = self.0.searches.lock().unwrap();
+            let (state, sender) = searches.get_mut(&id).unwrap();
+            match update.clone() {
+                SearchUpdate::Row(row) => {
+                    state.rows.retain(|other| other.number != row.number);
+                    state.rows.push(row);
+                }
+                SearchUpdate::End(end) => state.end = Some(end),
+            }
+            sender.clone()
+        };
+        // Nobody may listen.
+        let _ = sender.send(update).await;
+    }
+
+    pub(crate) fn tell(&self, event: NodeEvent) -> usize {
+        self.0.events.send(event).unwrap_or(0)
+    }
+
+    pub(crate) fn fill_shares(&self, shares: Vec<ShareInfo>) {
+        *self.0.shares.lock().unwrap() = shares;
+    }
+
+    fn download_info(&self, number: u32) -> DownloadInfo {
+        DownloadInfo {
+            number,
+            content: content(),
+            name: "name".to_owned(),
+            size: Some(3),
+            have_bytes: 2,
+            received_bytes: 1,
+            state: DownloadState::Active,
+            reason: None,
+            bytes_per_second: 5,
+            seconds_left: Some(1),
+            sources: Vec::new(),
+            path: None,
+            elapsed_ms: 9,
+        }
+    }
+
+    fn change(&self, what: &str, number: u32) -> Result<DownloadInfo, DownloadError> {
+        self.note(format!("{what} {number}"));
+        match number {
+            1 => Ok(self.download_info(number)),
+            2 => Err(DownloadError::Over {
+                number,
+                state: "complete",
+            }),
+            _ => Err(DownloadError::UnknownDownload { number }),
+        }
+    }
+
+    fn share(path: PathBuf) -> ShareInfo {
+        ShareInfo {
+            path,
+            name: "music".to_owned(),
+            files: 1,
+            bytes: 2,
+            problem: None,
+        }
+    }
+}
+
+fn now<'a, T: Send + 'a>(value: T) -> Answer<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Peer for Fake {
+    fn peer_id(&self) -> PeerId {
+        peer_id()
+    }
+
+    fn data_dir(&self) -> &Path {
+        self.0.data_dir.path()
+    }
+
+    fn status(&self) -> Answer<'_, Result<Status, Stopped>> {
+        self.note("status");
+        now(Ok(Status {
+            peer: peer_id(),
+            address: PeerAddress {
+                peer: peer_id(),
+                addresses: Vec::new(),
+            },
+            agent: "gannet/0".to_owned(),
+            network: "test".to_owned(),
+            private: false,
+            uptime_seconds: 1,
+            data_dir: self.data_dir().to_owned(),
+            download_dir: "/d".into(),
+            hubs: Vec::new(),
+            hub: None,
+            shares: SharesSummary::default(),
+            traffic: Traffic::default(),
+            peers_connected: 0,
+            problems: Vec::new(),
+        }))
+    }
+
+    fn search<'a>(
+        &'a self,
+        query: &'a str,
+        limit: u32,
+    ) -> Answer<'a, Result<(u64, mpsc::Receiver<SearchUpdate>), SearchError>> {
+        self.note(format!("search {query} {limit}"));
+        if query.starts_with('-') {
+            let text = "a search needs a word to look for";
+            return now(Err(SearchError::Query(text.to_owned())));
+        }
+        let mut searches = self.0.searches.lock().unwrap();
+        let id = u64::try_from(searches.len()).unwrap() + 1;
+        let (sender, receiver) = mpsc::channel(64);
+        let state = SearchState {
+            id,
+            query: query.to_owned(),
+            rows: Vec::new(),
+            end: None,
+        };
+        searches.insert(id, (state, sender));
+        now(Ok((id, receiver)))
+    }
+
+    fn search_state(&self, id: Option<u64>) -> Answer<'_, Result<Option<SearchState>, Stopped>> {
+        self.note(format!("search_state {id:?}"));
+        let searches = self.0.searches.lock().unwrap();
+        let id = id.or_else(|| searches.keys().last().copied());
+        let found = id.and_then(|id| searches.get(&id));
+        now(Ok(found.map(|(state, _)| state.clone())))
+    }
+
+    fn download(
+        &self,
+        request: DownloadRequest,
+    ) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        self.note(format!("download {request:?}"));
+        now(match request {
+            DownloadRequest::Row { number, .. } => Err(DownloadError::UnknownSearch { number }),
+            DownloadRequest::Link { .. } => Ok(self.download_info(1)),
+        })
+    }
+
+    fn downloads(&self) -> Answer<'_, Result<Vec<DownloadInfo>, Stopped>> {
+        self.note("downloads");
+        now(Ok(vec![self.download_info(1)]))
+    }
+
+    fn pause(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        now(self.change("pause", number))
+    }
+
+    fn resume(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        now(self.change("resume", number))
+    }
+
+    fn cancel(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        now(self.change("cancel", number))
+    }
+
+    fn uploads(&self) -> Answer<'_, Result<Vec<UploadInfo>, Stopped>> {
+        self.note("uploads");
+        now(Ok(Vec::new()))
+    }
+
+    fn peers(&self) -> Answer<'_, Result<Vec<PeerInfo>, Stopped>> {
+        self.note("peers");
+        now(Ok(Vec::new()))
+    }
+
+    fn browse<'a>(
+        &'a self,
+        peer: &'a PeerAddress,
+        offset: u64,
+        limit: u32,
+    ) -> Answer<'a, Result<BrowsePage, BrowseError>> {
+        self.note(format!("browse {} {offset} {limit}", peer.addresses.len()));
+        if offset > 100 {
+            let peer = peer.peer;
+            return now(Err(BrowseError::Nonsense { peer }));
+        }
+        now(Ok(BrowsePage {
+            peer: peer.peer,
+            entries: Vec::new(),
+            total: 0,
+        }))
+    }
+
+    fn shares(&self) -> Answer<'_, Result<Vec<ShareInfo>, Stopped>> {
+        self.note("shares");
+        now(Ok(self.0.shares.lock().unwrap().clone()))
+    }
+
+    fn share_add(&self, path: PathBuf, force: bool) -> Answer<'_, Result<ShareInfo, ShareError>> {
+        self.note(format!("share_add {} {force}", path.display()));
+        now(Ok(Self::share(path)))
+    }
+
+    fn share_remove(&self, path: PathBuf) -> Answer<'_, Result<ShareInfo, ShareError>> {
+        self.note(format!("share_remove {}", path.display()));
+        if path.ends_with("unknown") {
+            return now(Err(ShareError::NotShared { path }));
+        }
+        now(Ok(Self::share(path)))
+    }
+
+    fn link(&self, path: PathBuf) -> Answer<'_, Result<LinkInfo, LinkError>> {
+        self.note(format!("link {}", path.display()));
+        now(Ok(LinkInfo {
+            link: "gannet:x".to_owned(),
+            content: content(),
+            size: 1,
+            shared: true,
+        }))
+    }
+
+    fn events(&self) -> broadcast::Receiver<NodeEvent> {
+        self.note("events");
+        self.0.events.subscribe()
+    }
+
+    fn shutdown(&self) -> Answer<'_, ()> {
+        self.note("shutdown");
+        self.0.stopped.send_replace(true);
+        now(())
+    }
+
+    fn stopped(&self) -> Answer<'_, ()> {
+        let mut stopped = self.0.stopped.subscribe();
+        Box::pin(async move {
+            stopped.wait_for(|stopped| *stopped).await.unwrap();
+        })
+    }
+}

@@ -1,0 +1,11 @@
+//! The API over real sockets, in front of a peer that only remembers what it
+//! was asked.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod client;
+mod fake;
+mod guard;
+mod http;
+mod limits;
+mod routes;

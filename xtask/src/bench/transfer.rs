@@ -1,0 +1,247 @@
+//! Transfers between real processes over loopback.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::peer::{Lab, Peer};
+use super::report::{Figure, Target, median, spread};
+use super::scratch::{self, Interrupt};
+use super::tool;
+
+const PART: &str = "transfer";
+/// The file, MiB.
+const FILE_MEBIBYTES: u64 = 1024;
+const FILE_BYTES: u64 = FILE_MEBIBYTES << 20;
+/// Runs beside the bare stream.
+const PAIRS: usize = 5;
+/// Runs with limited sources, each some 15 seconds.
+const RUNS: usize = 3;
+/// What each limited source sends, bytes a second, and as its flag says it.
+const LIMIT: f64 = 20e6;
+const LIMIT_FLAG: &str = "20M";
+/// One percent of it.
+const CRAWL_FLAG: &str = "200K";
+
+/// Everything about transfers.
+pub(crate) fn run(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
+    let program = tool::build(root, &["--package", "gannet", "--bin", "gannet"], interrupt)?;
+    let stream = ["--package", "gannet-net", "--example", "stream_bench"];
+    let stream = tool::build(root, &stream, interrupt)?;
+    let folder = scratch::folder()?;
+    let shared = folder.path().join("shared");
+    std::fs::create_dir(&shared)?;
+    let file = scratch::write_file(shared.join("one gibibyte.bin"), FILE_MEBIBYTES)?;
+    let lab = Lab {
+        program,
+        folder: folder.path(),
+        interrupt,
+    };
+    let bench = Bench {
+        hub: lab.start("hub", "hub", &[])?,
+        lab,
+        shared,
+        file,
+    };
+    let mut figures = bench.one_source(&stream)?;
+    figures.extend(bench.four_sources()?);
+    figures.push(bench.one_dies()?);
+    figures.push(bench.one_crawls()?);
+    Ok(figures)
+}
+
+struct Bench<'a> {
+    lab: Lab<'a>,
+    hub: Peer,
+    shared: PathBuf,
+    file: PathBuf,
+}
+
+impl Bench<'_> {
+    fn source(&self, name: &str, limit: Option<&str>) -> anyhow::Result<Peer> {
+        let folder = self.shared.to_str().context("the folder is no UTF-8")?;
+        let mut arguments = vec![folder, "--hub", &self.hub.address];
+        if let Some(limit) = limit {
+            arguments.extend(["--limit-up", limit]);
+        }
+        let peer = self.lab.start(name, "up", &arguments)?;
+        self.lab.registered(&peer, 1, 1)?;
+        Ok(peer)
+    }
+
+    /// A downloader that has nothing yet.
+    fn downloader(&self, name: &str) -> anyhow::Result<Peer> {
+        let peer = self.lab.start(name, "up", &["--hub", &self.hub.address])?;
+        self.lab.registered(&peer, 0, 1)?;
+        Ok(peer)
+    }
+
+    /// One fetch by a fresh downloader, seconds.
+    fn fetch(
+        &self,
+        name: &str,
+        source: &Peer,
+        watch: impl FnMut(Duration, u64) -> anyhow::Result<()>,
+    ) -> anyhow::Result<f64> {
+        let link = source.link(&self.file)?;
+        let downloader = self.downloader(name)?;
+        let time = self.lab.fetch(&downloader, &link, FILE_BYTES, watch);
+        drop(downloader);
+        std::fs::remove_dir_all(self.lab.folder.join(name))?;
+        Ok(time?.as_secs_f64())
+    }
+
+    /// One unlimited source beside the bare stream of the same transport.
+    fn one_source(&self, stream: &Path) -> anyhow::Result<Vec<Figure>> {
+        let source = self.source("alone", None)?;
+        let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for n in 0..PAIRS {
+            let rate = megabytes(FILE_BYTES) / self.fetch(&format!("one-{n}"), &source, ignore)?;
+            let floor = self.bare_stream(stream)?;
+            eprintln!("  one source {rate:.0} MB/s, bare stream {floor:.0} MB/s");
+            ours.push(rate);
+            bare.push(floor);
+            ratios.push(rate / floor);
+        }
+        Ok(vec![
+            Figure::new(PART, "one source", median(&ours), "MB/s").note(spread(&ours)),
+            Figure::new(PART, "bare stream", median(&bare), "MB/s").note(spread(&bare)),
+            Figure::new(PART, "one source ÷ bare stream", median(&ratios), "")
+                .target(Target::AtLeast(0.9))
+                .note(spread(&ratios)),
+        ])
+    }
+
+    fn bare_stream(&self, program: &Path) -> anyhow::Result<f64> {
+        let mut command = Command::new(program);
+        let size = FILE_MEBIBYTES.to_string();
+        let text = tool::output(command.args([&size, "1"]), self.lab.interrupt)?;
+        stream_rate(&text)
+    }
+
+    /// Four limited sources.
+    fn four_sources(&self) -> anyhow::Result<Vec<Figure>> {
+        let sources = self.limited("four", 4)?;
+        let mut rates = Vec::new();
+        for n in 0..RUNS {
+            let time = self.fetch(&format!("four-{n}"), &sources[0], ignore)?;
+            rates.push(megabytes(FILE_BYTES) / time);
+            eprintln!("  four sources {:.1} MB/s", rates[n]);
+        }
+        Ok(vec![
+            Figure::new(PART, "four sources of 20 MB/s", median(&rates), "MB/s")
+                .target(Target::AtLeast(76.0))
+                .note(spread(&rates)),
+        ])
+    }
+
+    /// Four limited sources, one killed half way; beside four until then and
+    /// three from then on.
+    fn one_dies(&self) -> anyhow::Result<Figure> {
+        let mut ratios = Vec::new();
+        for n in 0..RUNS {
+            let mut sources = self.limited(&format!("dying-{n}"), 4)?;
+            let mut victim = sources.pop();
+            let mut at_kill = 0;
+            let time = self.fetch(&format!("dies-{n}"), &sources[0], |_, have| {
+                if have >= FILE_BYTES / 2
+                    && let Some(mut victim) = victim.take()
+                {
+                    victim.kill();
+                    at_kill = have;
+                }
+                Ok(())
+            })?;
+            ratios.push(time / ideal_with_a_death(at_kill));
+            eprintln!("  one dies: {:.3} of the ideal time", ratios[n]);
+        }
+        Ok(Figure::new(
+            PART,
+            "one of four dies half way: time ÷ ideal",
+            median(&ratios),
+            "",
+        )
+        .target(Target::AtMost(1.10))
+        .note(spread(&ratios)))
+    }
+
+    /// Three limited sources and one at a hundredth, beside the three alone.
+    fn one_crawls(&self) -> anyhow::Result<Figure> {
+        let sources = self.limited("steady", 3)?;
+        let mut ratios = Vec::new();
+        for n in 0..RUNS {
+            let without = self.fetch(&format!("three-{n}"), &sources[0], ignore)?;
+            let crawler = self.source(&format!("crawler-{n}"), Some(CRAWL_FLAG))?;
+            let with = self.fetch(&format!("crawl-{n}"), &sources[0], ignore)?;
+            drop(crawler);
+            ratios.push(with / without);
+            eprintln!("  one crawls: {:.3} of the time without it", ratios[n]);
+        }
+        Ok(Figure::new(
+            PART,
+            "one of four at 1 %: time ÷ without it",
+            median(&ratios),
+            "",
+        )
+        .target(Target::AtMost(1.05))
+        .note(spread(&ratios)))
+    }
+
+    fn limited(&self, name: &str, count: usize) -> anyhow::Result<Vec<Peer>> {
+        (0..count)
+            .map(|n| self.source(&format!("{name}-source-{n}"), Some(LIMIT_FLAG)))
+            .collect()
+    }
+}
+
+fn ignore(_: Duration, _: u64) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Bytes as 10^6 bytes.
+#[expect(clippy::cast_precision_loss, reason = "files are far below 2^52 bytes")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// Seconds that four sources at the limit need up to `at_kill` and three from
+/// there.
+fn ideal_with_a_death(at_kill: u64) -> f64 {
+    let left = FILE_BYTES.saturating_sub(at_kill);
+    (megabytes(at_kill) / 4.0 + megabytes(left) / 3.0) / (LIMIT / 1e6)
+}
+
+/// MB/s of the fastest bare stream, out of what the stream's benchmark prints:
+/// a line for each size of datagrams, `…: bare 250 MB/s, …`.
+fn stream_rate(text: &str) -> anyhow::Result<f64> {
+    text.lines()
+        .filter_map(|line| line.split_once("bare ")?.1.split_once(" MB/s"))
+        .filter_map(|(rate, _)| rate.trim().parse::<f64>().ok())
+        .max_by(f64::total_cmp)
+        .with_context(|| format!("no rate of a bare stream in {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_bare_stream_counts() {
+        let text = "512 MiB, 1 rounds, medians\n\
+            datagrams up to  1452: bare    210 MB/s, transfer    205 MB/s, ratio 0.976\n\
+            datagrams up to 65487: bare    254 MB/s, transfer    250 MB/s, ratio 0.984\n";
+        assert!((stream_rate(text).unwrap() - 254.0).abs() < 1e-9);
+        assert!(stream_rate("nothing").is_err());
+    }
+
+    #[test]
+    fn the_ideal_is_four_then_three() {
+        let whole = megabytes(FILE_BYTES);
+        assert!((ideal_with_a_death(FILE_BYTES) - whole / 80.0).abs() < 1e-9);
+        assert!((ideal_with_a_death(0) - whole / 60.0).abs() < 1e-9);
+        let half = ideal_with_a_death(FILE_BYTES / 2);
+        assert!((half - (whole / 160.0 + whole / 120.0)).abs() < 1e-9);
+    }
+}
