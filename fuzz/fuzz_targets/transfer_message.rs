@@ -1,4 +1,4 @@
 //! What fetcher and source say to each other.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| gannet_base::wire::fuzz_decode::<gannet_swarm::TransferMessage>(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| gannet_swarm::fuzz::transfer_message(input));

@@ -55,7 +55,8 @@ pub(crate) struct Common {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Target {
     /// The data directory of the peer to talk to [default: the user's]
-    #[arg(long, env = "GANNET_DATA_DIR", value_name = "DIR")]
+    // Global, so that `share add` and the like take it in either place.
+    #[arg(long, env = "GANNET_DATA_DIR", value_name = "DIR", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
@@ -227,6 +228,8 @@ pub(crate) struct GetArgs {
 /// `share`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ShareArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
     #[command(subcommand)]
     pub(crate) action: ShareAction,
 }
@@ -236,8 +239,6 @@ pub(crate) struct ShareArgs {
 pub(crate) enum ShareAction {
     /// Share folders from now on
     Add {
-        #[command(flatten)]
-        target: Target,
         /// The folders
         #[arg(required = true, value_name = "FOLDER")]
         folders: Vec<PathBuf>,
@@ -247,57 +248,46 @@ pub(crate) enum ShareAction {
     },
     /// Share folders no more; no file is touched
     Remove {
-        #[command(flatten)]
-        target: Target,
         /// The folders
         #[arg(required = true, value_name = "FOLDER")]
         folders: Vec<PathBuf>,
     },
     /// List the shared folders
-    List {
-        #[command(flatten)]
-        target: Target,
-    },
+    List,
 }
 
 /// `downloads`.
 #[derive(Debug, Clone, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DownloadsArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<DownloadsAction>,
-    #[command(flatten)]
-    pub(crate) list: DownloadsList,
-}
-
-/// `downloads list`, which is also what `downloads` does.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct DownloadsList {
     #[command(flatten)]
     pub(crate) target: Target,
     /// Keep showing them until all are over
     #[arg(long)]
     pub(crate) watch: bool,
+    #[command(subcommand)]
+    pub(crate) action: Option<DownloadsAction>,
 }
 
 /// What to do with downloads.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum DownloadsAction {
-    /// List downloads
-    List(DownloadsList),
+    /// List downloads; so does `downloads` alone
+    List {
+        /// Keep showing them until all are over
+        #[arg(long)]
+        watch: bool,
+    },
     /// Pause downloads; they keep what they have
-    Pause(DownloadsNumbers),
+    Pause(Numbers),
     /// Let paused downloads go on
-    Resume(DownloadsNumbers),
+    Resume(Numbers),
     /// Give downloads up and delete what they have; finished files stay
-    Cancel(DownloadsNumbers),
+    Cancel(Numbers),
 }
 
 /// Which downloads.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct DownloadsNumbers {
-    #[command(flatten)]
-    pub(crate) target: Target,
+pub(crate) struct Numbers {
     /// The downloads' numbers
     #[arg(required = true, value_name = "N")]
     pub(crate) numbers: Vec<u32>,
@@ -476,29 +466,32 @@ mod tests {
 
     #[test]
     fn downloads_lists_unless_told_otherwise() {
-        for (line, watch) in [
-            ("gannet downloads", false),
-            ("gannet downloads --watch", true),
+        let downloads = |line: &str| match parse(line).map(|cli| cli.command) {
+            Ok(Command::Downloads(downloads)) => downloads,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert!(downloads("gannet downloads").action.is_none());
+        assert!(downloads("gannet downloads --watch").watch);
+        let list = downloads("gannet downloads list --watch").action;
+        assert!(matches!(list, Some(DownloadsAction::List { watch: true })));
+        for line in [
+            "gannet downloads pause 1 2 --data-dir /d",
+            "gannet downloads --data-dir /d pause 1 2",
         ] {
-            let Command::Downloads(downloads) = parse(line).unwrap().command else {
-                panic!("{line} is `downloads`")
+            let pause = downloads(line);
+            assert_eq!(pause.target.data_dir, Some("/d".into()), "{line}");
+            let Some(DownloadsAction::Pause(which)) = pause.action else {
+                panic!("{line} is a pause")
             };
-            assert!(downloads.action.is_none());
-            assert_eq!(downloads.list.watch, watch);
+            assert_eq!(which.numbers, [1, 2]);
         }
         for wrong in [
             "gannet downloads pause",
             "gannet downloads pause one",
             "gannet get",
+            "gannet share",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
-        let Command::Downloads(downloads) = parse("gannet downloads pause 1 2").unwrap().command
-        else {
-            panic!("it is `downloads`")
-        };
-        assert!(
-            matches!(downloads.action, Some(DownloadsAction::Pause(which)) if which.numbers == [1, 2])
-        );
     }
 }

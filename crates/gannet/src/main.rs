@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, DownloadsAction};
+use crate::cli::{Cli, Command};
 use crate::exit::{Failure, Outcome};
 use crate::output::{Printer, note};
 
@@ -67,13 +67,8 @@ async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
         Command::Up(up) => up::peer(up, out).await,
         Command::Search(search) => search::run(search, out).await,
         Command::Get(get) => get::run(get, out).await,
-        Command::Share(share) => share::run(share.action, out).await,
-        Command::Downloads(downloads) => {
-            let action = downloads
-                .action
-                .unwrap_or(DownloadsAction::List(downloads.list));
-            downloads::run(action, out).await
-        }
+        Command::Share(share) => share::run(share, out).await,
+        Command::Downloads(downloads) => downloads::run(downloads, out).await,
         Command::Uploads(target) => lists::uploads(&target, out).await,
         Command::Peers(target) => lists::peers(&target, out).await,
         Command::Browse(browse) => browse::run(browse, out).await,

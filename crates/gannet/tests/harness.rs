@@ -105,12 +105,8 @@ impl Place {
     #[track_caller]
     pub(crate) fn ask(&self, peer: &str, arguments: &[&str]) -> Said {
         let data_dir = self.path(peer);
-        let mut all = vec![arguments[0]];
-        // `share add` and the like take it after their second word.
-        let words = usize::from(matches!(arguments[0], "share"));
-        all.extend(&arguments[1..=words]);
-        all.extend(["--data-dir", data_dir.to_str().unwrap()]);
-        all.extend(&arguments[1 + words..]);
+        let mut all = vec![arguments[0], "--data-dir", data_dir.to_str().unwrap()];
+        all.extend(&arguments[1..]);
         self.run(&all)
     }
 
@@ -128,7 +124,18 @@ impl Place {
         ];
         all.extend(flags);
         all.push(data_dir.to_str().unwrap());
-        let mut child = Running(self.command(&all).spawn().unwrap());
+        let process = self.watch(&all);
+        let started = process.line("started");
+        Peer {
+            address: started["address"].as_str().unwrap().parse().unwrap(),
+            data_dir,
+            process,
+        }
+    }
+
+    /// Starts a command that tells what happens in lines of JSON.
+    pub(crate) fn watch(&self, arguments: &[&str]) -> Process {
+        let mut child = Running(self.command(arguments).spawn().unwrap());
         let err = read_all(child.0.stderr.take().unwrap());
         let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let (tell, told) = mpsc::channel();
@@ -138,18 +145,7 @@ impl Place {
                 let _ = tell.send(line);
             }
         });
-        let Ok(first) = told.recv_timeout(SOON) else {
-            drop(child);
-            panic!("{name} did not start: {}", err.recv().unwrap());
-        };
-        let started: Value = serde_json::from_str(&first).unwrap();
-        assert_eq!(started["type"], "started", "{first}");
-        Peer {
-            address: started["address"].as_str().unwrap().parse().unwrap(),
-            data_dir,
-            child,
-            told,
-        }
+        Process { child, told, err }
     }
 }
 
@@ -188,12 +184,53 @@ impl Drop for Running {
     }
 }
 
+/// A process that tells what happens in lines of JSON. Dropping it kills it
+/// with SIGKILL.
+pub(crate) struct Process {
+    child: Running,
+    told: mpsc::Receiver<String>,
+    err: mpsc::Receiver<String>,
+}
+
+impl Process {
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.child.wait(SOON, "the process")
+    }
+
+    /// The next line of this type; others are passed over.
+    #[track_caller]
+    pub(crate) fn line(&self, kind: &str) -> Value {
+        let start = Instant::now();
+        loop {
+            let left = SOON.saturating_sub(start.elapsed());
+            let line = match self.told.recv_timeout(left) {
+                Ok(line) => line,
+                Err(gone) => panic!("no \"{kind}\", {gone}: {:?}", self.err.try_recv()),
+            };
+            let value: Value = serde_json::from_str(&line).unwrap();
+            if value["type"] == kind {
+                return value;
+            }
+        }
+    }
+
+    /// Sends it a signal by name, as `kill` does.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.0.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+}
+
 /// A running peer or hub. Dropping it kills it with SIGKILL.
 pub(crate) struct Peer {
     pub(crate) address: PeerAddress,
     pub(crate) data_dir: PathBuf,
-    child: Running,
-    told: mpsc::Receiver<String>,
+    pub(crate) process: Process,
 }
 
 impl Peer {
@@ -209,38 +246,6 @@ impl Peer {
     /// SIGKILL, and gone.
     pub(crate) fn kill(self) {
         drop(self);
-    }
-
-    /// Waits for its end.
-    #[track_caller]
-    pub(crate) fn ended(&mut self) -> ExitStatus {
-        self.child.wait(SOON, "the peer")
-    }
-
-    /// The next JSON line of this type.
-    #[track_caller]
-    pub(crate) fn line(&self, kind: &str) -> Value {
-        let start = Instant::now();
-        loop {
-            let left = SOON.saturating_sub(start.elapsed());
-            let line = self
-                .told
-                .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("no {kind}"));
-            let value: Value = serde_json::from_str(&line).unwrap();
-            if value["type"] == kind {
-                return value;
-            }
-        }
-    }
-
-    /// Sends it a signal by name, as `kill` does.
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args(["-s", name, &self.child.0.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
     }
 }
 

@@ -11,7 +11,7 @@ use crate::harness::{Peer, Place, joined, noise, registered, until};
 /// small enough for an unoptimised build.
 const BYTES: usize = 24 << 20;
 /// What each sharer may send a second.
-const LIMIT_UP: &str = "4M";
+const LIMIT_UP: &str = "3M";
 /// What may come twice: at the end of a download a slice that a slow source
 /// still holds is asked of another too, and both may arrive.
 const SLACK: u64 = 1 << 20;
@@ -101,7 +101,8 @@ async fn a_download_survives_the_death_of_a_source_and_its_own() {
     let client = downloader.client().await;
     let restarted = the_download(&client).await;
     let kept = restarted.have_bytes - restarted.received_bytes;
-    assert!(kept > 0, "nothing survived: {restarted:#?}");
+    // What was verified in the last second before the kill may be lost.
+    assert!(kept >= before.have_bytes / 4, "{kept} kept of {before:#?}");
     let downloads = until(
         "end",
         || client.downloads(),
@@ -114,14 +115,14 @@ async fn a_download_survives_the_death_of_a_source_and_its_own() {
 
     // Everybody stops when asked, by command or by signal.
     place.ask("me", &["stop"]).expect(0, &["stopped"]);
-    assert_eq!(downloader.ended().code(), Some(0));
+    assert_eq!(downloader.process.ended().code(), Some(0));
     for mut peer in sharers {
-        peer.signal("TERM");
-        assert_eq!(peer.line("stopped")["type"], "stopped");
-        assert_eq!(peer.ended().code(), Some(0));
+        peer.process.signal("TERM");
+        assert_eq!(peer.process.line("stopped")["type"], "stopped");
+        assert_eq!(peer.process.ended().code(), Some(0));
     }
-    hub.signal("INT");
-    assert_eq!(hub.ended().code(), Some(0));
+    hub.process.signal("INT");
+    assert_eq!(hub.process.ended().code(), Some(0));
 }
 
 /// What was verified and kept is not fetched again: what came in this run and
@@ -129,13 +130,12 @@ async fn a_download_survives_the_death_of_a_source_and_its_own() {
 #[track_caller]
 fn nothing_twice(done: &DownloadInfo, kept: u64) {
     assert_eq!(done.have_bytes, size());
+    let fetched = done.received_bytes + kept;
     assert!(
-        done.received_bytes <= size() - kept + SLACK,
-        "{kept} were kept, but {} were fetched again: {done:#?}",
+        (size()..=size() + SLACK).contains(&fetched),
+        "{kept} were kept, {} fetched: {done:#?}",
         done.received_bytes
     );
-    let verified: u64 = done.sources.iter().map(|source| source.bytes).sum();
-    assert_eq!(kept + verified, size(), "{done:#?}");
 }
 
 /// The content id as JSON writes it.
@@ -183,6 +183,64 @@ async fn a_link_is_fetched_with_no_peer_running() {
         assert!(line["type"].is_string(), "{line}");
     }
     assert_eq!(std::fs::read(here.join("song.bin")).unwrap(), bytes);
+}
+
+/// Interrupting it keeps what came, says how to go on, and going on fetches the
+/// rest only.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_link_goes_on_where_it_stopped() {
+    let place = Place::new();
+    let bytes = noise(3, 8 << 20);
+    let folder = place.folder("files", &[("film.bin", &bytes)]);
+    let sharer = place.start(
+        "sharer",
+        &["up", folder.to_str().unwrap(), "--limit-up", LIMIT_UP],
+    );
+    let client = sharer.client().await;
+    until(
+        "scan",
+        || client.status(),
+        |status| status.shares.files == 1,
+    )
+    .await;
+    let link = place.ask(
+        "sharer",
+        &["link", folder.join("film.bin").to_str().unwrap()],
+    );
+    let data_dir = place.path("nobody");
+    let data_dir = data_dir.to_str().unwrap();
+    let get = [
+        "get",
+        link.out.trim(),
+        "--json",
+        "--no-local-discovery",
+        "--data-dir",
+        data_dir,
+    ];
+
+    let mut first = place.watch(&get);
+    loop {
+        let line = first.line("progress");
+        if line["download"]["have_bytes"].as_u64().unwrap() > 2 << 20 {
+            break;
+        }
+    }
+    first.signal("INT");
+    let end = first.line("end");
+    assert_eq!(end["exit_code"], 5, "{end}");
+    let kept = end["download"]["have_bytes"].as_u64().unwrap();
+    assert!(first.ended().code() == Some(5) && kept < 8 << 20, "{end}");
+
+    let again = place.run(&get);
+    again.expect(0, &[]);
+    let last = again.out.lines().last().unwrap();
+    let last: Value = serde_json::from_str(last).unwrap();
+    let received = last["download"]["received_bytes"].as_u64().unwrap();
+    assert!(
+        received + kept <= (8 << 20) + SLACK,
+        "{kept} kept, then {last}"
+    );
+    assert_eq!(std::fs::read(place.path("film.bin")).unwrap(), bytes);
 }
 
 /// A hub, a peer that shares two files, and one that looks for them.

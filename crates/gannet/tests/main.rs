@@ -1,6 +1,7 @@
 //! Tests with real processes: the built program, real connections on loopback,
 //! real files.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod harness;

@@ -29,9 +29,13 @@ fn a_folder_that_cannot_be_shared() {
     let missing = place.path("missing");
     let missing = missing.to_str().unwrap();
     up_fails(&place, "a", &[missing], 1, &["cannot share", missing]);
-    let file = place.folder("files", &[("a.txt", b"a")]).join("a.txt");
-    let file = file.to_str().unwrap();
-    up_fails(&place, "a", &[file], 1, &["cannot share", "a.txt"]);
+    // A link to itself cannot be read by anybody, not even by root.
+    let endless = place.path("endless");
+    std::os::unix::fs::symlink(&endless, &endless).unwrap();
+    let endless = endless.to_str().unwrap();
+    up_fails(&place, "a", &[endless], 1, &["cannot share", endless]);
+    // Everything there is is more than anybody means.
+    up_fails(&place, "a", &["/"], 1, &["cannot share /"]);
 }
 
 #[test]

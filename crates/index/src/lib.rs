@@ -16,11 +16,14 @@
 //! may come from a stranger, so everything is bounded by [`Config`].
 
 mod config;
+mod fuzz;
 mod index;
 mod query;
 mod tokenize;
 
 pub use config::Config;
+#[doc(hidden)]
+pub use fuzz::fuzz_query;
 pub use index::{Holdings, Index, Inserted, Page, Refusal, Rows};
 pub use query::{Closeness, Expression, QueryError};
 pub use tokenize::{Tokens, tokenize};

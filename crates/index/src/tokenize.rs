@@ -191,10 +191,11 @@ impl Run {
     }
 }
 
-/// Case folding of a decomposed character: up, then down, which brings
-/// together what has one capital (`σ` and `ς`, `ß` and `ss`, `i` and `ı`).
+/// Case folding of a decomposed character: down, up, and down again, which
+/// brings together what has one capital (`σ` and `ς`, `i` and `ı`; `ẞ`, `ß` and
+/// `ss`).
 fn fold(c: char) -> impl Iterator<Item = char> {
-    c.to_uppercase().flat_map(char::to_lowercase)
+    c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 /// Whether a character only decorates the one before it or joins its

@@ -9,7 +9,6 @@
 //! Whoever is greeted can try guesses at a weak name or secret offline; a
 //! random secret of 16 bytes or more is out of reach.
 
-use gannet_base::wire::Malformed;
 use gannet_base::{PeerId, sanitise_line};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +23,7 @@ const VERSION: u32 = 1;
 pub(crate) const GREETING_BYTES_MAX: usize = 1_024;
 
 /// Longest name of a program, bytes.
-// Source: BitTorrent clients cut each other's names at about this.
+// Guess: a name, a version and a platform.
 const AGENT_BYTES_MAX: usize = 64;
 
 /// What the keying material is exported under.
@@ -184,12 +183,6 @@ impl Greeting {
         }
         let (greeting, _) = postcard::take_from_bytes::<Self>(bytes).map_err(malformed)?;
         Ok(greeting)
-    }
-}
-
-impl From<Malformed> for Rejected {
-    fn from(_: Malformed) -> Self {
-        Self::Malformed
     }
 }
 

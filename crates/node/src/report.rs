@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use gannet_base::{ContentId, GroupRange, GroupSet, PeerId, Publication};
+use gannet_base::{ContentId, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
 use gannet_store::{
-    ContentReader, DownloadError, Finished, ReadError, ScanError, ScanSummary, StoreEvent,
+    ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary, StoreEvent,
 };
 use gannet_swarm::{ServeFailure, TransferMessage};
 
+use crate::api::DownloadInfo;
+use crate::handle::Reply;
 use crate::searches::CheckedRows;
 
 /// Most reports waiting for the driver; whoever reports more waits.
@@ -28,6 +30,12 @@ pub(crate) enum Report {
         peer: PeerId,
         stream: u64,
         news: ServeNews,
+    },
+    /// A download's files were made, or could not be.
+    Created {
+        wish: Wish,
+        result: Result<Download, DownloadError>,
+        reply: Reply<Result<DownloadInfo, crate::DownloadError>>,
     },
     /// A content was opened for serving, or cannot be.
     Opened {
@@ -60,6 +68,15 @@ pub(crate) enum Report {
     Reserved { content: ContentId, full: bool },
     /// Whether the disk has room again.
     Room { content: ContentId, room: bool },
+}
+
+/// A download that somebody asked for.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) content: ContentId,
+    pub(crate) name: String,
+    pub(crate) size_hint: Option<u64>,
+    pub(crate) sources: Vec<PeerAddress>,
 }
 
 /// What a question to the hubs was for.

@@ -2,6 +2,7 @@
 //! proven off the network's threads, then out at the permitted rate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gannet_base::wire::{self, Decoded};
 use gannet_base::{ContentId, GroupRange, PeerId};
@@ -20,6 +21,10 @@ use crate::report::{Report, ServeNews};
 const JOBS_MAX: usize = 256;
 /// Slices read ahead of the one that is being sent.
 const AHEAD_MAX: usize = 1;
+
+/// How long a new stream may be silent.
+// Source: libtorrent drops a connection without a handshake after 10 s.
+const FIRST_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a serving stream needs.
 #[derive(Clone)]
@@ -74,9 +79,8 @@ pub(crate) fn accept(
     let tasks = context.tasks.clone();
     tasks.spawn(async move {
         let mut receiver = stream.receiver;
-        let Some(first) = next_message(&mut receiver).await else {
-            return;
-        };
+        let first = tokio::time::timeout(FIRST_WITHIN, next_message(&mut receiver)).await;
+        let Ok(Some(first)) = first else { return };
         let content = first.content();
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
         let handle = ServeHandle {

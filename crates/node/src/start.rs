@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gannet_base::{Timestamp, fork_rng, seeded_rng};
+use gannet_base::{Rng, Timestamp, fork_rng, seeded_rng};
 use gannet_index::Index;
 use gannet_net::{BindError, Net, NetConfig, Network};
 use gannet_overlay::hub::{ClientConfig, HubClient, HubServer, ServerConfig};
@@ -56,6 +56,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let (events, _) = broadcast::channel(EVENTS_MAX);
     let (stopped, stopped_watch) = watch::channel(false);
     let mut rng = seeded_rng(os_seed());
+    let (hub_client, hub_server) = hubs(&config, &mut rng);
     let mut tally = crate::driver::Tally::default();
     tally.on_start(store.warnings().to_vec());
     let node = Node::new(
@@ -68,10 +69,8 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let driver = Driver {
         clock,
         peer,
-        hub_client: HubClient::new(ClientConfig::default(), fork_rng(&mut rng)),
-        hub_server: config
-            .hub_server
-            .then(|| HubServer::new(ServerConfig::default(), fork_rng(&mut rng))),
+        hub_client,
+        hub_server,
         downloads: Downloads::new(DownloadsConfig::default(), fork_rng(&mut rng)),
         uploads: Uploads::new(uploads_config(&config)),
         own: Index::new(own_index_config()),
@@ -108,6 +107,15 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     };
     tokio::spawn(driver.run(inputs, stopped));
     Ok(node)
+}
+
+/// The cores that find.
+fn hubs(config: &NodeConfig, rng: &mut Rng) -> (HubClient, Option<HubServer>) {
+    let client = HubClient::new(ClientConfig::default(), fork_rng(rng));
+    let server = config
+        .hub_server
+        .then(|| HubServer::new(ServerConfig::default(), fork_rng(rng)));
+    (client, server)
 }
 
 /// What the streams of either direction share.

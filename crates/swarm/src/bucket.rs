@@ -110,3 +110,94 @@ impl DivCeil for u128 {
             .then(|| u64::try_from(self.div_ceil(u128::from(divisor))).unwrap_or(u64::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn us(micros: u64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate_holds() {
+        let mut bucket = TokenBucket::new(Some(1_000), 500);
+        let start = Timestamp::from_secs(9);
+        assert_eq!(bucket.take(start, 500), Duration::ZERO);
+        assert_eq!(bucket.take(start, 100), Duration::from_millis(100));
+        assert_eq!(
+            bucket.take(start, 100),
+            Duration::from_millis(200),
+            "who comes next waits longer"
+        );
+        assert_eq!(
+            bucket.peek(start + Duration::from_millis(200)),
+            Duration::ZERO
+        );
+        bucket.refund(start + Duration::from_millis(200), 50);
+        assert_eq!(
+            bucket.take(start + Duration::from_millis(200), 50),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn the_rate_changes_while_running() {
+        let mut bucket = TokenBucket::new(Some(1_000), 0);
+        assert_eq!(bucket.take(us(0), 1_000), Duration::from_secs(1));
+        bucket.set_rate(us(500_000), Some(10_000));
+        assert_eq!(
+            bucket.peek(us(500_000)),
+            Duration::from_millis(50),
+            "what was owed is paid faster"
+        );
+        bucket.set_rate(us(500_000), None);
+        assert_eq!(bucket.take(us(500_000), u64::MAX), Duration::ZERO);
+        bucket.set_rate(us(600_000), Some(0));
+        assert_eq!(bucket.take(us(600_000), 1), Duration::MAX);
+        bucket.set_rate(us(700_000), Some(1_000_000));
+        assert_eq!(bucket.peek(us(700_000)), Duration::from_micros(1));
+        assert_eq!(bucket.bytes_per_second(), Some(1_000_000));
+    }
+
+    #[test]
+    fn extremes_do_not_overflow() {
+        let mut bucket = TokenBucket::new(Some(u64::MAX), u64::MAX);
+        for _ in 0..100 {
+            bucket.take(us(0), u64::MAX);
+        }
+        assert!(bucket.peek(Timestamp::MAX) < Duration::from_secs(200));
+        let mut bucket = TokenBucket::new(Some(1), 0);
+        for _ in 0..100 {
+            assert!(bucket.take(us(0), u64::MAX) > Duration::from_secs(1 << 40));
+        }
+        assert_eq!(
+            bucket.take(us(5), 0),
+            bucket.peek(us(0)),
+            "time does not run backwards"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_the_rate_and_exactly_it_when_busy(
+            rate in 1_u64..10_000_000,
+            burst in 0_u64..1_000_000,
+            takes in prop::collection::vec(1_u64..100_000, 1..200),
+        ) {
+            let mut bucket = TokenBucket::new(Some(rate), burst);
+            let (mut now, mut passed) = (us(0), 0_u64);
+            for bytes in takes {
+                now = now + bucket.take(now, bytes);
+                passed += bytes;
+                let allowed = u128::from(burst) * 1_000_000 + u128::from(now.as_micros()) * u128::from(rate);
+                prop_assert!(u128::from(passed) * 1_000_000 <= allowed, "too much by {}", now);
+            }
+            // Waiting no longer than needed: one microsecond less were too early.
+            let exact = (u128::from(passed.saturating_sub(burst)) * 1_000_000).div_ceil(u128::from(rate));
+            prop_assert_eq!(u128::from(now.as_micros()), exact);
+        }
+    }
+}

@@ -1,15 +1,13 @@
-//! Benchmarks that live beside what they measure: programs that print one JSON
-//! object of numbers.
+//! Benchmarks that live beside what they measure, and print their figures.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
 
 use super::report::{Figure, Target, median, spread};
-use super::scratch::Interrupt;
+use super::scratch::{self, Interrupt};
 use super::tool;
 
 /// How often each program runs.
@@ -78,7 +76,7 @@ pub(crate) fn index(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Fi
     let program = tool::build(root, &manifest, interrupt)?;
     let mut command = Command::new(program);
     command.current_dir(root).arg("--json");
-    let mut runs = runs(&mut command, interrupt)?;
+    let mut runs = runs(&mut command, numbers, interrupt)?;
     for run in &mut runs {
         if let (Some(ours), Some(theirs)) = (
             run.get("ours_queries_per_s"),
@@ -93,11 +91,41 @@ pub(crate) fn index(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Fi
 /// Hashing and scanning, beside b3sum.
 pub(crate) fn store(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
     let b3sum = b3sum(root, interrupt)?;
-    let mut command = tool::cargo(root);
-    command.args(["bench", "--package", "gannet-store", "--bench", "store"]);
-    command.args(["--", "--json"]).env("B3SUM", b3sum);
-    let runs = runs(&mut command, interrupt)?;
+    let bench = ["--package", "gannet-store", "--bench", "store"];
+    let program = tool::build(root, &bench, interrupt)?;
+    // It makes its files in here, so they go even if it is killed.
+    let folder = scratch::folder()?;
+    let mut command = Command::new(program);
+    command.arg(folder.path()).env("B3SUM", b3sum);
+    let runs = runs(&mut command, store_figures, interrupt)?;
     figures("store", STORE, &runs)
+}
+
+/// The figures in what the store's benchmark prints.
+fn store_figures(text: &str) -> anyhow::Result<Run> {
+    let number = |line: &str, before: &str, after: &str| -> anyhow::Result<f64> {
+        let found = text
+            .lines()
+            .find_map(|candidate| candidate.strip_prefix(line))
+            .and_then(|rest| rest.split_once(before)?.1.split_once(after));
+        let (number, _) = found.with_context(|| format!("no \"{line}\" in {text:?}"))?;
+        Ok(number.trim().parse()?)
+    };
+    let figures = [
+        (
+            "hash_ratio",
+            number("b3sum, same files", "(ours is ", " of it")?,
+        ),
+        ("rescan_seconds", number("scan of the same", ":", " s")?),
+        ("hash_mb_per_s", number("hash and outboard", ":", " MB/s")?),
+        (
+            "encode_mb_per_s",
+            number("read, verify and encode", ":", " MB/s")?,
+        ),
+        ("decode_mb_per_s", number("verify and write", ":", " MB/s")?),
+    ];
+    let named = figures.map(|(key, number)| (key.to_owned(), number));
+    Ok(Run::from(named))
 }
 
 /// The reference program, installed beside the build output once.
@@ -114,18 +142,23 @@ fn b3sum(root: &Path, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
 
 type Run = BTreeMap<String, f64>;
 
-fn runs(command: &mut Command, interrupt: &Interrupt) -> anyhow::Result<Vec<Run>> {
+fn runs(
+    command: &mut Command,
+    read: fn(&str) -> anyhow::Result<Run>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<Run>> {
     (0..RUNS)
         .map(|n| {
             eprintln!("  run {} of {RUNS}", n + 1);
             let text = tool::output(command, interrupt)?;
-            numbers(&tool::last_json(&text)?)
+            read(&text)
         })
         .collect()
 }
 
-/// The numbers of an object, by key.
-fn numbers(value: &Value) -> anyhow::Result<Run> {
+/// The numbers of the JSON object that a program printed, by key.
+fn numbers(text: &str) -> anyhow::Result<Run> {
+    let value = tool::last_json(text)?;
     let fields = value.as_object().context("the figures are no object")?;
     Ok(fields
         .iter()
@@ -180,9 +213,24 @@ mod tests {
 
     #[test]
     fn only_numbers_are_figures() {
-        let value = serde_json::json!({ "a": 1, "b": 2.5, "c": "text", "d": null });
+        let text = r#"{"a": 1, "b": 2.5, "c": "text", "d": null}"#;
         let run = Run::from([("a".to_owned(), 1.0), ("b".to_owned(), 2.5)]);
-        assert_eq!(numbers(&value).unwrap(), run);
-        assert!(numbers(&serde_json::json!([1])).is_err());
+        assert_eq!(numbers(text).unwrap(), run);
+        assert!(numbers("[1]").is_err());
+    }
+
+    #[test]
+    fn the_stores_lines_are_read() {
+        let text = "hash and outboard of 4 files of 512 MiB: 3000 MB/s\n\
+            b3sum, same files:         3150 MB/s (ours is 0.95 of it)\n\
+            read, verify and encode slices of 1 MiB, one thread: 1200 MB/s\n\
+            verify and write slices of 1 MiB, one thread:        1100 MB/s\n\
+            scan of the same, unchanged:      0.51 s\n";
+        let run = store_figures(text).unwrap();
+        assert_eq!(run["hash_ratio"], 0.95);
+        assert_eq!(run["rescan_seconds"], 0.51);
+        assert_eq!(run["hash_mb_per_s"], 3000.0);
+        let without = text.replace("b3sum", "");
+        assert!(store_figures(&without).is_err());
     }
 }

@@ -194,16 +194,23 @@ fn targets() -> Vec<Target> {
     use gannet_node::fuzz as node;
     use gannet_overlay::hub::fuzz as hub;
     use gannet_store::fuzz as store;
+    use gannet_swarm::fuzz as swarm;
     use gannet_web::fuzz as web;
 
     let new = |name, body, seeds| Target { name, body, seeds };
-    let transfer_message = wire::fuzz_decode::<TransferMessage>;
     vec![
         new("link", gannet_base::link::fuzz, links()),
         new("hub_message", hub::hub_message, vec![]),
         new("hub_server", hub::hub_server, vec![]),
         new("hub_client", hub::hub_client, vec![]),
-        new("transfer_message", transfer_message, transfer_messages()),
+        new("query", gannet_index::fuzz_query, queries()),
+        new(
+            "transfer_message",
+            swarm::transfer_message,
+            transfer_messages(),
+        ),
+        new("downloads", swarm::downloads_core, vec![]),
+        new("uploads", swarm::uploads_core, vec![]),
         new("stream_header", net::stream_header, vec![]),
         new("handshake", net::handshake, vec![]),
         new("browse_message", node::browse_message, vec![]),
@@ -223,6 +230,16 @@ fn links() -> Vec<Vec<u8>> {
         peers: vec![address.parse().expect("it is an address")],
     };
     vec![link.to_string().into_bytes()]
+}
+
+fn queries() -> Vec<Vec<u8>> {
+    let query = "harry \"the potter\" -stone OR pot* type:audio ext:flac size:>10MB size:1GB..4GB \
+                 artist:\"a b\" title:c album:d hash:";
+    let whole = format!("{query}{}", ContentId::of(b"content"));
+    vec![
+        whole.into_bytes(),
+        "für 魔法 ＡＢＣ 10x".as_bytes().to_vec(),
+    ]
 }
 
 fn names() -> Vec<Vec<u8>> {

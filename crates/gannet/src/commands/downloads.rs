@@ -3,7 +3,7 @@
 use gannet_base::Escaped;
 use gannet_node::api::{DownloadInfo, DownloadState};
 
-use crate::cli::{DownloadsAction, DownloadsNumbers};
+use crate::cli::{DownloadsAction, DownloadsArgs, Numbers};
 use crate::exit::{Exit, Outcome};
 use crate::output::{
     BAD, Cell, DIM, GOOD, Layout, Printer, SOSO, Table, percent, size, span, speed,
@@ -20,49 +20,47 @@ pub(crate) enum Change {
 }
 
 /// Does what was asked with the downloads.
-pub(crate) async fn run(action: DownloadsAction, out: &mut Printer) -> Outcome {
-    match action {
-        DownloadsAction::List(list) => {
-            let remote = Remote::connect(&list.target).await?;
-            let downloads = remote.downloads().await?;
-            if list.watch && downloads.iter().any(|download| !is_over(download)) {
-                return watch(remote, &downloads, out).await;
-            }
-            if out.wants_json() {
-                out.json(&downloads)?;
-            } else if downloads.is_empty() {
-                out.line("no downloads; `gannet search` finds files, `gannet get` fetches them")?;
-            } else {
-                out.table(&table(&downloads))?;
-            }
-            Ok(Exit::Done)
-        }
-        DownloadsAction::Pause(which) => change(which, Change::Pause, out).await,
-        DownloadsAction::Resume(which) => change(which, Change::Resume, out).await,
-        DownloadsAction::Cancel(which) => change(which, Change::Cancel, out).await,
+pub(crate) async fn run(args: DownloadsArgs, out: &mut Printer) -> Outcome {
+    let remote = Remote::connect(&args.target).await?;
+    match args.action {
+        None => list(remote, args.watch, out).await,
+        Some(DownloadsAction::List { watch }) => list(remote, watch || args.watch, out).await,
+        Some(DownloadsAction::Pause(which)) => change(&remote, which, Change::Pause, out).await,
+        Some(DownloadsAction::Resume(which)) => change(&remote, which, Change::Resume, out).await,
+        Some(DownloadsAction::Cancel(which)) => change(&remote, which, Change::Cancel, out).await,
     }
 }
 
+async fn list(remote: Remote, watch: bool, out: &mut Printer) -> Outcome {
+    let downloads = remote.downloads().await?;
+    let running: Vec<u32> = downloads
+        .iter()
+        .filter(|download| !is_over(download))
+        .map(|download| download.number)
+        .collect();
+    if watch && !running.is_empty() {
+        let running_peer = Running::There(Box::new(remote));
+        return Follow::new(running, None).run(&running_peer, out).await;
+    }
+    if out.wants_json() {
+        out.json(&downloads)?;
+    } else if downloads.is_empty() {
+        out.line("no downloads; `gannet search` finds files, `gannet get` fetches them")?;
+    } else {
+        out.table(&table(&downloads))?;
+    }
+    Ok(Exit::Done)
+}
+
 /// Whether nothing will happen to it by itself.
-pub(crate) fn is_over(download: &DownloadInfo) -> bool {
+fn is_over(download: &DownloadInfo) -> bool {
     matches!(
         download.state,
         DownloadState::Complete | DownloadState::Failed
     )
 }
 
-async fn watch(remote: Remote, downloads: &[DownloadInfo], out: &mut Printer) -> Outcome {
-    let numbers = downloads
-        .iter()
-        .filter(|download| !is_over(download))
-        .map(|download| download.number);
-    Follow::new(numbers.collect(), None)
-        .run(&Running::There(Box::new(remote)), out)
-        .await
-}
-
-async fn change(which: DownloadsNumbers, change: Change, out: &mut Printer) -> Outcome {
-    let remote = Remote::connect(&which.target).await?;
+async fn change(remote: &Remote, which: Numbers, change: Change, out: &mut Printer) -> Outcome {
     let mut changed = Vec::new();
     for number in which.numbers {
         let download = remote.change(number, change).await?;

@@ -5,36 +5,31 @@ use std::path::{Path, PathBuf};
 use gannet_base::Escaped;
 use gannet_node::api::ShareInfo;
 
-use crate::cli::ShareAction;
+use crate::cli::{ShareAction, ShareArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{BAD, Cell, DIM, Layout, Printer, Table, count, size};
 use crate::remote::Remote;
 
 /// Does what was asked with the shared folders.
-pub(crate) async fn run(action: ShareAction, out: &mut Printer) -> Outcome {
-    match action {
-        ShareAction::Add {
-            target,
-            folders,
-            force,
-        } => {
-            let remote = Remote::connect(&target).await?;
+pub(crate) async fn run(args: ShareArgs, out: &mut Printer) -> Outcome {
+    let remote = Remote::connect(&args.target).await?;
+    match args.action {
+        ShareAction::Add { folders, force } => {
             let mut added = Vec::new();
             for folder in folders {
                 added.push(remote.share_add(absolute(&folder)?, force).await?);
             }
             show_changed("sharing", &added, out)
         }
-        ShareAction::Remove { target, folders } => {
-            let remote = Remote::connect(&target).await?;
+        ShareAction::Remove { folders } => {
             let mut removed = Vec::new();
             for folder in folders {
                 removed.push(remote.share_remove(absolute(&folder)?).await?);
             }
             show_changed("no longer sharing", &removed, out)
         }
-        ShareAction::List { target } => {
-            let shares = Remote::connect(&target).await?.shares().await?;
+        ShareAction::List => {
+            let shares = remote.shares().await?;
             if out.wants_json() {
                 out.json(&shares)?;
             } else if shares.is_empty() {

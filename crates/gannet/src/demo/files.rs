@@ -1,6 +1,7 @@
 //! The files that the demo plays with.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -161,19 +162,27 @@ pub(crate) fn content_of(path: &Path) -> Result<ContentId, Failure> {
     Ok(ContentId::from_bytes(*hasher.finalize().as_bytes()))
 }
 
-/// A file that alice does not share, and a word that finds it: the longest of
-/// letters in any name.
+/// A file that alice does not share, and a word that finds it: one of letters
+/// that is in as few names as possible, the longest of those.
 pub(crate) fn findable(files: &[Placed]) -> Option<(&Placed, String)> {
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for word in files.iter().flat_map(words) {
+        *names.entry(word).or_default() += 1;
+    }
     let strange = files.iter().filter(|file| !file.holders.contains(&"alice"));
-    let worded = strange.filter_map(|file| {
-        let stem = file.name.file_stem()?.to_str()?;
-        let word = stem
-            .split(|c: char| !c.is_ascii_alphabetic())
-            .max_by_key(|word| word.len())
-            .filter(|word| word.len() >= 4)?;
-        Some((file, word.to_lowercase()))
-    });
-    worded.max_by_key(|(_, word)| word.len())
+    strange
+        .flat_map(|file| words(file).into_iter().map(move |word| (file, word)))
+        .max_by_key(|(_, word)| (Reverse(names[word]), word.len()))
+}
+
+/// The different words of a file's path, of at least four ASCII letters.
+fn words(file: &Placed) -> BTreeSet<String> {
+    let path = file.name.with_extension("");
+    let path = path.to_string_lossy();
+    path.split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|word| word.len() >= 4)
+        .map(str::to_lowercase)
+        .collect()
 }
 
 /// How many different sharers the files have.

@@ -132,29 +132,28 @@ async fn happen(
         seen.killed = Some(now.have_bytes);
     }
     if seen.frank.is_some() {
-        let frank = company.actor("frank").address.peer;
-        let alice = &company.actor("alice").client;
-        let uploads = alice.uploads().await.map_err(Failure::failed)?;
-        let served = uploads
-            .iter()
-            .filter(|upload| upload.peer == frank)
-            .map(|u| u.bytes)
-            .sum();
-        // Only what she had sent before she was seen incomplete counts.
-        if served > seen.served_meanwhile && is_still_fetching(company, now.number).await? {
-            seen.served_meanwhile = served;
-            seen.served_at = at;
-        }
+        look_at_frank(now.number, seen, company).await?;
     }
     Ok(())
 }
 
-async fn is_still_fetching(company: &Company, number: u32) -> Result<bool, Failure> {
+/// Notes what alice has sent to frank, as long as she is fetching herself.
+async fn look_at_frank(number: u32, seen: &mut Seen, company: &Company) -> Result<(), Failure> {
+    let frank = company.actor("frank").address.peer;
     let alice = &company.actor("alice").client;
+    let uploads = alice.uploads().await.map_err(Failure::failed)?;
+    let to_frank = uploads.iter().filter(|upload| upload.peer == frank);
+    let served = to_frank.map(|upload| upload.bytes).sum();
+    // Asked after the upload: what she had sent while she is incomplete now,
+    // she had sent while she was incomplete.
     let downloads = alice.downloads().await.map_err(Failure::failed)?;
-    Ok(downloads
-        .iter()
-        .any(|one| one.number == number && one.state != DownloadState::Complete))
+    let fetching = downloads.iter().find(|one| one.number == number);
+    let at = fetching.map_or(100, done_percent);
+    if at < 100 && served > seen.served_meanwhile {
+        seen.served_meanwhile = served;
+        seen.served_at = at;
+    }
+    Ok(())
 }
 
 fn tell_sources(
@@ -230,7 +229,6 @@ async fn finish(
     )?;
     stage.step("The result is verified")?;
     stage.say(final_line(done))?;
-    tell_sources(done, company, stage)?;
     let path = done.path.clone().unwrap_or_default();
     let found = files::content_of(&path)?;
     stage.check(
@@ -248,7 +246,7 @@ async fn finish(
     stage.check(
         seen.served_meanwhile > 0,
         format_args!(
-            "alice had sent {} of it to frank when she was at {} % herself",
+            "alice had already sent {} of it to frank when she was at {} % herself",
             size(seen.served_meanwhile),
             seen.served_at
         ),

@@ -133,7 +133,7 @@ impl Index {
                 let mut union = Union::default();
                 decided = true;
                 for term in &clause.any {
-                    decided &= self.unite(term, &mut union, work);
+                    decided &= work.half(|work| self.unite(term, &mut union, work));
                 }
                 plan.required.push(Set::Made(union.into_postings()));
             }
@@ -154,7 +154,7 @@ impl Index {
     ) -> Option<()> {
         for (word, open) in sequence.flagged() {
             required.push(if open {
-                Set::Made(self.starting_with(word, work))
+                Set::Made(work.half(|work| self.starting_with(word, work)))
             } else {
                 Set::Kept(self.words.postings(word)?)
             });
@@ -193,10 +193,14 @@ impl Index {
     fn starting_with(&self, prefix: &str, work: &mut Work) -> Postings {
         let mut union = Union::default();
         for postings in self.words.starting_with(prefix) {
-            if !work.spend(PREFIX_WORD_WORK) || !work.spend_len(postings.len() * 2) {
+            if !work.spend(PREFIX_WORD_WORK) {
                 break;
             }
-            postings.for_each(|entry| union.insert(entry));
+            // Of a word too common to be taken whole, as much as may be.
+            intersect(&[postings], &[], work, |work, entry| {
+                union.insert(entry);
+                work.spend(2)
+            });
         }
         union.into_postings()
     }

@@ -12,16 +12,23 @@ impl Work {
         Self { left: units, exhausted: false }
     }
 
-    /// Whether this much was left. If not, nothing is from now on.
+    /// Whether this much was left. If not, what remains is lost.
     pub(super) fn spend(&mut self, units: u64) -> bool {
         match self.left.checked_sub(units) {
-            Some(left) => self.left = left,
+            Some(left) => {
+                self.left = left;
+                true
+            }
             None => {
-                self.left = 0;
-                self.exhausted = true;
+                self.give_up();
+                false
             }
         }
-        !self.exhausted
+    }
+
+    /// As [`Work::spend`], for counts.
+    pub(super) fn spend_len(&mut self, units: usize) -> bool {
+        self.spend(u64::try_from(units).unwrap_or(u64::MAX))
     }
 
     /// Leaves the rest undone.
@@ -30,9 +37,15 @@ impl Work {
         self.exhausted = true;
     }
 
-    /// As [`Work::spend`], for counts.
-    pub(super) fn spend_len(&mut self, units: usize) -> bool {
-        self.spend(u64::try_from(units).unwrap_or(u64::MAX))
+    /// Does something with at most half of what is left, so that some is left
+    /// for what comes behind it.
+    pub(super) fn half<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        let half = self.left / 2;
+        let mut part = Self::new(half);
+        let done = act(&mut part);
+        self.left -= half - part.left;
+        self.exhausted |= part.exhausted;
+        done
     }
 
     /// Whether something had to be left undone.

@@ -212,7 +212,7 @@ fn a_long_history_with_sweeps_agrees_with_the_model() {
     let mut model = Model::default();
     let mut words_max = 0;
     let id = |number: u32| PeerId::from_bytes([u8::try_from(number).unwrap(); 32]);
-    for number in 0..12_000_u32 {
+    for number in 0..10_000_u32 {
         let mut publication = publication().new_tree(&mut runner).unwrap().current();
         publication.entry.content = ContentId::of(&(number % 9_000).to_le_bytes());
         publication.entry.path = format!("common/n{number}/{}", publication.entry.path);
@@ -226,9 +226,11 @@ fn a_long_history_with_sweeps_agrees_with_the_model() {
         words_max = index.words_len().max(words_max);
         let leaver = id((holder + 2) % 14);
         assert_eq!(index.remove_holder(leaver), model.remove_holder(leaver));
+        if number % 2_000 < 1_999 {
+            continue;
+        }
         let text = query().new_tree(&mut runner).unwrap().current();
-        let common = if number % 1_000 == 999 { "common -harry" } else { "pot* common" };
-        for text in [common, &text] {
+        for text in ["common -harry", "pot* common", "common n*", &text] {
             if let Ok(parsed) = Expression::parse(&Query::new(text).unwrap()) {
                 let page = Page::default();
                 assert_eq!(index.search(&parsed, page), model.search(&parsed, page), "{text}");
@@ -236,6 +238,6 @@ fn a_long_history_with_sweeps_agrees_with_the_model() {
         }
     }
     assert_eq!(index.len(), model.len());
-    // Words of entries that are gone went with them: there were 12,000 numbers.
-    assert!(words_max < 11_000, "{words_max}");
+    // Words of entries that are gone went with them: there were 10,000 numbers.
+    assert!(words_max < 9_500, "{words_max}");
 }

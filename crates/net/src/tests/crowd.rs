@@ -122,22 +122,17 @@ async fn nobody_can_be_made_to_knock_at_one_door_again_and_again() {
 
 #[tokio::test]
 async fn peers_nearby_find_each_other() {
+    // Nobody else's test run shall answer.
+    let name = format!("test {}", iroh::SecretKey::generate().public());
     let nearby = |seed| {
         let mut config = config(seed);
         config.listen = Vec::new();
         config.local_discovery = true;
-        // Nobody else's test run shall answer.
-        let unique = iroh::SecretKey::generate().public();
-        config.network.name = format!("test {}", std::process::id());
-        (config, unique)
-    };
-    let ((a, unique), (b, _)) = (nearby(1), nearby(2));
-    let name = format!("test {unique}");
-    let named = |mut config: NetConfig| {
         config.network.name.clone_from(&name);
         config
     };
-    let (mut a, mut b) = (Peer::start(named(a)).await, Peer::start(named(b)).await);
+    let (mut a, mut b) = (Peer::start(nearby(1)).await, Peer::start(nearby(2)).await);
+    assert!(a.net.discovers());
     // No address is given: `b` has to be found, before or during the dial.
     assert_eq!(a.net.dial(b.id()), Dialed::Started);
     let up = async |peer: &mut Peer, who| loop {

@@ -18,6 +18,9 @@ use crate::fetch::FetchHandle;
 use crate::report::{FetchNews, Purpose, Report, SharedChange};
 use crate::scanner::sign;
 
+/// Most dropped sources of one download whose reasons are remembered.
+// Guess: more than a list shows.
+const DROPPED_MAX: usize = 256;
 /// The first part of the paths of downloads that are shared while they run.
 const PARTIAL_SHARE: &str = "Downloads";
 
@@ -348,6 +351,9 @@ impl Driver {
         let Some(item) = self.list.items.get_mut(&content) else {
             return;
         };
+        if item.dropped.len() >= DROPPED_MAX {
+            item.dropped.pop_first();
+        }
         item.dropped.insert(peer, text);
         let number = item.number;
         if matches!(

@@ -34,6 +34,9 @@ const REDIAL_MIN: Duration = Duration::from_secs(2);
 /// Longest such pause.
 // Guess: a named peer that is off for the night is found within a minute.
 const REDIAL_MAX: Duration = Duration::from_secs(60);
+/// Most failed dials remembered.
+// Guess: the sources of some downloads.
+const FAILURES_MAX: usize = 1_000;
 /// Most questions waiting for one peer's link.
 const WAITING_MAX: usize = 16;
 
@@ -65,6 +68,13 @@ struct Named {
 }
 
 impl Links {
+    fn note_failure(&mut self, peer: PeerId, reason: String) {
+        if self.failures.len() >= FAILURES_MAX {
+            self.failures.pop_first();
+        }
+        self.failures.insert(peer, reason);
+    }
+
     pub(super) fn is_up(&self, peer: PeerId) -> bool {
         self.up.contains(&peer)
     }
@@ -166,6 +176,8 @@ impl Driver {
             NetEvent::Down { peer, reason } => {
                 tracing::debug!(peer = %peer.short(), %reason, "link down");
                 self.links.up.remove(&peer);
+                // Whoever wants it still dials again.
+                self.links.wanted.remove(&peer);
                 self.tell_link_to_all(peer, Link::Down);
                 self.drop_streams(peer);
                 self.redial_later(peer);
@@ -174,9 +186,8 @@ impl Driver {
                 tracing::debug!(peer = %peer.short(), %reason, "unreachable");
                 let reason = reason.to_string();
                 self.refuse_waiting(peer, &reason);
-                if self.links.wanted.contains_key(&peer) {
-                    self.links.failures.insert(peer, reason);
-                }
+                self.links.wanted.remove(&peer);
+                self.links.note_failure(peer, reason);
                 self.tell_link_to_all(peer, Link::Unreachable);
                 self.redial_later(peer);
             }

@@ -237,6 +237,13 @@ impl Driver {
                 } => {
                     self.on_serve_news(content, peer, stream, news);
                 }
+                Report::Created {
+                    wish,
+                    result,
+                    reply,
+                } => {
+                    self.on_created(wish, result, reply);
+                }
                 Report::Opened { content, result } => self.on_opened(content, result),
                 Report::Rows {
                     purpose,

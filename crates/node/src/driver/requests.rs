@@ -14,7 +14,7 @@ use crate::api::{DownloadInfo, DownloadRequest, DownloadState, LinkInfo, NodeEve
 use crate::browse::PAGE_ENTRIES_MAX;
 use crate::error::{DownloadError, LinkError, SearchError, ShareError};
 use crate::handle::{Change, Reply, Request, Started};
-use crate::report::{Purpose, Report, SharedChange};
+use crate::report::{Purpose, Report, SharedChange, Wish};
 use crate::scanner::Order;
 use crate::searches::RUNNING_MAX;
 
@@ -38,7 +38,7 @@ impl Driver {
             Request::SearchState { id, reply } => {
                 drop(reply.send(self.searches.state(id).cloned()));
             }
-            Request::Download { request, reply } => drop(reply.send(self.download(&request))),
+            Request::Download { request, reply } => self.download(&request, reply),
             Request::Downloads(reply) => {
                 let contents = self.list.items.keys();
                 let mut infos: Vec<DownloadInfo> =
@@ -93,7 +93,42 @@ impl Driver {
         Ok((search, updates))
     }
 
-    fn download(&mut self, request: &DownloadRequest) -> Result<DownloadInfo, DownloadError> {
+    fn download(
+        &mut self,
+        request: &DownloadRequest,
+        reply: Reply<Result<DownloadInfo, DownloadError>>,
+    ) {
+        let begun = self.wish(request).and_then(|wish| {
+            let known = self.is_known(wish.content)?;
+            Ok((wish, known))
+        });
+        match begun {
+            Ok((wish, true)) => {
+                let content = wish.content;
+                self.downloads
+                    .handle_command(self.clock.now(), DownloadCommand::Resume { content });
+                self.add_wished_sources(wish);
+                drop(reply.send(self.after_begin(content)));
+            }
+            Ok((wish, false)) => {
+                let store = self.store.clone();
+                let reports = self.reports.clone();
+                self.tasks.spawn_blocking(move || {
+                    let result = store.create_download(wish.content, &wish.name);
+                    // The driver is gone only when everything is.
+                    let _ = reports.blocking_send(Report::Created {
+                        wish,
+                        result,
+                        reply,
+                    });
+                });
+            }
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    /// What is to be downloaded, and from whom.
+    fn wish(&self, request: &DownloadRequest) -> Result<Wish, DownloadError> {
         match request {
             DownloadRequest::Row { search, number } => {
                 let unknown = DownloadError::UnknownSearch { number: *number };
@@ -107,49 +142,37 @@ impl Driver {
                         query: state.query.clone(),
                         rows: state.rows.len(),
                     })?;
-                let (content, name, size) = (row.content, row.name.clone(), row.size);
-                let peers = row.sources.iter().map(|source| source.peer).collect();
-                self.begin_download(content, &name, Some(size))?;
-                self.add_sources(content, peers);
-                self.after_begin(content)
+                let source = |peer| PeerAddress {
+                    peer,
+                    addresses: Vec::new(),
+                };
+                Ok(Wish {
+                    content: row.content,
+                    name: row.name.clone(),
+                    size_hint: Some(row.size),
+                    sources: row.sources.iter().map(|known| source(known.peer)).collect(),
+                })
             }
             DownloadRequest::Link { link } => {
                 let link: GannetLink = link.parse()?;
-                let name = link
-                    .name
-                    .clone()
-                    .unwrap_or_else(|| link.content.to_string());
-                self.begin_download(link.content, &name, link.size)?;
-                for source in link.peers {
-                    if source.peer != self.peer {
-                        self.net.add_user_addresses(source.clone());
-                        self.add_sources(link.content, vec![source.peer]);
-                    }
-                }
-                self.after_begin(link.content)
+                Ok(Wish {
+                    content: link.content,
+                    name: link.name.unwrap_or_else(|| link.content.to_string()),
+                    size_hint: link.size,
+                    sources: link.peers,
+                })
             }
         }
     }
 
-    fn begin_download(
-        &mut self,
-        content: ContentId,
-        name: &str,
-        size_hint: Option<u64>,
-    ) -> Result<(), DownloadError> {
-        if let Some(item) = self.list.items.get(&content) {
-            match &item.path {
-                Some(path) if path.exists() => {
-                    return Err(DownloadError::AlreadyHave { path: path.clone() });
-                }
-                // It was finished and the user has removed it since: again.
-                Some(_) => self.forget(content),
-                None => {
-                    self.downloads
-                        .handle_command(self.clock.now(), DownloadCommand::Resume { content });
-                    return Ok(());
-                }
-            }
+    /// Whether a content is being downloaded.
+    fn is_known(&mut self, content: ContentId) -> Result<bool, DownloadError> {
+        match self.list.items.get(&content).map(|item| item.path.clone()) {
+            Some(Some(path)) if path.exists() => return Err(DownloadError::AlreadyHave { path }),
+            // It was finished and the user has removed it since: again.
+            Some(Some(_)) => self.forget(content),
+            Some(None) => return Ok(true),
+            None => {}
         }
         if let Some(row) = self.own.holders(content, 1)
             && let Some(hit) = row.hits.first()
@@ -161,17 +184,44 @@ impl Driver {
         if self.list.items.len() >= DOWNLOADS_MAX {
             return Err(DownloadError::TooMany { max: DOWNLOADS_MAX });
         }
-        let download = self
-            .store
-            .create_download(content, name)
-            .map_err(|error| DownloadError::Store(error.to_string()))?;
-        let now = self.now();
-        self.list.add(content, now, &download.record());
-        if let Some(item) = self.list.items.get_mut(&content) {
-            item.download = Some(download);
+        Ok(false)
+    }
+
+    pub(super) fn on_created(
+        &mut self,
+        wish: Wish,
+        result: Result<gannet_store::Download, gannet_store::DownloadError>,
+        reply: Reply<Result<DownloadInfo, DownloadError>>,
+    ) {
+        let content = wish.content;
+        let answer = match result {
+            Ok(download) => {
+                // Asked for twice at once: the first to come has made it.
+                if !self.list.items.contains_key(&content) {
+                    let now = self.now();
+                    self.list.add(content, now, &download.record());
+                    if let Some(item) = self.list.items.get_mut(&content) {
+                        item.download = Some(download);
+                    }
+                    self.start_fetching(content, wish.size_hint);
+                }
+                self.add_wished_sources(wish);
+                self.after_begin(content)
+            }
+            Err(error) => Err(DownloadError::Store(error.to_string())),
+        };
+        drop(reply.send(answer));
+    }
+
+    fn add_wished_sources(&mut self, wish: Wish) {
+        let (content, sources) = (wish.content, wish.sources);
+        let peers = sources.iter().map(|source| source.peer).collect();
+        for source in sources {
+            if source.peer != self.peer && !source.addresses.is_empty() {
+                self.net.add_user_addresses(source);
+            }
         }
-        self.start_fetching(content, size_hint);
-        Ok(())
+        self.add_sources(content, peers);
     }
 
     fn after_begin(&mut self, content: ContentId) -> Result<DownloadInfo, DownloadError> {

@@ -446,7 +446,7 @@ impl Download {
     }
 
     /// Wakes for what is due next of this source.
-    pub(super) fn arm_source(&mut self, cx: &mut Shared, now: Timestamp, peer: PeerId) {
+    pub(super) fn arm_source(&self, cx: &mut Shared, now: Timestamp, peer: PeerId) {
         let Some(source) = self.sources.get(&peer) else {
             return;
         };

@@ -20,6 +20,8 @@ mod transfer;
 mod watchdog;
 
 #[cfg(test)]
+mod limits_tests;
+#[cfg(test)]
 mod plan_tests;
 #[cfg(test)]
 mod tests;
@@ -206,6 +208,47 @@ impl Downloads {
         });
     }
 
+    /// What became of bytes and streams.
+    fn on_report(&mut self, now: Timestamp, report: DownloadCommand) {
+        use DownloadCommand as C;
+        match report {
+            C::Received {
+                content,
+                peer,
+                bytes,
+            } => self.with(now, content, |download, cx| {
+                download.on_received(cx, now, peer, bytes);
+            }),
+            C::Stored {
+                content,
+                peer,
+                slice,
+                groups,
+            } => self.with(now, content, |download, cx| {
+                download.on_stored(cx, now, peer, slice, &groups);
+            }),
+            C::NotStored {
+                content,
+                peer,
+                slice,
+            } => self.with(now, content, |download, cx| {
+                download.on_not_stored(cx, now, peer, slice);
+            }),
+            C::Corrupt {
+                content,
+                peer,
+                slice,
+            } => self.on_corrupt(now, content, peer, slice),
+            C::StreamClosed { content, peer } => self.with(now, content, |download, cx| {
+                if download.sources.get(&peer).is_some_and(Source::has_stream) {
+                    download.lose(cx, now, peer, DropReason::Lost);
+                }
+            }),
+            // The rest are wishes, not reports.
+            _ => {}
+        }
+    }
+
     fn on_stop(&mut self, now: Timestamp, content: ContentId, stop: impl FnOnce(&mut Download)) {
         self.with(now, content, |download, cx| {
             stop(download);
@@ -237,7 +280,7 @@ impl Core for Downloads {
         let content = message.content();
         self.with(now, content, |download, cx| match message {
             TransferMessage::Ready { size, have, .. } => {
-                download.on_ready(cx, now, from, size, have)
+                download.on_ready(cx, now, from, size, have);
             }
             TransferMessage::Queued { position, .. } => download.on_queued(cx, now, from, position),
             TransferMessage::Have { groups, .. } => download.on_have(cx, now, from, groups),
@@ -265,21 +308,19 @@ impl Core for Downloads {
                 size,
                 have,
                 priority,
-            } => {
-                self.on_start(
-                    now,
-                    Start {
-                        content,
-                        size_hint,
-                        size,
-                        have,
-                        priority,
-                    },
-                );
-            }
+            } => self.on_start(
+                now,
+                Start {
+                    content,
+                    size_hint,
+                    size,
+                    have,
+                    priority,
+                },
+            ),
             C::AddSource { content, peer } => {
                 self.with(now, content, |download, cx| {
-                    download.add_source(cx, now, peer)
+                    download.add_source(cx, now, peer);
                 });
             }
             C::Pause { content } => self.on_stop(now, content, |download| download.paused = true),
@@ -300,46 +341,11 @@ impl Core for Downloads {
             C::Prioritise { content, priority } => {
                 self.with(now, content, |download, _| download.priority = priority);
             }
-            C::Received {
-                content,
-                peer,
-                bytes,
-            } => {
-                self.with(now, content, |download, cx| {
-                    download.on_received(cx, now, peer, bytes)
-                });
-            }
-            C::Stored {
-                content,
-                peer,
-                slice,
-                groups,
-            } => {
-                self.with(now, content, |download, cx| {
-                    download.on_stored(cx, now, peer, slice, &groups);
-                });
-            }
-            C::NotStored {
-                content,
-                peer,
-                slice,
-            } => {
-                self.with(now, content, |download, cx| {
-                    download.on_not_stored(cx, now, peer, slice);
-                });
-            }
-            C::Corrupt {
-                content,
-                peer,
-                slice,
-            } => self.on_corrupt(now, content, peer, slice),
-            C::StreamClosed { content, peer } => {
-                self.with(now, content, |download, cx| {
-                    if download.sources.get(&peer).is_some_and(Source::has_stream) {
-                        download.lose(cx, now, peer, DropReason::Lost);
-                    }
-                });
-            }
+            C::Received { .. }
+            | C::Stored { .. }
+            | C::NotStored { .. }
+            | C::Corrupt { .. }
+            | C::StreamClosed { .. } => self.on_report(now, command),
         }
     }
 

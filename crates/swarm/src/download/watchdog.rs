@@ -149,7 +149,7 @@ impl Download {
         self.arm_download(cx, now, state);
     }
 
-    fn arm_download(&mut self, cx: &mut Shared, now: Timestamp, state: DownloadState) {
+    fn arm_download(&self, cx: &mut Shared, now: Timestamp, state: DownloadState) {
         let need = self.watch.need.map(|(at, _)| at);
         let active = state == DownloadState::Active;
         let stalled = active.then(|| self.watch.progress + cx.config.stall_max);

@@ -11,7 +11,6 @@ use gannet_swarm::{
     DownloadCommand, DownloadEvent, DownloadState, DownloadsConfig, UploadsConfig, WaitReason,
 };
 use proptest::prelude::*;
-use rand_core::Rng as _;
 
 use crate::harness::{Nature, Sim, content_id, peer_id};
 use crate::speed::swarm;

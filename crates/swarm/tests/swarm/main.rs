@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod driver;
 mod evil;
 mod faults;
 mod harness;

@@ -35,14 +35,10 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Bytes that came beyond the content's own, in thousandths, proofs aside.
+/// Bytes that came and were of no use, in thousandths of the content.
 fn waste_permille(sim: &Sim, fetcher: PeerId, size: u64) -> u64 {
-    let proofs = size / 16_384 * 704;
-    sim.peers[&fetcher]
-        .received_bytes
-        .saturating_sub(size + proofs)
-        * 1_000
-        / size
+    let peer = &sim.peers[&fetcher];
+    (peer.received_bytes - peer.useful_bytes) * 1_000 / size
 }
 
 #[track_caller]
@@ -187,4 +183,21 @@ fn one_fast_source_is_kept_busy_over_a_long_line() {
             "{share} of the ideal at {rate} B/s and {latency} ms"
         );
     }
+}
+
+#[test]
+fn half_of_the_sources_promise_all_and_give_nothing() {
+    let (size, rate) = (128 * MIB, 4 * MB);
+    let (honest, _) = fetch(size, &[rate; 8], ms(10));
+    let (mut sim, fetcher, content, sources) = swarm(size, &[rate; 16], ms(10));
+    for source in sources.iter().step_by(2) {
+        sim.peer(*source).nature = Nature::StallAfter(64 * 1024);
+    }
+    sim.fetch(fetcher, content, &sources);
+    let took = sim.run_to_end(fetcher, content, Duration::from_secs(3_600));
+    let waste = waste_permille(&sim, fetcher, size);
+    let ratio = took.as_secs_f64() / honest.as_secs_f64();
+    println!("{took:?}, {ratio:.3} times the honest ones alone, waste {waste} permille");
+    assert!(ratio <= 1.3, "{ratio} times the honest ones alone");
+    assert!(waste <= 20, "{waste} permille came twice");
 }

@@ -113,8 +113,13 @@ impl Hub {
 }
 
 impl HubClient {
-    pub(super) fn on_hubs(&mut self, now: Timestamp, mut wanted: Vec<PeerId>) {
-        wanted.truncate(self.config.hubs_max);
+    pub(super) fn on_hubs(&mut self, now: Timestamp, named: Vec<PeerId>) {
+        let mut wanted: Vec<PeerId> = Vec::new();
+        for hub in named {
+            if wanted.len() < self.config.hubs_max && !wanted.contains(&hub) {
+                wanted.push(hub);
+            }
+        }
         let dropped: Vec<PeerId> = self
             .hubs
             .keys()

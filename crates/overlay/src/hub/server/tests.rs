@@ -106,7 +106,15 @@ fn batches_are_applied_in_order_and_once() {
     ];
     for ((registration, sequence, path), (number, next, entries), why) in cases {
         let message = batch(&hub, registration, sequence, vec![put(one, path)]);
-        let (standing, _) = standing_of(&say(&mut hub, one, message));
+        let answers = say(&mut hub, one, message);
+        let early = matches!(answers[..], [HubMessage::Ack { early: true, .. }]);
+        let is_early = [
+            "nothing has begun",
+            "one is missing",
+            "a later one begins with 0",
+        ];
+        assert_eq!(early, is_early.contains(&why), "{why}");
+        let (standing, _) = standing_of(&answers);
         let found = (standing.registration, standing.next, standing.entries);
         assert_eq!(found, (number, next, entries), "{why}");
         assert_eq!(
