@@ -36,14 +36,7 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
     let (reports, report_queue) = report_channel();
-    let (store, key) = {
-        let config = config.clone();
-        let reports = reports.clone();
-        let opened = tokio::task::spawn_blocking(move || open_files(&config, reports));
-        opened.await.map_err(|error| StartError::Network {
-            reason: error.to_string(),
-        })??
-    };
+    let (store, key) = open(config.clone(), reports.clone()).await?;
     let (net, net_events) = Net::bind(net_config(&config, key.to_bytes(), secret))
         .await
         .map_err(bind_error)?;
@@ -142,6 +135,18 @@ fn streams(
         tasks: tasks.clone(),
     };
     (fetch, serve)
+}
+
+async fn open(
+    config: NodeConfig,
+    reports: mpsc::Sender<Report>,
+) -> Result<(Store, ed25519_dalek::SigningKey), StartError> {
+    let data_dir = config.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || open_files(&config, reports)).await;
+    opened.unwrap_or_else(|error| {
+        let reason = error.to_string();
+        Err(StartError::DataDir { data_dir, reason })
+    })
 }
 
 /// The store, the key, and the shares that the configuration names.

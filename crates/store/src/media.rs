@@ -78,9 +78,23 @@ fn image(file: Bounded<'_>, _extension: &str) -> Option<Media> {
     })
 }
 
+/// Playing time and picture from one library; title and artist, which films in
+/// MP4 have as music has, from the other.
 fn video(file: Bounded<'_>, extension: &str) -> Option<Media> {
-    let _ = extension;
-    audio(file, extension)
+    use nom_exif::{MediaParser, MediaSource, TrackInfoTag};
+    let source = MediaSource::seekable(file.again()).ok()?;
+    let track = MediaParser::new().parse_track(source).ok()?;
+    let number = |tag| track.get(tag).and_then(|value| value.as_u32());
+    let millis = track.get(TrackInfoTag::DurationMs).and_then(|value| value.as_u64());
+    let tagged = audio(file, extension).unwrap_or_default();
+    let seconds = millis.and_then(|millis| u32::try_from(millis / 1_000).ok());
+    Some(Media {
+        duration_seconds: seconds.filter(|seconds| *seconds > 0).or(tagged.duration_seconds),
+        dimensions: number(TrackInfoTag::Width)
+            .zip(number(TrackInfoTag::Height))
+            .and_then(|(width, height)| dimensions(width, height)),
+        ..tagged
+    })
 }
 
 fn dimensions<T: TryInto<u32>>(width: T, height: T) -> Option<Dimensions> {
@@ -110,6 +124,16 @@ struct Bounded<'a> {
     until: Instant,
 }
 
+impl Bounded<'_> {
+    /// The same file from its start, for another parser.
+    fn again(&self) -> Self {
+        Self {
+            position: 0,
+            ..*self
+        }
+    }
+}
+
 impl Read for Bounded<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 || Instant::now() > self.until {
@@ -136,3 +160,6 @@ impl Seek for Bounded<'_> {
         Ok(self.position)
     }
 }
+
+#[cfg(test)]
+mod tests;

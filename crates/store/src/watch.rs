@@ -160,7 +160,6 @@ impl Dirty {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
 
     use notify::event::{CreateKind, Flag};
 
@@ -196,7 +195,7 @@ mod tests {
     #[test]
     fn a_new_file_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = channel();
         let watcher = Watcher::new(vec![dir.path().to_owned()], move |event| {
             drop(sender.send(event));
         })

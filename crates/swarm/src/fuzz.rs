@@ -40,16 +40,23 @@ impl Choices<'_> {
     }
 
     fn peer(&mut self) -> PeerId {
-        PeerId::from_bytes([self.byte() % 6; 32])
+        PeerId::from_bytes([self.byte() % 4; 32])
     }
 
     fn content(&mut self) -> ContentId {
-        ContentId::from_bytes([self.byte() % 3; 32])
+        ContentId::from_bytes([self.byte() % 8 / 6; 32])
     }
 
     fn slice(&mut self) -> GroupRange {
-        let start = self.number();
-        GroupRange::new(start, start.saturating_add(u64::from(self.byte() % 9)))
+        let len = u64::from(self.byte() % 9);
+        // Mostly inside the content that is mostly fetched.
+        let start = match self.byte() {
+            byte @ 0..230 => {
+                return GroupRange::new(u64::from(byte) % 53, u64::from(byte) % 53 + len);
+            }
+            _ => self.number(),
+        };
+        GroupRange::new(start, start.saturating_add(len))
     }
 
     fn groups(&mut self) -> GroupSet {
@@ -150,15 +157,16 @@ pub fn downloads_core(input: &[u8]) {
     };
     let mut core = Downloads::new(config, seeded_rng(1));
     let mut now = Timestamp::ZERO;
+    prologue(&mut core, &mut choices);
     // What was asked, to answer as an honest source would.
     let mut asked: Vec<(PeerId, ContentId, GroupRange)> = Vec::new();
     while !choices.0.is_empty() {
         now = choices.pass(now);
-        match choices.byte() % 8 {
+        match choices.byte() % 12 {
             0 | 1 => core.handle_message(now, choices.peer(), choices.message()),
             2 => core.handle_link(now, choices.peer(), choices.link()),
             3 | 4 => core.handle_command(now, download_command(&mut choices)),
-            5 | 6 => {
+            5..=10 => {
                 let pick = usize::from(choices.byte()) % asked.len().max(1);
                 if pick < asked.len() {
                     answer(&mut core, now, &mut choices, asked.swap_remove(pick));
@@ -186,6 +194,38 @@ pub fn downloads_core(input: &[u8]) {
         core.next_deadline().is_none_or(|at| at > now),
         "what was due is done"
     );
+}
+
+/// Several sources that have (parts of) something: from nothing, random inputs
+/// seldom come so far.
+fn prologue(core: &mut Downloads, choices: &mut Choices<'_>) {
+    let (now, content, size) = (Timestamp::ZERO, ContentId::from_bytes([0; 32]), 1_000_000);
+    let known = choices.byte() < 128;
+    let have = choices.groups();
+    core.handle_command(
+        now,
+        DownloadCommand::Start {
+            content,
+            size_hint: None,
+            size: known.then_some(size),
+            have,
+            priority: 0,
+        },
+    );
+    for number in 0..3 {
+        let (peer, have) = (PeerId::from_bytes([number; 32]), choices.have());
+        core.handle_link(now, peer, Link::Up);
+        core.handle_command(now, DownloadCommand::AddSource { content, peer });
+        core.handle_message(
+            now,
+            peer,
+            TransferMessage::Ready {
+                content,
+                size,
+                have,
+            },
+        );
+    }
 }
 
 fn answer(

@@ -131,6 +131,30 @@ impl Runs {
     }
 }
 
+/// The groups of `a` that `b` lacks, in one pass over both.
+pub(crate) fn difference(a: &GroupSet, b: &GroupSet) -> GroupSet {
+    let mut rest = Vec::new();
+    let mut others = b.runs().iter().peekable();
+    for run in a.runs() {
+        let mut start = run.start;
+        while others.next_if(|other| other.end <= start).is_some() {}
+        while let Some(other) = others.peek().filter(|other| other.start < run.end) {
+            if other.start > start {
+                rest.push(GroupRange::new(start, other.start));
+            }
+            start = other.end;
+            if other.end >= run.end {
+                break;
+            }
+            others.next();
+        }
+        if start < run.end {
+            rest.push(GroupRange::new(start, run.end));
+        }
+    }
+    GroupSet::try_from(rest).expect("parts of runs that are ascending and apart")
+}
+
 impl FromIterator<GroupRange> for Runs {
     fn from_iter<I: IntoIterator<Item = GroupRange>>(ranges: I) -> Self {
         let mut runs = Self::default();
@@ -147,7 +171,17 @@ mod tests {
 
     use super::*;
 
+    fn sets() -> impl Strategy<Value = GroupSet> {
+        let range = (0_u64..80, 1_u64..9).prop_map(|(start, n)| GroupRange::new(start, start + n));
+        prop::collection::vec(range, 0..12).prop_map(|ranges| ranges.into_iter().collect())
+    }
+
     proptest! {
+        #[test]
+        fn one_pass_finds_the_same_difference(a in sets(), b in sets()) {
+            prop_assert_eq!(difference(&a, &b), a.difference(&b));
+        }
+
         #[test]
         fn agrees_with_a_group_set(
             steps in prop::collection::vec((any::<bool>(), 0_u64..60, 0_u64..15), 0..40),

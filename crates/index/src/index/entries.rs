@@ -32,6 +32,7 @@ impl Index {
         }
     }
 
+    #[doc(hidden)] pub fn tune(&mut self, ranked: usize, readings: usize) { self.config.ranked_per_query_max = ranked; self.config.readings_per_ranking_max = readings; }
     /// Takes a publication, which may be anything that a stranger sends, but
     /// whose signature is the caller's to check. An entry is the same if
     /// holder, content and path are. A few microseconds.

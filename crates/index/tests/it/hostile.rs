@@ -98,7 +98,7 @@ fn the_dearest_queries_are_cut_off() {
     for text in ["usr", "usr share", "a*", "usr OR share OR a*", "\"h usr\" OR common", "u* s*"] {
         let found = found(text);
         assert!(!found.complete, "{text}");
-        assert_eq!(found.rows.len(), 20, "{text}");
+        assert!(found.rows.len() > 10, "{text}: {}", found.rows.len());
         assert!(found.total <= 1_000, "{text}: {}", found.total);
     }
     // These have to look at every entry to find nothing.

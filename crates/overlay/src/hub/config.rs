@@ -81,6 +81,11 @@ pub struct ServerConfig {
     /// at random.
     // Guess: half a minute.
     pub retry_after: Duration,
+    /// What peers are told to wait when the hub shuts down, at least; as much
+    /// again is added at random. Too low: a crowd at the door of a hub that is
+    /// starting; too high: a restart is felt for longer than it takes.
+    // Guess: a restart takes a few seconds; who comes in vain backs off.
+    pub retry_after_close: Duration,
 }
 
 impl Default for ServerConfig {
@@ -105,6 +110,7 @@ impl Default for ServerConfig {
             expiry_interval: Duration::from_secs(60),
             pause_min: Duration::from_secs(10),
             retry_after: Duration::from_secs(30),
+            retry_after_close: Duration::from_secs(2),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::size::is_possible;
 use super::source::{Phase, Preference, Source};
 use super::transfer::Download;
 use crate::message::{Have, RefusedReason, TransferMessage};
+use crate::runs::difference;
 
 /// Failures before a source may be forgotten for a new one.
 // Guess: past the first few quick retries.
@@ -270,7 +271,7 @@ impl Download {
             return;
         };
         source.have_next = Some(groups);
-        if now >= source.have_taken + cx.config.have_interval {
+        if now >= source.have_due(&cx.config) {
             self.take_have(cx, now, peer);
         }
         self.arm_source(cx, now, peer);
@@ -307,11 +308,21 @@ impl Download {
         self.replace_have(peer, Have::Some(groups));
     }
 
+    /// Only what changed is counted anew: a source that grows by a run costs a
+    /// run.
     fn replace_have(&mut self, peer: PeerId, have: Have) {
-        self.discount_have(peer);
-        if let Some(source) = self.sources.get_mut(&peer) {
-            source.have = have;
-            source.exhausted = None;
+        let (Some(proven), Some(source)) = (&mut self.proven, self.sources.get_mut(&peer)) else {
+            if let Some(source) = self.sources.get_mut(&peer) {
+                source.have = have;
+            }
+            return;
+        };
+        source.exhausted = None;
+        let old = std::mem::replace(&mut source.have, have);
+        if let (true, Have::Some(old), Have::Some(new)) = (source.counted, &old, &source.have) {
+            proven.plan.gain(&difference(new, old));
+            proven.plan.lose(&difference(old, new));
+            return;
         }
         self.count_have(peer);
     }

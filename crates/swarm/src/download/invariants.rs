@@ -7,6 +7,7 @@ use super::claims::Claims;
 use super::shared::Shared;
 use super::source::{Phase, Request};
 use super::transfer::{Counts, Download, Proven};
+use crate::message::Have;
 
 impl Downloads {
     /// Checks the books of every download. Costs a pass over everything.
@@ -90,6 +91,32 @@ impl Download {
         assert_eq!(sum, whole.len(), "no group is in two places");
         assert_eq!(open.len(), proven.plan.open_groups(), "open groups");
         assert_eq!(here.bytes(proven.size), proven.have_bytes, "bytes here");
+        let partial = self
+            .sources
+            .values()
+            .filter_map(|source| match &source.have {
+                Have::Some(groups) if source.counted => Some(groups),
+                _ => None,
+            });
+        // All groups of a small content; of a large one where sets begin and end.
+        let borders = partial.clone().flat_map(|set| set.runs().to_vec());
+        let borders = borders.flat_map(|run| [run.start, run.end - 1]);
+        let groups = borders.chain(0..whole.end.min(100));
+        for group in groups.filter(|group| *group < whole.end) {
+            let counted = partial.clone().filter(|set| set.contains(group)).count();
+            let known = proven.plan.availability(group);
+            assert_eq!(u32::try_from(counted), Ok(known), "who has {group}");
+        }
+        for (peer, source) in &self.sources {
+            for request in source.requests.iter().filter(|request| request.wanted) {
+                let claim = self
+                    .claims
+                    .iter()
+                    .find(|claim| claim.range == request.range);
+                let held = claim.is_some_and(|claim| claim.holders.contains(peer));
+                assert!(held, "what is wanted of a source is claimed");
+            }
+        }
         for claim in self.claims.iter() {
             assert!((1..=Claims::HOLDERS_MAX).contains(&claim.holders.len()));
             for holder in &claim.holders {

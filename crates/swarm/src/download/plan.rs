@@ -94,6 +94,12 @@ impl Plan {
         sets.flat_map(|set| set.runs().to_vec()).collect()
     }
 
+    /// How many partial sources have `group`.
+    pub(super) fn availability(&self, group: u64) -> u32 {
+        let piece = self.available.range(..=group).next_back();
+        piece.map_or(0, |(_, count)| *count)
+    }
+
     /// Stretches of equal availability.
     #[cfg(test)]
     pub(super) fn borders(&self) -> usize {

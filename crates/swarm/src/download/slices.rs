@@ -163,9 +163,11 @@ impl Download {
         groups: &GroupSet,
     ) {
         self.on_trial_stored(cx, now, peer, groups);
-        self.finish_request(cx, now, peer, slice);
+        let wanted = self.finish_request(cx, now, peer, slice);
         let fresh = self.credit(cx, now, groups);
-        self.release(peer, slice);
+        if wanted {
+            self.release(peer, slice);
+        }
         if let Some(source) = self.sources.get_mut(&peer) {
             source.bytes += fresh;
             if !groups.is_empty() {
@@ -191,14 +193,16 @@ impl Download {
             .of(peer)
             .is_some_and(|trial| trial.slice == slice);
         let wanted = self.finish_request(cx, now, peer, slice);
-        self.release(peer, slice);
         let Some(source) = self.sources.get_mut(&peer).filter(|_| wanted) else {
+            // Given up before; the same slice may have been asked for again since.
             self.fill(cx, now, peer);
             return;
         };
         // Nothing comes of it: let others try before it is asked again.
         source.refusals += 1;
-        if trial || source.refusals >= NOT_STORED_MAX {
+        let refusals = source.refusals;
+        self.release(peer, slice);
+        if trial || refusals >= NOT_STORED_MAX {
             self.fail(cx, now, peer, DropReason::Stalled);
         } else {
             self.fill(cx, now, peer);
@@ -251,7 +255,7 @@ impl Download {
         let Some(source) = self.sources.get_mut(&peer) else {
             return;
         };
-        if source.have_next.is_some() && now >= source.have_taken + cx.config.have_interval {
+        if source.have_next.is_some() && now >= source.have_due(&cx.config) {
             self.take_have(cx, now, peer);
             return;
         }

@@ -14,6 +14,10 @@ use crate::rate::{RateMeter, bytes_in, time_for};
 // Source: half of what reliability's limits let a source accept (64).
 const REQUESTS_MAX: usize = 32;
 
+/// Pieces of what a partial source has that may change in one interval.
+// Guess: taking in a hundred costs less than a millisecond.
+const PIECES_PER_INTERVAL: usize = 100;
+
 /// What a round trip is taken for before it is measured.
 // Guess: across an ocean.
 const ROUND_TRIP_UNKNOWN: Duration = Duration::from_millis(100);
@@ -283,6 +287,22 @@ impl Source {
         })
     }
 
+    /// When news of what it has may be taken in: the more pieces, the more
+    /// seldom, so that no source can make us spend our time on them.
+    pub(super) fn have_due(&self, config: &DownloadsConfig) -> Timestamp {
+        let pieces = |have: &Have| match have {
+            Have::Whole => 0,
+            Have::Some(groups) => groups.runs().len(),
+        };
+        let next = self
+            .have_next
+            .as_ref()
+            .map_or(0, |groups| groups.runs().len());
+        let pieces = pieces(&self.have).max(next) / PIECES_PER_INTERVAL;
+        let intervals = u32::try_from(1 + pieces).unwrap_or(u32::MAX);
+        self.have_taken + config.have_interval.saturating_mul(intervals)
+    }
+
     /// When something of it is due while it is ready.
     pub(super) fn due_at(&self, config: &DownloadsConfig, now: Timestamp) -> Timestamp {
         let owes = self.sending().is_some();
@@ -291,10 +311,7 @@ impl Source {
             .filter(|_| self.snubbed.is_none());
         let useful = owes.then(|| self.useful.0 + config.useful_window);
         let leave = self.snubbed.map(|at| at + config.stall_max);
-        let have = self
-            .have_next
-            .as_ref()
-            .map(|_| self.have_taken + config.have_interval);
+        let have = self.have_next.as_ref().map(|_| self.have_due(config));
         let due = [stall, useful, leave, have].into_iter().flatten().min();
         due.unwrap_or(Timestamp::MAX)
     }

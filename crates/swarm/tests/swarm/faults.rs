@@ -21,7 +21,14 @@ const MIB: u64 = 1 << 20;
 fn storm(seed: u64) -> u64 {
     let mut rng = seeded_rng(seed);
     let mut draw = move |below: u64| rng.next_u64() % below;
-    let size = [0, 1, 16_384, 16_385, 3 * MIB + draw(99), 20 * MIB][draw(6) as usize];
+    let size = match draw(6) {
+        0 => 0,
+        1 => 1,
+        2 => 16_384,
+        3 => 16_385,
+        4 => 3 * MIB + draw(99),
+        _ => 20 * MIB,
+    };
     let rates: Vec<_> = (0..3 + draw(10)).map(|_| 20_000 << draw(10)).collect();
     let (mut sim, fetcher, content, sources) = swarm(size, &rates, Duration::from_millis(5));
     let groups = groups_in(size);
@@ -50,7 +57,7 @@ fn storm(seed: u64) -> u64 {
             if draw(2) == 0 {
                 let back = at + Duration::from_millis(draw(8_000));
                 sim.at(back, move |sim| {
-                    sim.restart(peer, DownloadsConfig::default())
+                    sim.restart(peer, DownloadsConfig::default());
                 });
             }
         }

@@ -185,7 +185,12 @@ impl HubServer {
     /// A wait with as much again at random, so that the refused do not come
     /// back together.
     fn retry_after_ms(&mut self) -> u32 {
-        let least = u32::try_from(self.config.retry_after.as_millis()).unwrap_or(u32::MAX / 2);
+        let least = if self.closing {
+            self.config.retry_after_close
+        } else {
+            self.config.retry_after
+        };
+        let least = u32::try_from(least.as_millis()).unwrap_or(u32::MAX / 2);
         least.saturating_add(self.rng.next_u32() % least.max(1))
     }
 
