@@ -202,6 +202,15 @@ pub(crate) enum Started {
 }
 
 impl Running {
+    /// Whether there are hubs and all of them answer.
+    pub(crate) async fn all_hubs_answer(&self) -> Result<bool, Failure> {
+        let status = match self {
+            Self::Here(node) => node.status().await?,
+            Self::There(remote) => remote.status().await?,
+        };
+        Ok(!status.hubs.is_empty() && status.hubs.iter().all(|hub| hub.connected))
+    }
+
     pub(crate) async fn downloads(&self) -> Result<Vec<DownloadInfo>, Failure> {
         match self {
             Self::Here(node) => Ok(node.downloads().await?),

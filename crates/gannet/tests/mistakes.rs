@@ -198,6 +198,17 @@ async fn what_nobody_has_is_told_with_whom_was_asked() {
         .expect(4, &["nobody", "hub", "run the same command again"]);
 }
 
+#[test]
+fn a_link_whose_peer_is_gone_is_not_complete() {
+    let place = Place::new();
+    let gone = place.start("gone", &["up"]);
+    let link = format!("gannet:{}?peer={}", ContentId::of(b"x"), gone.address());
+    gone.kill();
+    let get = ["get", &link, "--timeout", "3", "--no-local-discovery"];
+    let words = ["0 B so far", "run the same command again"];
+    place.ask("alone", &get).expect(5, &words);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_cannot_be_reached_is_no_answer() {
     let place = Place::new();

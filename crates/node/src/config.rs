@@ -119,8 +119,7 @@ impl NodeConfig {
     pub const DEFAULT_UPLOAD_SLOTS: u32 = 8;
 
     /// The defaults for this data directory: no hubs, no peers, any port, local
-    /// discovery on, downloads in `<data_dir>/../downloads` or the user's
-    /// download folder.
+    /// discovery on, downloads in `finished` inside it.
     pub fn new(data_dir: PathBuf) -> Self {
         Self {
             download_dir: data_dir.join("finished"),

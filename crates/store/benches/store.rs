@@ -23,9 +23,15 @@ const SLICE_GROUPS: u64 = 64;
 
 fn main() {
     // Cargo passes `--bench`.
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let parent = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
-    let mib: usize = arguments.next().map_or(512, |mib| mib.parse().expect("MIB is a number"));
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench");
+    let parent = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let mib: usize = arguments
+        .next()
+        .map_or(512, |mib| mib.parse().expect("MIB is a number"));
     let dir = parent.join(format!("gannet-bench-{}", std::process::id()));
     fs::create_dir_all(&dir).expect("the directory can be made");
     large_files(&dir, mib);
@@ -86,10 +92,16 @@ fn large_files(dir: &Path, mib: usize) {
         assert_eq!((summary.added, summary.bytes_hashed), (4, bytes));
         took
     });
-    say(&format!("hash and outboard of 4 files of {mib} MiB: {}", rate(bytes, ours)));
+    say(&format!(
+        "hash and outboard of 4 files of {mib} MiB: {}",
+        rate(bytes, ours)
+    ));
     if peer < Duration::MAX {
         let ratio = peer.as_secs_f64() / ours.as_secs_f64();
-        say(&format!("b3sum, same files:                        {} (ours is {ratio:.2} of it)", rate(bytes, peer)));
+        say(&format!(
+            "b3sum, same files:                        {} (ours is {ratio:.2} of it)",
+            rate(bytes, peer)
+        ));
     }
 }
 
@@ -97,7 +109,10 @@ fn large_files(dir: &Path, mib: usize) {
 fn b3sum(paths: &[PathBuf]) -> Duration {
     let program = std::env::var_os("B3SUM").unwrap_or_else(|| "b3sum".into());
     let start = Instant::now();
-    let status = Command::new(program).args(paths).stdout(Stdio::null()).status();
+    let status = Command::new(program)
+        .args(paths)
+        .stdout(Stdio::null())
+        .status();
     match status {
         Ok(status) if status.success() => start.elapsed(),
         _ => Duration::MAX,
@@ -106,7 +121,11 @@ fn b3sum(paths: &[PathBuf]) -> Duration {
 
 fn slices(dir: &Path, mib: usize) {
     let store = open(dir, "data-large-1");
-    let entry = store.entries().expect("the catalogue reads").next().expect("four files");
+    let entry = store
+        .entries()
+        .expect("the catalogue reads")
+        .next()
+        .expect("four files");
     let reader = store.open_content(entry.content).expect("it is shared");
     let size = (mib as u64) << 20;
     let slices: Vec<_> = (0..groups_in(size))
@@ -118,18 +137,25 @@ fn slices(dir: &Path, mib: usize) {
         let start = Instant::now();
         for slice in &slices {
             encoded.clear();
-            reader.read_slice(*slice, &mut encoded).expect("it verifies");
+            reader
+                .read_slice(*slice, &mut encoded)
+                .expect("it verifies");
             black_box(&encoded);
         }
         start.elapsed()
     });
-    say(&format!("read, verify and encode slices of 1 MiB, one thread: {}", rate(size, encode)));
+    say(&format!(
+        "read, verify and encode slices of 1 MiB, one thread: {}",
+        rate(size, encode)
+    ));
 
     let all: Vec<Vec<u8>> = slices
         .iter()
         .map(|slice| {
             let mut encoded = Vec::new();
-            reader.read_slice(*slice, &mut encoded).expect("it verifies");
+            reader
+                .read_slice(*slice, &mut encoded)
+                .expect("it verifies");
             encoded
         })
         .collect();
@@ -137,24 +163,34 @@ fn slices(dir: &Path, mib: usize) {
     let decode = best(|| {
         run += 1;
         let store = open(dir, &format!("data-decode-{run}"));
-        let download = store.create_download(entry.content, "copy").expect("it starts");
+        let download = store
+            .create_download(entry.content, "copy")
+            .expect("it starts");
         download.set_size(size).expect("there is room");
         let start = Instant::now();
         for (slice, encoded) in slices.iter().zip(&all) {
-            download.write_slice(size, *slice, encoded).expect("it verifies");
+            download
+                .write_slice(size, *slice, encoded)
+                .expect("it verifies");
         }
         let took = start.elapsed();
         store.forget_download(entry.content).expect("it is there");
         took
     });
-    say(&format!("verify and write slices of 1 MiB, one thread:        {}", rate(size, decode)));
+    say(&format!(
+        "verify and write slices of 1 MiB, one thread:        {}",
+        rate(size, decode)
+    ));
     let bytes = fs::read(dir.join("large/0.bin")).expect("it is there");
     let plain = best(|| {
         let start = Instant::now();
         black_box(ContentId::of(&bytes));
         start.elapsed()
     });
-    say(&format!("BLAKE3 alone, bytes in memory, one thread:           {}", rate(size, plain)));
+    say(&format!(
+        "BLAKE3 alone, bytes in memory, one thread:           {}",
+        rate(size, plain)
+    ));
 }
 
 fn small_files(dir: &Path) {
@@ -176,7 +212,10 @@ fn small_files(dir: &Path) {
             added += usize::from(matches!(change, ShareChange::Added(_)));
         })
         .expect("the scan works");
-    say(&format!("first scan of {added} small files: {:.2} s", start.elapsed().as_secs_f64()));
+    say(&format!(
+        "first scan of {added} small files: {:.2} s",
+        start.elapsed().as_secs_f64()
+    ));
     let again = best(|| {
         let start = Instant::now();
         let summary = store
@@ -185,14 +224,30 @@ fn small_files(dir: &Path) {
         assert_eq!((summary.seen, summary.hashed), (SMALL_FILES as u64, 0));
         start.elapsed()
     });
-    say(&format!("scan of the same, unchanged:      {:.2} s", again.as_secs_f64()));
+    say(&format!(
+        "scan of the same, unchanged:      {:.2} s",
+        again.as_secs_f64()
+    ));
     let memory = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = memory.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
-    say(&format!("memory of this process with it open: {}", resident.replace("VmRSS:", "").trim()));
-    let catalogue = fs::metadata(dir.join("data-small/catalogue.redb")).map_or(0, |stat| stat.len());
-    say(&format!("catalogue on disk: {} bytes a file", catalogue / SMALL_FILES as u64));
+    let resident = memory
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap_or_default();
+    say(&format!(
+        "memory of this process with it open: {}",
+        resident.replace("VmRSS:", "").trim()
+    ));
+    let catalogue =
+        fs::metadata(dir.join("data-small/catalogue.redb")).map_or(0, |stat| stat.len());
+    say(&format!(
+        "catalogue on disk: {} bytes a file",
+        catalogue / SMALL_FILES as u64
+    ));
     drop(store);
     let start = Instant::now();
     drop(open(dir, "data-small"));
-    say(&format!("opening it again: {:.2} s", start.elapsed().as_secs_f64()));
+    say(&format!(
+        "opening it again: {:.2} s",
+        start.elapsed().as_secs_f64()
+    ));
 }

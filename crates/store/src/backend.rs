@@ -296,7 +296,11 @@ mod tests {
     #[test]
     fn renaming_never_replaces() {
         let dir = tempfile::tempdir().unwrap();
-        let (a, b, c) = (dir.path().join("a"), dir.path().join("b"), dir.path().join("c"));
+        let (a, b, c) = (
+            dir.path().join("a"),
+            dir.path().join("b"),
+            dir.path().join("c"),
+        );
         for rename in [
             (|from, to| RealDisk.rename_new(from, to)) as fn(&Path, &Path) -> io::Result<()>,
             rename_new_by_link,

@@ -102,7 +102,9 @@ pub enum ShareError {
     },
     /// It is the root, a home folder or a system folder: sharing it would
     /// publish keys, mail and passwords. Share a folder inside it, or force.
-    #[error("{path} is {what}: sharing it would publish private files; share a folder inside it instead")]
+    #[error(
+        "{path} is {what}: sharing it would publish private files; share a folder inside it instead"
+    )]
     TooWide {
         /// The path.
         path: PathBuf,
@@ -152,7 +154,9 @@ pub enum ScanError {
 pub enum WatchError {
     /// The system's limit of watches is used up. On Linux raise
     /// `fs.inotify.max_user_watches`.
-    #[error("the system cannot watch that many folders (on Linux raise fs.inotify.max_user_watches)")]
+    #[error(
+        "the system cannot watch that many folders (on Linux raise fs.inotify.max_user_watches)"
+    )]
     TooMany,
     /// Watching failed.
     #[error("cannot watch {path}: {reason}")]

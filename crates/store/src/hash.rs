@@ -263,7 +263,10 @@ mod tests {
 
     #[test]
     fn ids_and_outboards_are_those_of_the_references() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .build()
+            .unwrap();
         let units = [1_u64, 2, 3, 4, 5, 7, 8, 9, 21];
         let around = units
             .into_iter()

@@ -85,11 +85,15 @@ fn video(file: Bounded<'_>, extension: &str) -> Option<Media> {
     let source = MediaSource::seekable(file.again()).ok()?;
     let track = MediaParser::new().parse_track(source).ok()?;
     let number = |tag| track.get(tag).and_then(|value| value.as_u32());
-    let millis = track.get(TrackInfoTag::DurationMs).and_then(|value| value.as_u64());
+    let millis = track
+        .get(TrackInfoTag::DurationMs)
+        .and_then(|value| value.as_u64());
     let tagged = audio(file, extension).unwrap_or_default();
     let seconds = millis.and_then(|millis| u32::try_from(millis / 1_000).ok());
     Some(Media {
-        duration_seconds: seconds.filter(|seconds| *seconds > 0).or(tagged.duration_seconds),
+        duration_seconds: seconds
+            .filter(|seconds| *seconds > 0)
+            .or(tagged.duration_seconds),
         dimensions: number(TrackInfoTag::Width)
             .zip(number(TrackInfoTag::Height))
             .and_then(|(width, height)| dimensions(width, height)),
@@ -106,7 +110,11 @@ fn dimensions<T: TryInto<u32>>(width: T, height: T) -> Option<Dimensions> {
 fn text(value: Option<impl AsRef<str>>) -> Option<String> {
     let value = value?;
     // Bounded before it is looked at closely.
-    let raw: String = value.as_ref().chars().take(FileEntry::TEXT_BYTES_MAX).collect();
+    let raw: String = value
+        .as_ref()
+        .chars()
+        .take(FileEntry::TEXT_BYTES_MAX)
+        .collect();
     let mut line = sanitise_line(&raw);
     while line.len() > FileEntry::TEXT_BYTES_MAX {
         line.pop();

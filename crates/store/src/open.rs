@@ -34,7 +34,9 @@ impl Root {
         let root = share.root();
         let (path, only) = match share.kind {
             ShareKind::File => {
-                let name = root.file_name().map(|name| crate::backend::path_bytes(name.as_ref()));
+                let name = root
+                    .file_name()
+                    .map(|name| crate::backend::path_bytes(name.as_ref()));
                 (root.parent().unwrap_or(&root).to_owned(), name)
             }
             _ => (root.clone(), None),
@@ -65,7 +67,12 @@ impl Root {
         let file = File::from(open_beneath(&self.dir, path, flags())?);
         let mut open = OpenFile {
             file,
-            stamp: Stamp { dev: 0, ino: 0, size: 0, mtime_ns: 0 },
+            stamp: Stamp {
+                dev: 0,
+                ino: 0,
+                size: 0,
+                mtime_ns: 0,
+            },
             root_dev: self.dev,
         };
         open.stamp = open.stamp_now()?;
@@ -114,7 +121,11 @@ pub(crate) fn stamp_of(file: &File, root_dev: u64) -> io::Result<Stamp> {
         ));
     }
     Ok(Stamp {
-        dev: if stat.dev() == root_dev { 0 } else { stat.dev() },
+        dev: if stat.dev() == root_dev {
+            0
+        } else {
+            stat.dev()
+        },
         ino: stat.ino(),
         size: stat.size(),
         mtime_ns: nanos(stat.mtime(), stat.mtime_nsec()),
@@ -129,8 +140,7 @@ pub(crate) fn nanos(seconds: i64, nanos: i64) -> i64 {
 #[cfg(target_os = "linux")]
 fn open_beneath(dir: &OwnedFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
     use rustix::fs::{ResolveFlags, openat2};
-    let resolve =
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     // The kernel asks to try again when a rename crosses its way.
     for _ in 0..16 {
         match openat2(dir, path, flags, Mode::empty(), resolve) {
@@ -188,12 +198,24 @@ mod tests {
         symlink(outside.join("secret"), share.join("link")).unwrap();
         symlink(&outside, share.join("linked-dir")).unwrap();
         symlink("good", share.join("sub/inner-link")).unwrap();
-        let root = openat(rustix::fs::CWD, &share, flags() | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let root = openat(
+            rustix::fs::CWD,
+            &share,
+            flags() | OFlags::DIRECTORY,
+            Mode::empty(),
+        )
+        .unwrap();
         for opens in [open_beneath as Opens, open_step_by_step] {
             assert!(opens(&root, b"sub/good", flags()).is_ok());
             for bad in [
-                "link", "linked-dir/secret", "sub/inner-link", "../outside/secret",
-                "sub/../../outside/secret", "/etc/passwd", "", "nothing",
+                "link",
+                "linked-dir/secret",
+                "sub/inner-link",
+                "../outside/secret",
+                "sub/../../outside/secret",
+                "/etc/passwd",
+                "",
+                "nothing",
             ] {
                 assert!(opens(&root, bad.as_bytes(), flags()).is_err(), "{bad}");
             }

@@ -173,7 +173,9 @@ mod tests {
         outboards.unpin(ids[1]);
         outboards.unpin(ids[2]);
         let holds = |id| Ok::<_, io::Error>(id == ids[1]);
-        outboards.sweep(outboards.contents().unwrap(), holds).unwrap();
+        outboards
+            .sweep(outboards.contents().unwrap(), holds)
+            .unwrap();
         let mut left = outboards.contents().unwrap();
         left.sort();
         let mut expected = vec![ids[0], ids[1]];

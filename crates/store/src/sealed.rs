@@ -20,7 +20,8 @@ pub(crate) enum Broken {
 
 /// The file of a record.
 pub(crate) fn seal<T: Serialize>(version: u32, record: &T) -> Vec<u8> {
-    let payload = postcard::to_stdvec(record).expect("records are plain data, which always encodes");
+    let payload =
+        postcard::to_stdvec(record).expect("records are plain data, which always encodes");
     let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&version.to_le_bytes());
@@ -57,7 +58,10 @@ mod tests {
             for bit in 0..8 {
                 let mut bad = bytes.clone();
                 bad[place] ^= 1 << bit;
-                assert!(unseal::<(String, Vec<u64>)>(1, &bad).is_err(), "byte {place}");
+                assert!(
+                    unseal::<(String, Vec<u64>)>(1, &bad).is_err(),
+                    "byte {place}"
+                );
             }
             assert!(unseal::<(String, Vec<u64>)>(1, &bytes[..place]).is_err());
         }
@@ -74,7 +78,8 @@ mod tests {
         assert_eq!(
             hex,
             concat!(
-                "67616e6e65740d0a", "01000000",
+                "67616e6e65740d0a",
+                "01000000",
                 "b4955c6b95fe87872267c9c2b64f36bd75ab0c31c2f0b0a9bcb2c43dfdeb6cf5",
                 "016101"
             )

@@ -151,7 +151,9 @@ impl Shares {
         let base = shorten(&base, NAME_BYTES_MAX);
         let taken = |name: &str| {
             let folded = name.to_lowercase();
-            self.list.iter().any(|share| share.name.to_lowercase() == folded)
+            self.list
+                .iter()
+                .any(|share| share.name.to_lowercase() == folded)
         };
         let mut name = base.to_owned();
         let mut n = 2;
@@ -259,21 +261,49 @@ fn refuse_denied(root: &Path, kind: ShareKind, data_dir: &Path) -> Result<(), Sh
         return Err(denied("it is gannet's own data directory"));
     }
     // A hidden folder or file is shared when it is named outright.
-    let mut names: Vec<_> = root.components().map(|part| path_bytes(part.as_ref())).collect();
+    let mut names: Vec<_> = root
+        .components()
+        .map(|part| path_bytes(part.as_ref()))
+        .collect();
     let last = names.pop().unwrap_or_default();
     let reason = match kind {
         ShareKind::File => deny::file(&last, true),
         _ => deny::folder(&last, true),
     };
     let above = names.iter().find_map(|name| deny::folder(name, true));
-    reason.or(above).map_or(Ok(()), |deny::Denied(reason)| Err(denied(reason)))
+    reason
+        .or(above)
+        .map_or(Ok(()), |deny::Denied(reason)| Err(denied(reason)))
 }
 
 /// Folders that hold other people's homes or the system.
 const SYSTEM: &[&str] = &[
-    "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/private", "/proc",
-    "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/System", "/Library",
-    "/Users", "/Applications", "/Volumes", "/mnt", "/media",
+    "/",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/private",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/srv",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/var",
+    "/System",
+    "/Library",
+    "/Users",
+    "/Applications",
+    "/Volumes",
+    "/mnt",
+    "/media",
 ];
 
 fn too_wide(root: &Path) -> Option<&'static str> {
@@ -301,12 +331,22 @@ mod tests {
     #[test]
     fn names_are_unique_whatever_the_folders_are_called() {
         let mut shares = Shares::default();
-        let roots = ["/a/Music", "/b/Music", "/c/music", "/", "/d/x\u{202e}y", "/e/x\u{202e}y"];
+        let roots = [
+            "/a/Music",
+            "/b/Music",
+            "/c/music",
+            "/",
+            "/d/x\u{202e}y",
+            "/e/x\u{202e}y",
+        ];
         let names: Vec<_> = roots
             .iter()
             .map(|root| shares.add(Path::new(root), ShareKind::Folder, 0).name)
             .collect();
-        assert_eq!(names, ["Music", "Music (2)", "music (3)", "files", "xy", "xy (2)"]);
+        assert_eq!(
+            names,
+            ["Music", "Music (2)", "music (3)", "files", "xy", "xy (2)"]
+        );
         let ids: Vec<_> = shares.list.iter().map(|share| share.id).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
     }
@@ -323,7 +363,12 @@ mod tests {
     fn paths_that_others_see_are_valid_entries() {
         let record = FileRecord {
             content: gannet_base::ContentId::of(b""),
-            stamp: crate::catalogue::Stamp { dev: 0, ino: 1, size: 0, mtime_ns: 0 },
+            stamp: crate::catalogue::Stamp {
+                dev: 0,
+                ino: 1,
+                size: 0,
+                mtime_ns: 0,
+            },
             media: gannet_base::Media::default(),
         };
         let deep = vec!["d".repeat(200); 20].join("/") + "/" + &"n".repeat(255);

@@ -19,11 +19,7 @@ pub const SLICE_GROUPS_MAX: u64 = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The pair of `node`; which of its children have groups of the slice.
-    Parent {
-        node: Node,
-        left: bool,
-        right: bool,
-    },
+    Parent { node: Node, left: bool, right: bool },
     /// The bytes of a group.
     Leaf { group: u64 },
 }
@@ -148,12 +144,7 @@ pub(crate) fn verify<'a>(
     Ok(verified)
 }
 
-fn push_children(
-    expected: &mut Vec<[u8; 32]>,
-    pair: &[u8; PAIR_BYTES],
-    left: bool,
-    right: bool,
-) {
+fn push_children(expected: &mut Vec<[u8; 32]>, pair: &[u8; PAIR_BYTES], left: bool, right: bool) {
     let half = |bytes: &[u8]| <[u8; 32]>::try_from(bytes).expect("half of 64 bytes is 32");
     if right {
         expected.push(half(&pair[32..]));

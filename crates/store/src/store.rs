@@ -311,9 +311,12 @@ impl Inner {
     /// What others see of a change; None if its share is gone.
     pub(crate) fn shown(&self, effect: &Effect) -> Option<ShareChange> {
         let (Effect::Added(place, record) | Effect::Removed(place, record)) = effect;
-        let name = self.with_shares(|shares| shares.get(place.share).map(|share| share.name.clone()))?;
+        let name =
+            self.with_shares(|shares| shares.get(place.share).map(|share| share.name.clone()))?;
         Some(match effect {
-            Effect::Added(..) => ShareChange::Added(share::entry(&name, &place.path, record.clone())),
+            Effect::Added(..) => {
+                ShareChange::Added(share::entry(&name, &place.path, record.clone()))
+            }
             Effect::Removed(..) => ShareChange::Removed {
                 content: record.content,
                 path: share::display_path(&name, &place.path),

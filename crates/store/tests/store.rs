@@ -25,20 +25,26 @@ fn config(dir: &Path) -> StoreConfig {
 
 fn bytes(size: usize, seed: u8) -> Vec<u8> {
     let mut bytes = vec![0; size];
-    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    blake3::Hasher::new()
+        .update(&[seed])
+        .finalize_xof()
+        .fill(&mut bytes);
     bytes
 }
 
 fn scan(store: &Store) -> usize {
     let mut changes = 0;
-    store.scan(&ScanControl::new(), &mut |_| changes += 1).unwrap();
+    store
+        .scan(&ScanControl::new(), &mut |_| changes += 1)
+        .unwrap();
     changes
 }
 
 fn slices(size: u64) -> Vec<GroupRange> {
     let groups = groups_in(size);
     let all = (0..groups).step_by(4);
-    all.map(|start| GroupRange::new(start, (start + 4).min(groups))).collect()
+    all.map(|start| GroupRange::new(start, (start + 4).min(groups)))
+        .collect()
 }
 
 /// A store with one shared file, and another store beside it.
@@ -81,9 +87,18 @@ fn a_file_goes_from_store_to_store_and_on_to_a_third() {
     for size in [0, 1, 16_384, 16_385, 1_000_003] {
         let pair = Pair::new(size);
         let reader = pair.source.open_content(pair.content).unwrap();
-        assert_eq!((reader.size(), reader.have()), (pair.size(), Coverage::Whole));
-        let download = pair.sink.create_download(pair.content, "../../x/CON.bin").unwrap();
-        assert!(matches!(pair.sink.open_content(pair.content), Err(ReadError::NotShared { .. })));
+        assert_eq!(
+            (reader.size(), reader.have()),
+            (pair.size(), Coverage::Whole)
+        );
+        let download = pair
+            .sink
+            .create_download(pair.content, "../../x/CON.bin")
+            .unwrap();
+        assert!(matches!(
+            pair.sink.open_content(pair.content),
+            Err(ReadError::NotShared { .. })
+        ));
         let mut encoded = Vec::new();
         for slice in slices(pair.size()).into_iter().rev() {
             encoded.clear();
@@ -113,11 +128,23 @@ fn a_file_goes_from_store_to_store_and_on_to_a_third() {
             shared.read_data(slice, &mut data).unwrap();
         }
         assert_eq!(data, pair.data);
-        assert!(early.read_slice(GroupRange::new(0, 1), &mut Vec::new()).is_ok());
-        assert_eq!(pair.sink.entries().unwrap().collect::<Vec<_>>(), [finished.entry]);
+        assert!(
+            early
+                .read_slice(GroupRange::new(0, 1), &mut Vec::new())
+                .is_ok()
+        );
+        assert_eq!(
+            pair.sink.entries().unwrap().collect::<Vec<_>>(),
+            [finished.entry]
+        );
         assert_eq!(scan(&pair.sink), 0);
         let records = pair.sink.downloads().unwrap();
-        assert_eq!(records[0].state, DownloadState::Finished { path: finished.path.clone() });
+        assert_eq!(
+            records[0].state,
+            DownloadState::Finished {
+                path: finished.path.clone()
+            }
+        );
         pair.sink.forget_download(pair.content).unwrap();
         assert!(pair.sink.downloads().unwrap().is_empty());
         assert!(finished.path.exists());
@@ -146,11 +173,19 @@ fn downloads_are_remembered_and_can_be_cancelled() {
     pair.sink = unopened;
     let again = Store::open(config(&pair.sink_dir)).unwrap();
     assert_eq!(again.downloads().unwrap(), [record.clone()]);
-    assert_eq!((record.state, record.sources.len()), (DownloadState::Paused, 1));
+    assert_eq!(
+        (record.state, record.sources.len()),
+        (DownloadState::Paused, 1)
+    );
     assert_eq!(record.have, GroupSet::from(last));
     let resumed = again.download(pair.content).unwrap();
-    assert_eq!((resumed.size(), resumed.have()), (Some(pair.size()), last.into()));
-    let part = pair.sink_dir.join(format!("downloads/.gannet-partial/{}.part", pair.content));
+    assert_eq!(
+        (resumed.size(), resumed.have()),
+        (Some(pair.size()), last.into())
+    );
+    let part = pair
+        .sink_dir
+        .join(format!("downloads/.gannet-partial/{}.part", pair.content));
     assert_eq!(fs::metadata(&part).unwrap().len(), pair.size());
     again.forget_download(pair.content).unwrap();
     assert!(!part.exists());
@@ -169,7 +204,9 @@ fn nothing_is_written_outside_and_nothing_is_replaced() {
     std::os::unix::fs::symlink(&canary, downloads.join("canary")).unwrap();
     let reader = pair.source.open_content(pair.content).unwrap();
     let mut encoded = Vec::new();
-    reader.read_slice(GroupRange::whole(pair.size()), &mut encoded).unwrap();
+    reader
+        .read_slice(GroupRange::whole(pair.size()), &mut encoded)
+        .unwrap();
     for (name, expected) in [
         ("../canary", "canary (2)"),
         ("/etc/passwd", "passwd"),
@@ -206,11 +243,29 @@ fn a_data_directory_says_what_it_is() {
     assert_eq!(fs::read_to_string(&stamp).unwrap(), "gannet-store 1\n");
     fs::write(&stamp, "gannet-store 2\n").unwrap();
     let newer = Store::open(config(dir.path())).unwrap_err();
-    assert!(matches!(newer, OpenError::NewerVersion { found: 2, known: 1, .. }), "{newer}");
-    for nonsense in ["", "gannet-store x\n", "something else\n", "gannet-store 0\n"] {
+    assert!(
+        matches!(
+            newer,
+            OpenError::NewerVersion {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{newer}"
+    );
+    for nonsense in [
+        "",
+        "gannet-store x\n",
+        "something else\n",
+        "gannet-store 0\n",
+    ] {
         fs::write(&stamp, nonsense).unwrap();
         let refused = Store::open(config(dir.path())).unwrap_err();
-        assert!(matches!(refused, OpenError::Stamp { .. }), "{nonsense:?}: {refused}");
+        assert!(
+            matches!(refused, OpenError::Stamp { .. }),
+            "{nonsense:?}: {refused}"
+        );
     }
     let mut unusable = config(dir.path());
     fs::write(dir.path().join("file"), b"").unwrap();
@@ -233,8 +288,12 @@ fn a_watched_folder_tells_and_the_scan_finds() {
     fs::write(share.join("sub/new.txt"), b"new").unwrap();
     let mut found = Vec::new();
     while found.is_empty() {
-        let event = events.recv_timeout(Duration::from_secs(60)).expect("it is told");
-        let StoreEvent::Dirty(paths) = event else { panic!("{event:?}") };
+        let event = events
+            .recv_timeout(Duration::from_secs(60))
+            .expect("it is told");
+        let StoreEvent::Dirty(paths) = event else {
+            panic!("{event:?}")
+        };
         let control = ScanControl::new();
         let mut sink = |change| found.push(change);
         store.scan_paths(&paths, &control, &mut sink).unwrap();
@@ -255,7 +314,9 @@ fn kill_after(test: &str, dir: &Path, lines: usize) {
         .spawn()
         .unwrap();
     let said = BufReader::new(child.stdout.take().unwrap()).lines();
-    let counted = said.map_while(Result::ok).filter(|line| line.starts_with("step"));
+    let counted = said
+        .map_while(Result::ok)
+        .filter(|line| line.starts_with("step"));
     let count = counted.take(lines).count();
     child.kill().unwrap();
     child.wait().unwrap();
@@ -300,16 +361,26 @@ fn a_scan_that_is_killed_keeps_what_it_had_told() {
         store
     });
     for round in 1..=8 {
-        kill_after("a_scan_that_is_killed_keeps_what_it_had_told", dir.path(), round * 3);
+        kill_after(
+            "a_scan_that_is_killed_keeps_what_it_had_told",
+            dir.path(),
+            round * 3,
+        );
         let store = Store::open(config(dir.path())).unwrap();
         assert!(store.warnings().is_empty(), "{:?}", store.warnings());
         let entries: Vec<_> = store.entries().unwrap().collect();
-        assert!(entries.len() >= round.min(1), "round {round}: {}", entries.len());
+        assert!(
+            entries.len() >= round.min(1),
+            "round {round}: {}",
+            entries.len()
+        );
         // Every table agrees with the files.
         for entry in &entries {
             let reader = store.open_content(entry.content).unwrap();
             let mut data = Vec::new();
-            reader.read_data(GroupRange::whole(reader.size()), &mut data).unwrap();
+            reader
+                .read_data(GroupRange::whole(reader.size()), &mut data)
+                .unwrap();
             assert_eq!(ContentId::of(&data), entry.content);
         }
         let info = &store.shares().unwrap()[0];
@@ -318,7 +389,11 @@ fn a_scan_that_is_killed_keeps_what_it_had_told() {
     let store = Store::open(config(dir.path())).unwrap();
     let before = store.entries().unwrap().count();
     let summary = store.scan(&ScanControl::new(), &mut |_| {}).unwrap();
-    assert_eq!(before as u64 + summary.hashed, 60, "what was told is not hashed again");
+    assert_eq!(
+        before as u64 + summary.hashed,
+        60,
+        "what was told is not hashed again"
+    );
 }
 
 #[test]
@@ -361,12 +436,19 @@ fn a_download_that_is_killed_keeps_every_checkpoint() {
     let sink = config(&dir.path().join("sink"));
     let mut checkpoints = 0;
     for round in 1..=6 {
-        kill_after("a_download_that_is_killed_keeps_every_checkpoint", dir.path(), round);
+        kill_after(
+            "a_download_that_is_killed_keeps_every_checkpoint",
+            dir.path(),
+            round,
+        );
         checkpoints += round as u64;
         let store = Store::open(sink.clone()).unwrap();
         let download = store.download(content).unwrap();
         let have = download.have();
-        assert!(have.len() >= 4 * (checkpoints - 1), "round {round}: {have:?}");
+        assert!(
+            have.len() >= 4 * (checkpoints - 1),
+            "round {round}: {have:?}"
+        );
         let reader = store.open_content(content).unwrap();
         for run in have.runs() {
             let mut bytes = Vec::new();

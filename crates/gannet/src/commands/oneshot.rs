@@ -7,6 +7,7 @@ use gannet_node::{Node, NodeConfig, Overrides};
 
 use crate::cli::GetArgs;
 use crate::commands::get::{self, Wanted};
+use crate::commands::share::absolute;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Printer, note};
 use crate::remote::Running;
@@ -62,9 +63,7 @@ fn config(args: &GetArgs) -> Result<NodeConfig, Failure> {
     let environment = |name: &str| std::env::var(name).ok();
     let mut config = NodeConfig::resolve(args.config.as_deref(), environment, flags)?;
     let output = args.output.clone().unwrap_or_else(|| PathBuf::from("."));
-    config.download_dir = std::path::absolute(&output).map_err(|error| {
-        Failure::usage(format_args!("\"{}\" is no path: {error}", output.display()))
-    })?;
+    config.download_dir = absolute(&output)?;
     config.scan = false;
     config.shares = Vec::new();
     config.hub_server = false;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::{UpArgs, UpFolders};
+use crate::commands::share::absolute;
 use crate::commands::status::hub_line;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{BAD, DIM, GOOD, HEAD, Printer, SOSO, count, facts, note, size};
@@ -46,7 +47,7 @@ pub(crate) async fn peer(args: UpFolders, out: &mut Printer) -> Outcome {
     let folders = args
         .folders
         .iter()
-        .map(|folder| super::share::absolute(folder))
+        .map(|folder| absolute(folder))
         .collect::<Result<_, _>>()?;
     let flags = args.up.overrides(folders);
     let config = NodeConfig::resolve(file.as_deref(), |name| std::env::var(name).ok(), flags)?;
@@ -62,7 +63,11 @@ pub(crate) async fn hub(args: UpArgs, out: &mut Printer) -> Outcome {
     run(config, out).await
 }
 
-async fn run(config: NodeConfig, out: &mut Printer) -> Outcome {
+async fn run(mut config: NodeConfig, out: &mut Printer) -> Outcome {
+    // Whoever reads of these places may be elsewhere.
+    for place in [&mut config.data_dir, &mut config.download_dir] {
+        *place = absolute(place)?;
+    }
     let mut signals = Signals::listen()?;
     let api_listen = config.api_listen;
     let node = tokio::select! {

@@ -358,7 +358,7 @@ async fn stop(company: &mut Company, stage: &mut Stage<'_>) -> Result<(), Failur
     stage.check(
         hub.traffic.sent_bytes == 0 && hub.traffic.received_bytes == 0,
         format_args!(
-            "the hub answered {searches} searches and not one byte of a file went through it"
+            "the hub answered {searches} questions and not one byte of a file went through it"
         ),
     )?;
     stage.typed("gannet stop")?;

@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const FRANK_AT: u64 = 20;
 /// When carol is killed.
 const KILL_AT: u64 = 50;
+/// When the sources are shown again.
+const TELL_AT: u64 = 75;
 /// Who is killed.
 const VICTIM: &str = "carol";
 
@@ -33,6 +35,8 @@ struct Seen {
     frank: Option<u32>,
     /// Bytes that alice had when the victim was killed.
     killed: Option<u64>,
+    /// Whether the sources were shown afterwards.
+    told: bool,
     /// Bytes that alice had sent to frank while she was still fetching.
     served_meanwhile: u64,
     /// How far alice was then, per cent.
@@ -56,7 +60,12 @@ pub(super) async fn fetch_big(
     let started = Instant::now();
     let download = alice.download(request).await.map_err(Failure::failed)?;
     let mut seen = Seen::default();
-    let mut bars = (can_draw() && stage.is_for_people()).then(Bars::default);
+    let names = company
+        .actors()
+        .iter()
+        .map(|one| (one.address.peer, one.name.to_owned()));
+    let names = names.collect();
+    let mut bars = (can_draw() && stage.is_for_people()).then(|| Bars::with_names(names));
     let done = loop {
         let downloads = alice.downloads().await.map_err(Failure::failed)?;
         let now = downloads
@@ -82,8 +91,7 @@ pub(super) async fn fetch_big(
         if let Some(bars) = &mut bars {
             bars.update(&now);
         }
-        let acts = acts_now(&now, &seen);
-        if let (true, Some(bars)) = (acts, &mut bars) {
+        if let (true, Some(bars)) = (acts_now(&now, &seen), &mut bars) {
             bars.clear();
         }
         happen(&now, props, &mut seen, company, stage).await?;
@@ -92,7 +100,7 @@ pub(super) async fn fetch_big(
     if let Some(bars) = &mut bars {
         bars.clear();
     }
-    finish(props, &done, started.elapsed(), &seen, company, stage).await
+    finish(props, &done, &seen, company, stage).await
 }
 
 fn done_percent(download: &DownloadInfo) -> u64 {
@@ -104,7 +112,9 @@ fn done_percent(download: &DownloadInfo) -> u64 {
 /// Whether something is about to be told, so that bars must make room.
 fn acts_now(now: &DownloadInfo, seen: &Seen) -> bool {
     let at = done_percent(now);
-    (seen.frank.is_none() && at >= FRANK_AT) || (seen.killed.is_none() && at >= KILL_AT)
+    (seen.frank.is_none() && at >= FRANK_AT)
+        || (seen.killed.is_none() && at >= KILL_AT)
+        || (!seen.told && at >= TELL_AT)
 }
 
 /// What happens at this point of alice's download.
@@ -130,6 +140,10 @@ async fn happen(
         stage.typed(format_args!("kill -9 {VICTIM}"))?;
         company.kill(VICTIM).await?;
         seen.killed = Some(now.have_bytes);
+    }
+    if !seen.told && at >= TELL_AT {
+        tell_sources(now, company, stage)?;
+        seen.told = true;
     }
     if seen.frank.is_some() {
         look_at_frank(now.number, seen, company).await?;
@@ -170,7 +184,7 @@ fn tell_sources(
     ))?;
     for source in &now.sources {
         let name = company.name_of(source.peer);
-        stage.say(format_args!("  {name:<6} {}", source_line(source)))?;
+        stage.say(format_args!("  {}", source_line(&name, source)))?;
     }
     Ok(())
 }
@@ -209,7 +223,6 @@ async fn start_frank(
 async fn finish(
     props: &Props,
     done: &DownloadInfo,
-    took: Duration,
     seen: &Seen,
     company: &Company,
     stage: &mut Stage<'_>,
@@ -235,14 +248,6 @@ async fn finish(
         found == props.big_content && found == files::content_of(&props.big)?,
         format_args!("its BLAKE3 hash is its id, {}…", found.short()),
     )?;
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
-    stage.say(format_args!(
-        "{} in {}.{} s: {}",
-        size(props.big_bytes),
-        millis / 1_000,
-        millis % 1_000 / 100,
-        speed(props.big_bytes.saturating_mul(1_000) / millis)
-    ))?;
     stage.check(
         seen.served_meanwhile > 0,
         format_args!(

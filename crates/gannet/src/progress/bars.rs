@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gannet_base::Escaped;
+use gannet_base::{Escaped, PeerId};
 use gannet_node::api::{DownloadInfo, DownloadSource, DownloadState};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -20,12 +20,27 @@ const BAR: u64 = 24;
 pub(crate) struct Bars {
     multi: MultiProgress,
     lines: BTreeMap<u32, Vec<ProgressBar>>,
+    names: BTreeMap<PeerId, String>,
 }
 
 impl Bars {
+    /// Bars that call these peers by name instead of by the beginning of their
+    /// id.
+    pub(crate) fn with_names(names: BTreeMap<PeerId, String>) -> Self {
+        Self {
+            names,
+            ..Self::default()
+        }
+    }
+
     /// Draws a download as it is now, in the place that it had.
     pub(crate) fn update(&mut self, download: &DownloadInfo) {
-        let texts = texts(download);
+        let mut texts = texts(download, &self.names);
+        if anstream::AutoStream::choice(&std::io::stderr()) == anstream::ColorChoice::Never {
+            for text in &mut texts {
+                *text = anstream::adapter::strip_str(text).to_string();
+            }
+        }
         // A download's lines stay together: new ones go after its last.
         let shown = self.lines.entry(download.number).or_default();
         while shown.len() > texts.len() {
@@ -61,7 +76,7 @@ fn style() -> ProgressStyle {
 }
 
 /// The lines of a download.
-fn texts(download: &DownloadInfo) -> Vec<String> {
+fn texts(download: &DownloadInfo, names: &BTreeMap<PeerId, String>) -> Vec<String> {
     let mut lines = vec![
         format!(
             "{DIM}{}{DIM:#} {HEAD}{}{HEAD:#}",
@@ -72,12 +87,11 @@ fn texts(download: &DownloadInfo) -> Vec<String> {
     ];
     if download.state == DownloadState::Active || download.state == DownloadState::Waiting {
         let sources = &download.sources;
-        lines.extend(
-            sources
-                .iter()
-                .take(SOURCES_SHOWN)
-                .map(|source| format!("    {}", source_line(source))),
-        );
+        lines.extend(sources.iter().take(SOURCES_SHOWN).map(|source| {
+            let name = names.get(&source.peer).cloned();
+            let name = name.unwrap_or_else(|| source.peer.short());
+            format!("    {}", source_line(&name, source))
+        }));
         if sources.len() > SOURCES_SHOWN {
             let more = sources.len() - SOURCES_SHOWN;
             lines.push(format!("    {DIM}and {more} more{DIM:#}"));
@@ -130,21 +144,24 @@ fn bar(percent: u64) -> String {
     )
 }
 
-/// `3f2a9c01bd  sending     12.1 MB/s  31.2 MB`.
-pub(crate) fn source_line(source: &DownloadSource) -> String {
+/// Whether a source sends, or may before long: it is neither resting after a
+/// failure nor banned.
+pub(crate) fn may_send(source: &DownloadSource) -> bool {
+    !matches!(source.state.as_str(), "resting" | "banned")
+}
+
+/// `3f2a9c01bd  sending     12.1 MB/s  31.2 MB`. The name must be safe to show.
+pub(crate) fn source_line(name: &str, source: &DownloadSource) -> String {
     let style = match source.state.as_str() {
         "sending" => GOOD,
-        "dropped" => BAD,
+        "banned" => BAD,
         _ => SOSO,
     };
     let state = match source.queue_position {
         Some(position) => format!("place {position} in its queue"),
         None => Escaped(&source.state).to_string(),
     };
-    let mut line = format!(
-        "{DIM}{}{DIM:#}  {style}{state:<9}{style:#}",
-        source.peer.short()
-    );
+    let mut line = format!("{DIM}{name:<10}{DIM:#}  {style}{state:<9}{style:#}");
     if source.bytes > 0 || source.state == "sending" {
         line.push_str(&format!(
             "  {:>11}  {:>9}",
@@ -219,7 +236,7 @@ pub(crate) fn final_line(download: &DownloadInfo) -> String {
                 .map(|reason| format!(": {}", Escaped(reason)))
                 .unwrap_or_default();
             format!(
-                "{style}{}{style:#}  {name}{reason}  {DIM}{} kept{DIM:#}",
+                "{style}{}{style:#}  {name}{reason}  {DIM}{} so far{DIM:#}",
                 state_word(state),
                 size(download.have_bytes)
             )

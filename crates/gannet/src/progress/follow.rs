@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Printer, can_draw, note};
-use crate::progress::{Bars, final_line, state_word};
+use crate::progress::{Bars, final_line, may_send, state_word};
 use crate::remote::Running;
 use crate::signals::Signals;
 
@@ -74,9 +74,10 @@ impl Follow {
             bars.clear();
         }
         let (ended, downloads) = watched?;
+        let all_answered = ended == Ended::GaveUp && running.all_hubs_answer().await?;
         let mut worst = Exit::Done;
         for download in &downloads {
-            let exit = exit_of(download, ended);
+            let exit = exit_of(download, all_answered);
             worst = worse(worst, exit);
             if out.wants_json() {
                 out.json(&Line::End {
@@ -197,17 +198,13 @@ fn note_change(old: Option<&DownloadInfo>, download: &DownloadInfo) {
     ));
 }
 
-fn exit_of(download: &DownloadInfo, ended: Ended) -> Exit {
+/// `all_answered`: the wait was given up although every hub answers, so that
+/// "no source" means that nobody has it.
+fn exit_of(download: &DownloadInfo, all_answered: bool) -> Exit {
     match download.state {
         DownloadState::Complete => Exit::Done,
         DownloadState::Failed => Exit::Failed,
-        _ if ended == Ended::GaveUp
-            && download.have_bytes == 0
-            && download
-                .sources
-                .iter()
-                .all(|source| source.state == "dropped") =>
-        {
+        _ if all_answered && download.have_bytes == 0 && download.sources.is_empty() => {
             Exit::NothingFound
         }
         _ => Exit::Incomplete,
@@ -267,14 +264,11 @@ mod tests {
         let mut one = download(1, "a");
         one.sources
             .iter_mut()
-            .for_each(|source| source.state = "dropped".to_owned());
+            .for_each(|source| source.state = "resting".to_owned());
         let mut watchdog = Watchdog::new(start);
         let patience = Some(Duration::from_secs(60));
         assert!(!watchdog.is_tired(&[one.clone()], patience, start + NO_SOURCE_MAX / 2));
         assert!(watchdog.is_tired(&[one.clone()], patience, start + NO_SOURCE_MAX));
-        assert_eq!(exit_of(&one, Ended::GaveUp), Exit::NothingFound);
-        one.have_bytes = 1;
-        assert_eq!(exit_of(&one, Ended::GaveUp), Exit::Incomplete);
     }
 
     #[test]
@@ -284,9 +278,15 @@ mod tests {
         let mut failed = download(2, "b");
         failed.state = DownloadState::Failed;
         let running = download(3, "c");
-        assert_eq!(exit_of(&done, Ended::Over), Exit::Done);
-        assert_eq!(exit_of(&failed, Ended::Over), Exit::Failed);
-        assert_eq!(exit_of(&running, Ended::Interrupted), Exit::Incomplete);
+        assert_eq!(exit_of(&done, false), Exit::Done);
+        assert_eq!(exit_of(&failed, true), Exit::Failed);
+        assert_eq!(exit_of(&running, true), Exit::Incomplete);
+        let mut nowhere = running;
+        nowhere.sources.clear();
+        assert_eq!(exit_of(&nowhere, true), Exit::NothingFound);
+        assert_eq!(exit_of(&nowhere, false), Exit::Incomplete);
+        nowhere.have_bytes = 1;
+        assert_eq!(exit_of(&nowhere, true), Exit::Incomplete);
         assert_eq!(worse(Exit::Failed, Exit::Incomplete), Exit::Failed);
         assert_eq!(worse(Exit::Done, Exit::NothingFound), Exit::NothingFound);
     }

@@ -40,16 +40,16 @@ fn sources_say_what_they_do() {
     source.bytes_per_second = 12_100_000;
     source.bytes = 31_200_000;
     assert_eq!(
-        plain(&source_line(&source)),
-        "0101010101  sending      12.1 MB/s    31.2 MB"
+        plain(&source_line("bob", &source)),
+        "bob         sending      12.1 MB/s    31.2 MB"
     );
     source.queue_position = Some(3);
     source.bytes = 0;
     source.state = "queued\u{1b}c".to_owned();
     source.reason = Some("busy\u{202e}".to_owned());
     assert_eq!(
-        plain(&source_line(&source)),
-        "0101010101  place 3 in its queue  busy\\u{202e}"
+        plain(&source_line("bob", &source)),
+        "bob         place 3 in its queue  busy\\u{202e}"
     );
 }
 
@@ -72,7 +72,7 @@ fn the_last_word_names_the_file_and_what_it_took() {
     done.have_bytes = 7;
     assert_eq!(
         plain(&final_line(&done)),
-        "failed  a\\u{1b}[2J.bin: the disk said no  7 B kept"
+        "failed  a\\u{1b}[2J.bin: the disk said no  7 B so far"
     );
 }
 

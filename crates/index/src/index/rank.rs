@@ -1,7 +1,8 @@
 //! From matching entries to ranked rows.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::ops::Range;
 
 use gannet_base::{ContentId, Hit, Row};
 
@@ -18,11 +19,10 @@ use super::{Index, Page, Rows};
 struct Key {
     holders: u32,
     speed: u64,
-    id: Reverse<ContentId>,
-    content: u32,
-    /// Its candidates.
-    from: usize,
-    to: usize,
+    id_start: Reverse<u64>,
+    /// The number of its group of candidates: decides only between ids that
+    /// somebody made up to begin alike.
+    group: Reverse<u32>,
 }
 
 impl Index {
@@ -30,16 +30,16 @@ impl Index {
     pub(super) fn rows(
         &self,
         expression: &Expression,
-        candidates: Vec<Candidate>,
+        mut candidates: Vec<Candidate>,
         page: Page,
         work: Work,
     ) -> Rows {
-        let mut candidates = self.grouped(candidates);
+        let mut groups: Vec<Range<usize>> = Vec::with_capacity(candidates.len());
         let mut keys: Vec<Key> = Vec::with_capacity(candidates.len());
-        let mut from = 0;
         for group in candidates.chunk_by(|a, b| a.content == b.content) {
-            keys.push(self.key(group, from));
-            from += group.len();
+            keys.push(self.key(group, keys.len()));
+            let from = groups.last().map_or(0, |last| last.end);
+            groups.push(from..from + group.len());
         }
         let total = u64::try_from(keys.len()).expect("a length fits 64 bits");
         let limit = page.limit.min(self.config.rows_max) as usize;
@@ -52,44 +52,28 @@ impl Index {
             left: self.config.readings_per_ranking_max,
             exhausted: false,
         };
-        let best = reader.best(keys, &mut candidates, end);
+        let best = reader.best(keys, &groups, &mut candidates, end);
         let hits = page.hits_per_row.min(self.config.hits_per_row_max) as usize;
         let mut rows = Vec::with_capacity(end - start);
-        for key in best.iter().take(end).skip(start) {
-            let group = &mut candidates[key.from..key.to];
+        for group in best.into_iter().take(end).skip(start) {
+            let group = &mut candidates[groups[group as usize].clone()];
             group.iter_mut().for_each(|candidate| {
                 reader.closeness(candidate);
             });
-            rows.push(self.row(key.content, group, hits));
+            rows.push(self.row(group, hits));
         }
         Rows { rows, total, complete: !work.is_exhausted() && !reader.exhausted }
     }
 
-    /// Brings candidates of one content next to each other. Most contents have
-    /// one entry: those need no sorting.
-    fn grouped(&self, candidates: Vec<Candidate>) -> Vec<Candidate> {
-        let is_alone = |candidate: &Candidate| {
-            let slot = self.slots.slot(candidate.entry);
-            slot.next == NONE && slot.previous == NONE
-        };
-        let (mut grouped, mut others): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(is_alone);
-        others.sort_unstable_by_key(|candidate| (candidate.content, candidate.entry));
-        grouped.append(&mut others);
-        grouped
-    }
-
-    fn key(&self, group: &[Candidate], from: usize) -> Key {
-        let number = group[0].content;
-        let content = self.contents.content(number);
+    fn key(&self, group: &[Candidate], number: usize) -> Key {
+        let content = self.contents.content(group[0].content);
+        let [a, b, c, d, e, f, g, h, ..] = *content.id.as_bytes();
         let speeds = group.iter().map(|candidate| self.speed_of(candidate));
         Key {
             holders: content.holders,
             speed: speeds.max().unwrap_or(0),
-            id: Reverse(content.id),
-            content: number,
-            from,
-            to: from + group.len(),
+            id_start: Reverse(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
+            group: Reverse(u32::try_from(number).expect("no more groups than entries")),
         }
     }
 
@@ -97,12 +81,12 @@ impl Index {
         self.holders.speed(self.slots.slot(candidate.entry).holder)
     }
 
-    /// Writes a row out: its best hits.
-    pub(super) fn row(&self, number: u32, group: &mut [Candidate], hits_max: usize) -> Row {
-        let content = self.contents.content(number);
+    /// Writes out the row of some entries of one content: its best hits.
+    pub(super) fn row(&self, group: &mut [Candidate], hits_max: usize) -> Row {
+        let content = self.contents.content(group[0].content);
         group.sort_unstable_by(|a, b| self.compare_hits(a, b));
         let mut hits: Vec<Hit> = Vec::with_capacity(group.len().min(hits_max));
-        let mut named = std::collections::BTreeSet::new();
+        let mut named = BTreeSet::new();
         for candidate in group {
             if hits.len() == hits_max {
                 break;
@@ -150,7 +134,7 @@ impl Index {
             group.push(Candidate { entry, content: number, closeness: None });
             entry = self.slots.slot(entry).next;
         }
-        Some(self.row(number, &mut group, limit))
+        Some(self.row(&mut group, limit))
     }
 }
 
@@ -165,35 +149,38 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The best rows, at least `end` of them if there are.
+    /// The groups that make the best rows, at least `end` of them if there are.
     ///
     /// Closeness counts most, but is looked at last: keys come in the order of
     /// all the rest, and as soon as `end` of them are as close as can be, no
     /// other can come before those.
-    fn best(&mut self, keys: Vec<Key>, candidates: &mut [Candidate], end: usize) -> Vec<Key> {
+    fn best(
+        &mut self,
+        keys: Vec<Key>,
+        groups: &[Range<usize>],
+        candidates: &mut [Candidate],
+        end: usize,
+    ) -> Vec<u32> {
         let mut rest = BinaryHeap::from(keys);
-        let mut read: Vec<(Option<Closeness>, Key)> = Vec::with_capacity(end);
+        let mut read: Vec<(Option<Closeness>, u32)> = Vec::with_capacity(end);
         let mut closest = 0;
         while closest < end
-            && let Some(key) = rest.pop()
+            && !(self.exhausted && read.len() >= end)
+            && let Some(Key { group: Reverse(group), .. }) = rest.pop()
         {
-            let group = &mut candidates[key.from..key.to];
             let mut closeness = None;
-            for candidate in group {
+            for candidate in &mut candidates[groups[group as usize].clone()] {
                 closeness = closeness.max(self.closeness(candidate));
                 if closeness == Some(Closeness::InOrder) {
+                    closest += 1;
                     break;
                 }
             }
-            closest += usize::from(closeness == Some(Closeness::InOrder));
-            read.push((closeness, key));
-            if self.exhausted && read.len() >= end {
-                break;
-            }
+            read.push((closeness, group));
         }
         // Stable: among equally close ones the order stays.
         read.sort_by_key(|(closeness, _)| Reverse(*closeness));
-        read.into_iter().map(|(_, key)| key).collect()
+        read.into_iter().map(|(_, group)| group).collect()
     }
 
     /// Nothing if it is not known and there is no work left to find out.

@@ -62,10 +62,12 @@ impl Index {
         self.rows(expression, candidates, page, work)
     }
 
+    /// Matching entries, those of one content next to each other.
     fn candidates(&self, expression: &Expression, work: &mut Work) -> Vec<Candidate> {
-        let mut candidates = Vec::new();
+        let mut alone = Vec::with_capacity(64);
+        let mut others: Vec<Candidate> = Vec::new();
         let Some(plan) = self.plan(expression, work) else {
-            return candidates;
+            return alone;
         };
         let required: Vec<&Postings> = plan.required.iter().map(Set::postings).collect();
         let known = expression.has_one_closeness().then_some(Closeness::InOrder);
@@ -77,26 +79,33 @@ impl Index {
             if slot.holder == NONE {
                 return work.spend(1);
             }
-            if candidates.len() >= self.config.ranked_per_query_max {
+            if alone.len() + others.len() >= self.config.ranked_per_query_max {
                 work.give_up();
             }
             if !work.spend(price) {
                 return false;
             }
             let mut candidate = Candidate { entry, content: slot.content, closeness: known };
-            if read {
-                self.read(entry, &mut tokens);
-            }
-            let subject = self.subject(entry, &tokens);
-            if plan.undecided.iter().all(|clause| clause.matches(&subject)) {
+            if !plan.undecided.is_empty() {
+                if read {
+                    self.read(entry, &mut tokens);
+                }
+                let subject = self.subject(entry, &tokens);
+                if !plan.undecided.iter().all(|clause| clause.matches(&subject)) {
+                    return true;
+                }
                 if read && known.is_none() {
                     candidate.closeness = Some(expression.closeness_of(&tokens));
                 }
-                candidates.push(candidate);
             }
+            // Most contents have one entry, which needs no grouping.
+            let is_alone = slot.next == NONE && slot.previous == NONE;
+            if is_alone { &mut alone } else { &mut others }.push(candidate);
             true
         });
-        candidates
+        others.sort_unstable_by_key(|candidate| (candidate.content, candidate.entry));
+        alone.append(&mut others);
+        alone
     }
 
     /// Cuts an entry into its words.

@@ -45,7 +45,13 @@ macro_rules! from_redb {
     )*};
 }
 
-from_redb!(StorageError, TableError, TransactionError, CommitError, DatabaseError);
+from_redb!(
+    StorageError,
+    TableError,
+    TransactionError,
+    CommitError,
+    DatabaseError
+);
 
 /// A change to one file's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +204,10 @@ fn forget(
         inodes.remove(inode.as_slice())?;
     }
     count(transaction, place.share, |(files, bytes)| {
-        (files.saturating_sub(1), bytes.saturating_sub(old.stamp.size))
+        (
+            files.saturating_sub(1),
+            bytes.saturating_sub(old.stamp.size),
+        )
     })
 }
 
@@ -210,7 +219,10 @@ fn remember(
     let mut contents = transaction.open_table(CONTENTS)?;
     contents.insert(place.content_key(new.content).as_slice(), ())?;
     let mut inodes = transaction.open_table(INODES)?;
-    inodes.insert(place.inode_key(&new.stamp).as_slice(), place.path.as_slice())?;
+    inodes.insert(
+        place.inode_key(&new.stamp).as_slice(),
+        place.path.as_slice(),
+    )?;
     count(transaction, place.share, |(files, bytes)| {
         (files + 1, bytes.saturating_add(new.stamp.size))
     })

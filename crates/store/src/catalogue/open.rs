@@ -61,9 +61,7 @@ pub(super) fn open_database(path: &Path, cache_bytes: usize) -> Result<Database,
         transaction.commit()?;
         Ok(database)
     }));
-    opened.unwrap_or_else(|_| {
-        Err(redb::Error::Corrupted("opening it panicked".to_owned()).into())
-    })
+    opened.unwrap_or_else(|_| Err(redb::Error::Corrupted("opening it panicked".to_owned()).into()))
 }
 
 fn is_corrupt(error: &CatalogueError) -> bool {

@@ -179,8 +179,16 @@ mod tests {
     fn the_format_stays() {
         let record = FileRecord {
             content: ContentId::from_bytes([1; 32]),
-            stamp: Stamp { dev: 0, ino: 300, size: 5, mtime_ns: -1 },
-            media: Media { title: Some("t".to_owned()), ..Media::default() },
+            stamp: Stamp {
+                dev: 0,
+                ino: 300,
+                size: 5,
+                mtime_ns: -1,
+            },
+            media: Media {
+                title: Some("t".to_owned()),
+                ..Media::default()
+            },
         };
         let bytes = record.encode();
         let mut expected = vec![1; 32];

@@ -7,9 +7,7 @@ use gannet_base::{ContentId, FileEntry};
 use redb::{Database, Range, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _};
 
 use super::records::{KeyRange, file_key, inode_key};
-use super::{
-    CONTENTS, COUNTS, FILES, FileRecord, INODES, Place, ShareId, Stamp,
-};
+use super::{CONTENTS, COUNTS, FILES, FileRecord, INODES, Place, ShareId, Stamp};
 use crate::CatalogueError;
 
 /// The catalogue as it was at one moment.
@@ -77,7 +75,10 @@ impl Snapshot {
 
     /// Files in the order of their paths' bytes.
     pub(crate) fn range(&self, range: &KeyRange) -> Result<Records, CatalogueError> {
-        let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let end = range
+            .end
+            .as_deref()
+            .map_or(Bound::Unbounded, Bound::Excluded);
         let start = Bound::Included(range.start.as_slice());
         Ok(Records {
             range: self.files.range::<&[u8]>((start, end))?,

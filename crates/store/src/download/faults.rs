@@ -116,7 +116,14 @@ impl FakeDisk {
                 };
                 put(&mut kept, *offset, &write[..length]);
             }
-            after.files.insert(*number, Bytes { now: kept.clone(), synced: kept, writes: Vec::new() });
+            after.files.insert(
+                *number,
+                Bytes {
+                    now: kept.clone(),
+                    synced: kept,
+                    writes: Vec::new(),
+                },
+            );
         }
         after.names = world.synced_names.clone();
         let kept = match crash {
@@ -170,7 +177,10 @@ impl Rename {
 
     fn touches(&self, dir: &Path) -> bool {
         let added = self.added.as_ref().map(|(path, _)| path);
-        self.removed.iter().chain(added).any(|path| parent(path) == dir)
+        self.removed
+            .iter()
+            .chain(added)
+            .any(|path| parent(path) == dir)
     }
 }
 
@@ -228,7 +238,10 @@ impl Disk for FakeDisk {
             world.next_file += 1;
             let number = world.next_file;
             world.files.insert(number, Bytes::default());
-            world.rename(Rename { removed: None, added: Some((path.to_owned(), number)) });
+            world.rename(Rename {
+                removed: None,
+                added: Some((path.to_owned(), number)),
+            });
             Ok::<_, io::Error>(number)
         })?;
         Ok(Box::new(FakeFile(self.clone(), number)))
@@ -240,7 +253,8 @@ impl Disk for FakeDisk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.bytes(path).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.bytes(path)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -266,7 +280,10 @@ impl Disk for FakeDisk {
         self.with(|world| {
             world.operation()?;
             world.number(path)?;
-            world.rename(Rename { removed: Some(path.to_owned()), added: None });
+            world.rename(Rename {
+                removed: Some(path.to_owned()),
+                added: None,
+            });
             Ok(())
         })
     }
@@ -300,7 +317,10 @@ impl DiskFile for FakeFile {
     }
 
     fn id(&self) -> io::Result<FileId> {
-        Ok(FileId { dev: 1, ino: self.1 })
+        Ok(FileId {
+            dev: 1,
+            ino: self.1,
+        })
     }
 
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::partial::{Partial, failed};
+use super::partial::{Partial, Phase, failed};
 use super::record::Finishing;
 use crate::DownloadError;
 use crate::backend::{parent, path_bytes};
@@ -92,14 +92,14 @@ impl Partial {
             record.finishing = None;
             record.sources.clear();
         })?;
-        self.end();
+        self.end(Phase::Finished);
         Ok(path)
     }
 
     /// Deletes everything of an unfinished download.
     pub(super) fn discard(&self) -> Result<(), DownloadError> {
         let _commit = self.commit.lock().expect("no committer panicked");
-        self.end();
+        self.end(Phase::Discarded);
         // The record last: what is left of a half-deleted one can be deleted again.
         for path in [&self.paths.part, &self.paths.outboard, &self.paths.state] {
             match self.disk.remove(path) {

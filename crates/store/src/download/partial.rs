@@ -15,11 +15,9 @@ use gannet_base::{ContentId, GROUP_BYTES, GroupRange, GroupSet, groups_in};
 
 use super::record::{Record, SOURCES_MAX};
 use super::{DownloadRecord, PARTIAL_DIR};
-use crate::backend::{
-    Disk, DiskFile, bytes_path, is_disk_full, parent, replace, write_all,
-};
-use crate::outboard::{PAIR_BYTES, PAIR_BYTES_64, outboard_bytes, outboard_path};
+use crate::backend::{Disk, DiskFile, bytes_path, is_disk_full, parent, replace, write_all};
 use crate::gather::gather;
+use crate::outboard::{PAIR_BYTES, PAIR_BYTES_64, outboard_bytes, outboard_path};
 use crate::slice::{SLICE_GROUPS_MAX, Step, Verified, encoded_bytes, is_slice_of, steps, verify};
 use crate::{DownloadError, WriteError};
 
@@ -71,7 +69,14 @@ pub(super) struct Files {
 
 impl Files {
     fn gather(&self, slice: GroupRange, steps: &[Step], out: &mut Vec<u8>) -> io::Result<()> {
-        gather(&*self.part, Some(&*self.outboard), self.size, slice, steps, out)
+        gather(
+            &*self.part,
+            Some(&*self.outboard),
+            self.size,
+            slice,
+            steps,
+            out,
+        )
     }
 }
 
@@ -88,7 +93,18 @@ struct State {
     /// How many syncs have failed. A write that began before a failure may be
     /// lost, although a later sync succeeds.
     failures: u64,
-    over: bool,
+    phase: Phase,
+}
+
+/// Where a download is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Running,
+    /// The file has its name. It is read through the descriptors that are
+    /// open, and not written any more.
+    Finished,
+    /// Everything was deleted.
+    Discarded,
 }
 
 impl Partial {
@@ -117,7 +133,7 @@ impl Partial {
             record,
             pairs: Vec::new(),
             failures: 0,
-            over: false,
+            phase: Phase::Running,
         };
         Self {
             content,
@@ -172,7 +188,14 @@ impl Partial {
         match (part, outboard) {
             (Ok(part), Ok(outboard)) => {
                 let (there, pairs) = (file_len(&*part), file_len(&*outboard));
-                let keep = GroupRange::new(0, if there >= size { groups_in(size) } else { there / GROUP_BYTES });
+                let keep = GroupRange::new(
+                    0,
+                    if there >= size {
+                        groups_in(size)
+                    } else {
+                        there / GROUP_BYTES
+                    },
+                );
                 let mut state = self.lock();
                 if pairs < outboard_bytes(size) {
                     state.drop_groups(&GroupSet::whole(size));
@@ -181,7 +204,11 @@ impl Partial {
                     state.drop_groups(&lost);
                 }
                 drop(state);
-                let _ = self.files.set(Files { size, part, outboard });
+                let _ = self.files.set(Files {
+                    size,
+                    part,
+                    outboard,
+                });
             }
             (part, outboard) => {
                 for error in [part.err(), outboard.err()].into_iter().flatten() {
@@ -205,9 +232,16 @@ impl Partial {
             return Ok(());
         };
         let size = file_len(&*part);
-        let files = Files { size, part, outboard };
+        let files = Files {
+            size,
+            part,
+            outboard,
+        };
         let last = groups_in(size);
-        if self.read_verified(&files, GroupRange::new(last - 1, last)).is_err() {
+        if self
+            .read_verified(&files, GroupRange::new(last - 1, last))
+            .is_err()
+        {
             return Ok(());
         }
         {
@@ -310,7 +344,7 @@ impl Partial {
 
     pub(crate) fn has(&self, slice: GroupRange) -> bool {
         let state = self.lock();
-        !state.over && state.have.contains_range(slice)
+        state.phase != Phase::Discarded && state.have.contains_range(slice)
     }
 
     pub(super) fn shown(&self) -> DownloadRecord {
@@ -322,8 +356,8 @@ impl Partial {
     }
 
     /// Ends the download for everybody who holds it.
-    pub(super) fn end(&self) {
-        self.lock().over = true;
+    pub(super) fn end(&self, phase: Phase) {
+        self.lock().phase = phase;
     }
 
     pub(super) fn with_record<T>(&self, look: impl FnOnce(&mut Record) -> T) -> T {
@@ -335,7 +369,7 @@ impl Partial {
         if let Some(files) = self.files.get() {
             return same_size(size, files.size);
         }
-        if self.lock().over {
+        if self.lock().phase != Phase::Running {
             return Err(WriteError::Over);
         }
         let paths = &self.paths;
@@ -356,7 +390,11 @@ impl Partial {
         state.record.size = Some(size);
         state.pairs = vec![0; pair_words(size)];
         drop(state);
-        let _ = self.files.set(Files { size, part, outboard });
+        let _ = self.files.set(Files {
+            size,
+            part,
+            outboard,
+        });
         Ok(())
     }
 
@@ -366,7 +404,8 @@ impl Partial {
             created => created,
         };
         let file = file.map_err(|error| unwritten(path, error))?;
-        file.allocate(size).map_err(|error| unwritten(path, error))?;
+        file.allocate(size)
+            .map_err(|error| unwritten(path, error))?;
         Ok(file)
     }
 
@@ -377,7 +416,7 @@ impl Partial {
         slice: GroupRange,
         encoded: &[u8],
     ) -> Result<GroupSet, WriteError> {
-        if self.lock().over {
+        if self.lock().phase != Phase::Running {
             return Err(WriteError::Over);
         }
         if !is_slice_of(slice, claimed) {
@@ -393,11 +432,12 @@ impl Partial {
         }
         let steps = steps(claimed, slice);
         check_length(encoded.len() as u64, encoded_bytes(claimed, slice, &steps))?;
-        let verified = verify(self.content, claimed, slice, &steps, encoded).map_err(|mismatch| {
-            WriteError::Corrupt {
-                group: mismatch.group(slice),
-            }
-        })?;
+        let verified =
+            verify(self.content, claimed, slice, &steps, encoded).map_err(|mismatch| {
+                WriteError::Corrupt {
+                    group: mismatch.group(slice),
+                }
+            })?;
         self.set_size(claimed)?;
         let files = self.files.get().ok_or(WriteError::Over)?;
         let failures = self.lock().failures;
@@ -408,7 +448,7 @@ impl Partial {
             .write_pairs(files, &verified)
             .map_err(|error| unwritten(&self.paths.outboard, error))?;
         let mut state = self.lock();
-        if state.over {
+        if state.phase != Phase::Running {
             return Err(WriteError::Over);
         }
         if state.failures != failures {
@@ -451,7 +491,7 @@ impl Partial {
         // The set is taken before the sync: what it names was written before.
         let (have, mut record) = {
             let state = self.lock();
-            if state.over || state.have == state.record.have {
+            if state.phase != Phase::Running || state.have == state.record.have {
                 return Ok(());
             }
             (state.have.clone(), state.record.clone())

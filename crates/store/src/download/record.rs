@@ -67,7 +67,11 @@ impl Record {
         let record: Self = unseal(VERSION, bytes)?;
         let groups = record.size.map_or(0, gannet_base::groups_in);
         let fits = record.have.runs().iter().all(|run| run.end <= groups);
-        if fits { Ok(record) } else { Err(Broken::Damaged) }
+        if fits {
+            Ok(record)
+        } else {
+            Err(Broken::Damaged)
+        }
     }
 
     /// What the caller sees of it.

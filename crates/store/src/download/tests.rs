@@ -34,7 +34,10 @@ impl Case {
 
     /// The same content on another disk.
     fn on(&self, disk: FakeDisk) -> Self {
-        Self { disk, ..self.clone() }
+        Self {
+            disk,
+            ..self.clone()
+        }
     }
 
     fn size(&self) -> u64 {
@@ -43,7 +46,12 @@ impl Case {
 
     fn create(&self) -> Result<Partial, DownloadError> {
         let paths = Paths::new(Path::new(STATE_DIR), DOWNLOAD_DIR.into(), self.content);
-        Partial::create(Arc::new(self.disk.clone()), self.content, "name.bin".to_owned(), paths)
+        Partial::create(
+            Arc::new(self.disk.clone()),
+            self.content,
+            "name.bin".to_owned(),
+            paths,
+        )
     }
 
     fn open(&self) -> Result<Partial, DownloadError> {
@@ -124,7 +132,10 @@ fn the_size_must_be_proven_first() {
     assert_eq!(case.write(&partial, last).unwrap(), last.into());
     assert_eq!(partial.size(), Some(case.size()));
     let other = partial.write_slice(case.size() + 1, last, &encoded);
-    assert!(matches!(other, Err(WriteError::SizeMismatch { .. })), "{other:?}");
+    assert!(
+        matches!(other, Err(WriteError::SizeMismatch { .. })),
+        "{other:?}"
+    );
     partial.set_size(case.size()).unwrap();
     assert!(partial.set_size(5).is_err());
 }
@@ -146,15 +157,30 @@ fn wrong_slices_change_nothing() {
             "byte {place}: {refused:?}"
         );
     }
-    assert!(matches!(write(&good[..good.len() - 1]), Err(WriteError::Truncated { .. })));
-    assert!(matches!(write(&[]), Err(WriteError::Truncated { bytes: 0, .. })));
-    assert!(matches!(write(&[good.as_slice(), b"x"].concat()), Err(WriteError::TooLong { .. })));
+    assert!(matches!(
+        write(&good[..good.len() - 1]),
+        Err(WriteError::Truncated { .. })
+    ));
+    assert!(matches!(
+        write(&[]),
+        Err(WriteError::Truncated { bytes: 0, .. })
+    ));
+    assert!(matches!(
+        write(&[good.as_slice(), b"x"].concat()),
+        Err(WriteError::TooLong { .. })
+    ));
     for (start, end) in [(5, 5), (40, 42), (9, 4), (0, u64::MAX)] {
         let out = partial.write_slice(case.size(), GroupRange::new(start, end), &good);
         assert!(matches!(out, Err(WriteError::OutOfRange { .. })), "{out:?}");
     }
     assert!(partial.have().is_empty());
-    assert!(case.disk.bytes(&case.part()).unwrap().iter().all(|byte| *byte == 0));
+    assert!(
+        case.disk
+            .bytes(&case.part())
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 0)
+    );
     write(&good).unwrap();
     assert_eq!(partial.have(), slice.into());
 }
@@ -192,12 +218,20 @@ fn assert_survives(case: &Case, disk: FakeDisk, covered: &GroupSet, what: &str) 
         Err(error) => panic!("{what}: {error}"),
     };
     if matches!(partial.shown().state, super::DownloadState::Finished { .. }) {
-        assert_eq!(case.disk.bytes(final_path).unwrap(), *case.data.data, "{what}");
+        assert_eq!(
+            case.disk.bytes(final_path).unwrap(),
+            *case.data.data,
+            "{what}"
+        );
         return;
     }
     assert_claims_verify(&case, &partial);
     if partial.is_half_finished() {
-        assert_eq!(case.disk.bytes(final_path).unwrap(), *case.data.data, "{what}");
+        assert_eq!(
+            case.disk.bytes(final_path).unwrap(),
+            *case.data.data,
+            "{what}"
+        );
     } else {
         let lost = covered.difference(&partial.have());
         assert!(lost.is_empty(), "{what}: lost {lost:?}");
@@ -205,7 +239,10 @@ fn assert_survives(case: &Case, disk: FakeDisk, covered: &GroupSet, what: &str) 
     }
     let path = partial.place().unwrap();
     assert_eq!(case.disk.bytes(&path).unwrap(), *case.data.data, "{what}");
-    assert!(case.open().unwrap().place().is_err(), "{what}: finished twice");
+    assert!(
+        case.open().unwrap().place().is_err(),
+        "{what}: finished twice"
+    );
 }
 
 #[test]
@@ -256,12 +293,14 @@ fn a_full_disk_is_said_and_waited_for() {
     let partial = case.create().unwrap();
     let last = GroupRange::new(8, 10);
     // Reserving room fails; nothing is claimed.
-    case.disk.fail_at(case.disk.operations() + 3, io::ErrorKind::StorageFull);
+    case.disk
+        .fail_at(case.disk.operations() + 3, io::ErrorKind::StorageFull);
     let full = case.write(&partial, last);
     assert!(matches!(full, Err(WriteError::DiskFull)), "{full:?}");
     assert_eq!((partial.size(), partial.have()), (None, GroupSet::new()));
     case.write(&partial, last).unwrap();
-    case.disk.fail_at(case.disk.operations() + 1, io::ErrorKind::QuotaExceeded);
+    case.disk
+        .fail_at(case.disk.operations() + 1, io::ErrorKind::QuotaExceeded);
     let full = case.write(&partial, GroupRange::new(0, 2));
     assert!(matches!(full, Err(WriteError::DiskFull)), "{full:?}");
     assert_eq!(partial.have(), last.into());
@@ -277,9 +316,13 @@ fn what_a_failed_sync_may_have_lost_is_fetched_again() {
     case.write(&partial, last).unwrap();
     partial.checkpoint().unwrap();
     case.write(&partial, next).unwrap();
-    case.disk.fail_at(case.disk.operations() + 1, io::ErrorKind::Other);
+    case.disk
+        .fail_at(case.disk.operations() + 1, io::ErrorKind::Other);
     let failed = partial.checkpoint();
-    assert!(matches!(failed, Err(DownloadError::SyncFailed { .. })), "{failed:?}");
+    assert!(
+        matches!(failed, Err(DownloadError::SyncFailed { .. })),
+        "{failed:?}"
+    );
     assert_eq!(partial.have(), last.into());
     // The disk says that all is well now; it is not asked about the old bytes.
     partial.checkpoint().unwrap();
@@ -299,7 +342,10 @@ fn short_reads_and_writes_make_no_difference() {
     partial.checkpoint().unwrap();
     let reopened = case.open().unwrap();
     assert!(reopened.have().is_whole(case.size()));
-    assert_eq!(case.disk.bytes(&reopened.place().unwrap()).unwrap(), *case.data.data);
+    assert_eq!(
+        case.disk.bytes(&reopened.place().unwrap()).unwrap(),
+        *case.data.data
+    );
 }
 
 #[test]
@@ -311,10 +357,16 @@ fn rot_in_what_an_earlier_run_wrote_is_found_before_the_file_gets_its_name() {
     case.disk.flip(&case.part(), 5 * 16_384 + 77);
     let partial = case.open().unwrap();
     let incomplete = partial.place();
-    assert!(matches!(incomplete, Err(DownloadError::Incomplete { missing: 1 })), "{incomplete:?}");
+    assert!(
+        matches!(incomplete, Err(DownloadError::Incomplete { missing: 1 })),
+        "{incomplete:?}"
+    );
     assert!(!partial.has(GroupRange::new(5, 6)));
     case.write(&partial, GroupRange::new(5, 6)).unwrap();
-    assert_eq!(case.disk.bytes(&partial.place().unwrap()).unwrap(), *case.data.data);
+    assert_eq!(
+        case.disk.bytes(&partial.place().unwrap()).unwrap(),
+        *case.data.data
+    );
 }
 
 #[test]
@@ -324,7 +376,10 @@ fn a_damaged_record_is_rebuilt_from_what_verifies() {
     case.fill(&partial);
     partial.checkpoint().unwrap();
     drop(partial);
-    case.disk.flip(&Path::new(STATE_DIR).join(format!("{}.state", case.content)), 50);
+    case.disk.flip(
+        &Path::new(STATE_DIR).join(format!("{}.state", case.content)),
+        50,
+    );
     case.disk.flip(&case.part(), 0);
     let partial = case.open().unwrap();
     assert_eq!(partial.size(), Some(case.size()));
@@ -346,7 +401,10 @@ fn parts_that_are_gone_or_cut_are_not_claimed() {
         let partial = case.open().unwrap();
         assert_eq!(partial.have().len(), kept);
         case.fill(&partial);
-        assert_eq!(case.disk.bytes(&partial.place().unwrap()).unwrap(), *case.data.data);
+        assert_eq!(
+            case.disk.bytes(&partial.place().unwrap()).unwrap(),
+            *case.data.data
+        );
     }
 }
 
@@ -354,11 +412,18 @@ fn parts_that_are_gone_or_cut_are_not_claimed() {
 fn names_that_are_taken_are_left_alone() {
     let case = Case::new(100);
     case.disk.put(Path::new("/downloads/name.bin"), b"mine");
-    case.disk.put(Path::new("/downloads/name (2).bin"), b"mine too");
+    case.disk
+        .put(Path::new("/downloads/name (2).bin"), b"mine too");
     let partial = case.create().unwrap();
     case.fill(&partial);
-    assert_eq!(partial.place().unwrap(), Path::new("/downloads/name (3).bin"));
-    assert_eq!(case.disk.bytes(Path::new("/downloads/name.bin")).unwrap(), b"mine");
+    assert_eq!(
+        partial.place().unwrap(),
+        Path::new("/downloads/name (3).bin")
+    );
+    assert_eq!(
+        case.disk.bytes(Path::new("/downloads/name.bin")).unwrap(),
+        b"mine"
+    );
     let over = case.write(&partial, GroupRange::new(0, 1));
     assert!(matches!(over, Err(WriteError::Over)), "{over:?}");
 }
@@ -373,7 +438,10 @@ fn a_discarded_download_leaves_nothing() {
     assert_eq!(case.disk.names(), [PathBuf::new(); 0]);
     assert!(matches!(case.open(), Err(DownloadError::Unknown { .. })));
     partial.checkpoint().unwrap();
-    assert!(matches!(case.write(&partial, GroupRange::new(0, 1)), Err(WriteError::Over)));
+    assert!(matches!(
+        case.write(&partial, GroupRange::new(0, 1)),
+        Err(WriteError::Over)
+    ));
     assert_eq!(case.disk.names(), [PathBuf::new(); 0]);
 }
 

@@ -87,7 +87,11 @@ fn webm() -> Vec<u8> {
         ebml(&[0x16, 0x54, 0xae, 0x6b], &ebml(&[0xae], &track)),
     ]
     .concat();
-    [ebml(&[0x1a, 0x45, 0xdf, 0xa3], &head), ebml(&[0x18, 0x53, 0x80, 0x67], &segment)].concat()
+    [
+        ebml(&[0x1a, 0x45, 0xdf, 0xa3], &head),
+        ebml(&[0x18, 0x53, 0x80, 0x67], &segment),
+    ]
+    .concat()
 }
 
 fn flac(comments: &[&str]) -> Vec<u8> {
@@ -143,17 +147,33 @@ fn music_has_title_artist_album_and_time() {
 fn films_have_time_and_picture() {
     let mp4 = read_bytes("a.mp4", &mp4());
     assert_eq!(mp4.duration_seconds, Some(90));
-    assert_eq!(mp4.dimensions, Some(Dimensions { width: 1_280, height: 720 }));
+    assert_eq!(
+        mp4.dimensions,
+        Some(Dimensions {
+            width: 1_280,
+            height: 720
+        })
+    );
     for name in ["a.webm", "a.mkv"] {
         let webm = read_bytes(name, &webm());
         assert_eq!(webm.duration_seconds, Some(61), "{name}");
-        assert_eq!(webm.dimensions, Some(Dimensions { width: 640, height: 480 }), "{name}");
+        assert_eq!(
+            webm.dimensions,
+            Some(Dimensions {
+                width: 640,
+                height: 480
+            }),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn pictures_have_their_size() {
-    let expected = Some(Dimensions { width: 1_920, height: 1_080 });
+    let expected = Some(Dimensions {
+        width: 1_920,
+        height: 1_080,
+    });
     assert_eq!(read_bytes("a.png", &png(1_920, 1_080)).dimensions, expected);
     assert_eq!(read_bytes("a.png", &png(0, 5)), Media::default());
 }
@@ -162,14 +182,22 @@ fn pictures_have_their_size() {
 fn long_texts_are_cut_to_what_an_entry_may_hold() {
     let title = format!("TITLE={}", "ü".repeat(5_000));
     let media = read_bytes("a.flac", &flac(&[&title]));
-    assert_eq!(media.title.map(|title| title.len()), Some(FileEntry::TEXT_BYTES_MAX));
+    assert_eq!(
+        media.title.map(|title| title.len()),
+        Some(FileEntry::TEXT_BYTES_MAX)
+    );
 }
 
 #[test]
 fn a_reader_gives_out_so_much_and_no_more() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&[1; 100]).unwrap();
-    let bounded = |left, until| Bounded { file: &file, position: 0, left, until };
+    let bounded = |left, until| Bounded {
+        file: &file,
+        position: 0,
+        left,
+        until,
+    };
     let later = Instant::now() + TIME_MAX;
     let mut bytes = Vec::new();
     assert!(bounded(60, later).read_to_end(&mut bytes).is_err());

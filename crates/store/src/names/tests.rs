@@ -17,7 +17,10 @@ fn assert_safe(input: &str, name: &str) {
     if std::path::Path::new(name).components().count() != 1 {
         complain("several components");
     }
-    if name.chars().any(|c| c < ' ' || r#"<>:"/\|?*"#.contains(c) || c == '\u{7f}') {
+    if name
+        .chars()
+        .any(|c| c < ' ' || r#"<>:"/\|?*"#.contains(c) || c == '\u{7f}')
+    {
         complain("reserved character");
     }
     if name.starts_with(['.', ' ']) || name.ends_with(['.', ' ']) {
@@ -25,13 +28,19 @@ fn assert_safe(input: &str, name: &str) {
     }
     let upper = name.split('.').next().unwrap().trim_end().to_uppercase();
     let ports = ["COM", "LPT"].iter().any(|port| {
-        "0123456789¹²³".chars().any(|n| upper == format!("{port}{n}"))
+        "0123456789¹²³"
+            .chars()
+            .any(|n| upper == format!("{port}{n}"))
     });
-    if ports || ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"].contains(&upper.as_str())
+    if ports
+        || ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"].contains(&upper.as_str())
     {
         complain("device");
     }
-    if name.chars().any(|c| ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{200b}') {
+    if name
+        .chars()
+        .any(|c| ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{200b}')
+    {
         complain("deceptive character");
     }
     if name.nfc().collect::<String>() != name {
@@ -52,10 +61,16 @@ fn check(input: &str, expected: &str) {
 const TABLE: &[(&str, &str)] = &[
     // Ordinary names stay as they are.
     ("Waterloo.flac", "Waterloo.flac"),
-    ("01 - Ångström (Live) [2003].mp3", "01 - Ångström (Live) [2003].mp3"),
+    (
+        "01 - Ångström (Live) [2003].mp3",
+        "01 - Ångström (Live) [2003].mp3",
+    ),
     ("naïve café.tar.gz", "naïve café.tar.gz"),
     ("日本語のファイル名.txt", "日本語のファイル名.txt"),
-    ("a'b&c;d$e`f!g#h%i^j=k+l,m~n@o{p}q", "a'b&c;d$e`f!g#h%i^j=k+l,m~n@o{p}q"),
+    (
+        "a'b&c;d$e`f!g#h%i^j=k+l,m~n@o{p}q",
+        "a'b&c;d$e`f!g#h%i^j=k+l,m~n@o{p}q",
+    ),
     ("-rf", "-rf"),
     ("README", "README"),
     ("COMPLETE.txt", "COMPLETE.txt"),
@@ -196,11 +211,26 @@ fn hostile_names() {
 #[test]
 fn long_names_keep_their_extension() {
     check(&"x".repeat(300), &"x".repeat(240));
-    check(&format!("{}.flac", "x".repeat(300)), &format!("{}.flac", "x".repeat(235)));
-    check(&format!("{}.txt", "é".repeat(150)), &format!("{}.txt", "é".repeat(118)));
-    check(&format!("{}.txt", "日".repeat(100)), &format!("{}.txt", "日".repeat(78)));
-    check(&format!("{}. .mp3", "x".repeat(300)), &format!("{}.mp3", "x".repeat(236)));
-    check(&format!("a.{}", "x".repeat(300)), &format!("a.{}", "x".repeat(238)));
+    check(
+        &format!("{}.flac", "x".repeat(300)),
+        &format!("{}.flac", "x".repeat(235)),
+    );
+    check(
+        &format!("{}.txt", "é".repeat(150)),
+        &format!("{}.txt", "é".repeat(118)),
+    );
+    check(
+        &format!("{}.txt", "日".repeat(100)),
+        &format!("{}.txt", "日".repeat(78)),
+    );
+    check(
+        &format!("{}. .mp3", "x".repeat(300)),
+        &format!("{}.mp3", "x".repeat(236)),
+    );
+    check(
+        &format!("a.{}", "x".repeat(300)),
+        &format!("a.{}", "x".repeat(238)),
+    );
     check(&format!("{}/b.txt", "a".repeat(5_000)), "b.txt");
     assert_safe("huge", &sanitise_name(&"\u{fdfa}".repeat(1_000_000)));
 }

@@ -163,13 +163,12 @@ pub(crate) fn hash_candidate(
         None
     };
     let outboard = temporary.as_ref().map(|temporary| &temporary.file);
-    let content = hash_file(&open.file, stamp.size, outboard, pool, pace).map_err(|error| {
-        match error {
+    let content =
+        hash_file(&open.file, stamp.size, outboard, pool, pace).map_err(|error| match error {
             HashError::Stopped => Unhashed::Stopped,
             HashError::Read(error) => Unhashed::File(error),
             HashError::Outboard(error) => unwritten(error),
-        }
-    })?;
+        })?;
     if open.stamp_now().map_err(Unhashed::File)? != stamp {
         return Err(Unhashed::File(io::Error::other(
             "it changed while it was read; it is tried again at the next scan",

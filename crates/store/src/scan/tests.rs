@@ -73,7 +73,12 @@ impl World {
     }
 
     fn entries(&self) -> Vec<String> {
-        let mut paths: Vec<_> = self.store().entries().unwrap().map(|entry| entry.path).collect();
+        let mut paths: Vec<_> = self
+            .store()
+            .entries()
+            .unwrap()
+            .map(|entry| entry.path)
+            .collect();
         paths.sort();
         paths
     }
@@ -112,9 +117,15 @@ fn new_changed_moved_and_removed_files() {
     let b = world.write("share/sub/b.bin", &big(1));
     world.write("share/sub/deeper/c", b"");
     let (seen, summary) = world.scan();
-    assert_eq!(seen, ["+share/a.txt", "+share/sub/b.bin", "+share/sub/deeper/c"]);
+    assert_eq!(
+        seen,
+        ["+share/a.txt", "+share/sub/b.bin", "+share/sub/deeper/c"]
+    );
     assert_eq!((summary.added, summary.hashed, summary.seen), (3, 3, 3));
-    assert_eq!(world.entries(), ["share/a.txt", "share/sub/b.bin", "share/sub/deeper/c"]);
+    assert_eq!(
+        world.entries(),
+        ["share/a.txt", "share/sub/b.bin", "share/sub/deeper/c"]
+    );
     assert_eq!(world.read(a).unwrap(), b"aaa");
     assert_eq!(world.read(b).unwrap(), big(1));
 
@@ -126,7 +137,11 @@ fn new_changed_moved_and_removed_files() {
     fs::remove_dir_all(world.path("share/sub/deeper")).unwrap();
     let (seen, summary) = world.scan();
     let expected = [
-        "+share/a.txt", "+share/z.bin", "-share/a.txt", "-share/sub/b.bin", "-share/sub/deeper/c",
+        "+share/a.txt",
+        "+share/z.bin",
+        "-share/a.txt",
+        "-share/sub/b.bin",
+        "-share/sub/deeper/c",
     ];
     assert_eq!(seen, expected);
     assert_eq!(summary.hashed, 1, "a moved file is not hashed again");
@@ -140,7 +155,9 @@ fn new_changed_moved_and_removed_files() {
 fn order_of_names_does_not_confuse_folders_and_files() {
     let world = World::new();
     world.share("share");
-    let names = ["a", "a-b", "a.txt", "a0", "b/x", "b-c/x", "b.d/x", "b0/x", "ab/c/d", "ab/c.d"];
+    let names = [
+        "a", "a-b", "a.txt", "a0", "b/x", "b-c/x", "b.d/x", "b0/x", "ab/c/d", "ab/c.d",
+    ];
     for name in names {
         world.write(&format!("share/{name}"), name.as_bytes());
     }
@@ -152,7 +169,10 @@ fn order_of_names_does_not_confuse_folders_and_files() {
     world.write("share/a/inside", b"1");
     fs::remove_dir_all(world.path("share/b")).unwrap();
     world.write("share/b", b"2");
-    assert_eq!(world.scan().0, ["+share/a/inside", "+share/b", "-share/a", "-share/b/x"]);
+    assert_eq!(
+        world.scan().0,
+        ["+share/a/inside", "+share/b", "-share/a", "-share/b/x"]
+    );
     assert_eq!(world.scan().0.len(), 0);
 }
 
@@ -162,12 +182,23 @@ fn what_is_never_shared() {
     world.write("share/good.txt", b"good");
     let secret = world.write("outside/secret.txt", b"secret");
     for name in [
-        ".hidden", ".ssh/id_rsa", "keys/id_rsa", "server.pem", "x.part", ".env", "~$a.doc",
-        ".git/config", ".gannet-partial/x.part",
+        ".hidden",
+        ".ssh/id_rsa",
+        "keys/id_rsa",
+        "server.pem",
+        "x.part",
+        ".env",
+        "~$a.doc",
+        ".git/config",
+        ".gannet-partial/x.part",
     ] {
         world.write(&format!("share/{name}"), b"private");
     }
-    symlink(world.path("outside/secret.txt"), world.path("share/link.txt")).unwrap();
+    symlink(
+        world.path("outside/secret.txt"),
+        world.path("share/link.txt"),
+    )
+    .unwrap();
     symlink(world.path("outside"), world.path("share/linked")).unwrap();
     symlink(world.path("share"), world.path("share/loop")).unwrap();
     let pipe = world.path("share/pipe");
@@ -176,8 +207,14 @@ fn what_is_never_shared() {
     let (seen, summary) = world.scan();
     assert_eq!(seen, ["+share/good.txt"]);
     assert!(summary.skipped >= 12, "{summary:?}");
-    assert!(matches!(world.read(secret), Err(ReadError::NotShared { .. })));
-    assert_eq!(world.scan_paths(&["share/link.txt", "share/linked/secret.txt", "share/.env"]), [""; 0]);
+    assert!(matches!(
+        world.read(secret),
+        Err(ReadError::NotShared { .. })
+    ));
+    assert_eq!(
+        world.scan_paths(&["share/link.txt", "share/linked/secret.txt", "share/.env"]),
+        [""; 0]
+    );
     let link = world.store().link_target(&world.path("share/server.pem"));
     assert!(link.is_err(), "{link:?}");
 }
@@ -218,17 +255,36 @@ fn a_file_that_changes_is_never_served_under_its_old_id() {
     let mut bytes = big(1);
     bytes[50_000] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
     // Groups that have not changed are still right.
-    reader.read_slice(GroupRange::new(0, 1), &mut Vec::new()).unwrap();
+    reader
+        .read_slice(GroupRange::new(0, 1), &mut Vec::new())
+        .unwrap();
     let read = reader.read_slice(GroupRange::new(3, 4), &mut out);
-    assert!(matches!(read, Err(ReadError::Changed { content }) if content == old), "{read:?}");
+    assert!(
+        matches!(read, Err(ReadError::Changed { content }) if content == old),
+        "{read:?}"
+    );
     assert_eq!(out, b"before");
-    let withdrawn = StoreEvent::Withdrawn { content: old, path: "share/f.bin".to_owned() };
+    let withdrawn = StoreEvent::Withdrawn {
+        content: old,
+        path: "share/f.bin".to_owned(),
+    };
     assert_eq!(events.recv().unwrap(), withdrawn);
-    assert_eq!(events.recv().unwrap(), StoreEvent::Dirty(vec![path.clone()]));
+    assert_eq!(
+        events.recv().unwrap(),
+        StoreEvent::Dirty(vec![path.clone()])
+    );
     assert_eq!(world.entries(), [""; 0]);
-    assert!(matches!(world.store().open_content(old), Err(ReadError::NotShared { .. })));
+    assert!(matches!(
+        world.store().open_content(old),
+        Err(ReadError::NotShared { .. })
+    ));
 
     // The next scan finds it under its new id.
     assert_eq!(world.scan_paths(&["share/f.bin"]), ["+share/f.bin"]);
@@ -250,7 +306,11 @@ fn a_file_that_goes_is_withdrawn_when_it_is_asked_for() {
     world.write("share/two", b"same");
     world.scan();
     fs::remove_file(world.path("share/one")).unwrap();
-    assert_eq!(world.read(both).unwrap(), b"same", "the other copy is served");
+    assert_eq!(
+        world.read(both).unwrap(),
+        b"same",
+        "the other copy is served"
+    );
     assert_eq!(world.entries(), ["share/two"]);
     fs::remove_file(world.path("share/two")).unwrap();
     assert!(matches!(world.read(both), Err(ReadError::Changed { .. })));
@@ -270,7 +330,10 @@ fn a_damaged_outboard_is_noticed_and_made_anew() {
         bad[place] ^= 0x10;
         fs::write(&outboard, &bad).unwrap();
         let read = world.read(id);
-        assert!(matches!(read, Err(ReadError::Changed { .. })), "byte {place}: {read:?}");
+        assert!(
+            matches!(read, Err(ReadError::Changed { .. })),
+            "byte {place}: {read:?}"
+        );
         assert_eq!(world.scan().0, ["+share/f.bin"]);
         assert_eq!(world.read(id).unwrap(), big(3));
         assert_eq!(fs::read(&outboard).unwrap(), good);
@@ -308,7 +371,12 @@ fn shares_inside_shares_give_each_file_one_entry() {
     assert_eq!(summary.hashed, 0);
     assert_eq!(world.entries(), ["inner/x.bin", "share/top.txt"]);
     assert_eq!(world.read(inner).unwrap(), big(1));
-    let (seen, _) = changes(|sink| world.store().remove_share(&world.path("share/inner"), sink).unwrap());
+    let (seen, _) = changes(|sink| {
+        world
+            .store()
+            .remove_share(&world.path("share/inner"), sink)
+            .unwrap()
+    });
     assert_eq!(seen, ["-inner/x.bin"]);
     assert_eq!(world.scan().0, ["+share/inner/x.bin"]);
 }
@@ -328,11 +396,22 @@ fn shares_of_the_same_name_and_single_files() {
     let counts: Vec<_> = infos.iter().map(|info| (info.files, info.bytes)).collect();
     assert_eq!(counts, [(1, 1), (1, 1), (1, 100_000)]);
     let again = world.store().add_share(&world.path("a/../a/Music"), false);
-    assert!(matches!(again, Err(crate::ShareError::AlreadyShared { .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(crate::ShareError::AlreadyShared { .. })),
+        "{again:?}"
+    );
     fs::remove_file(world.path("single.bin")).unwrap();
     assert_eq!(world.scan().0, ["-single.bin"]);
     world.write("single.bin", &big(8));
-    assert_eq!(world.scan().0.iter().filter(|line| line.starts_with('+')).count(), 2);
+    assert_eq!(
+        world
+            .scan()
+            .0
+            .iter()
+            .filter(|line| line.starts_with('+'))
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -347,7 +426,10 @@ fn a_share_that_goes_away_is_kept_for_its_return() {
     assert_eq!(world.scan().0.len(), 0, "told once");
     assert_eq!(world.entries(), [""; 0]);
     let info = &world.store().shares().unwrap()[0];
-    assert!(matches!(info.state, ShareState::Unavailable { .. }), "{info:?}");
+    assert!(
+        matches!(info.state, ShareState::Unavailable { .. }),
+        "{info:?}"
+    );
     assert!(matches!(world.read(id), Err(ReadError::NotShared { .. })));
 
     // An empty folder in its place looks like a mount point without its disk.
@@ -417,8 +499,14 @@ fn parts_of_shares_are_scanned_alone() {
     for name in ["a", "sub/b", "sub/c", "sub-x", "other/d"] {
         world.write(&format!("share/{name}"), name.as_bytes());
     }
-    assert_eq!(world.scan_paths(&["share/sub"]), ["+share/sub/b", "+share/sub/c"]);
-    assert_eq!(world.scan_paths(&["share/a", "share/sub-x", "nowhere"]), ["+share/a", "+share/sub-x"]);
+    assert_eq!(
+        world.scan_paths(&["share/sub"]),
+        ["+share/sub/b", "+share/sub/c"]
+    );
+    assert_eq!(
+        world.scan_paths(&["share/a", "share/sub-x", "nowhere"]),
+        ["+share/a", "+share/sub-x"]
+    );
     fs::remove_dir_all(world.path("share/sub")).unwrap();
     world.write("share/a", b"changed");
     assert_eq!(
@@ -472,14 +560,19 @@ fn searching_works_while_hashing_goes_on() {
         .store()
         .scan(&control, &mut |change| {
             seen += 1;
-            let ShareChange::Added(entry) = change else { panic!("{change:?}") };
+            let ShareChange::Added(entry) = change else {
+                panic!("{change:?}")
+            };
             // What the sink is told can be served at once.
             world.store().open_content(entry.content).unwrap();
             early += usize::from(control.progress().files_hashed < 6);
         })
         .unwrap();
     assert_eq!(seen, 6);
-    assert!(early > 0, "the first file was told before the last was hashed");
+    assert!(
+        early > 0,
+        "the first file was told before the last was hashed"
+    );
 }
 
 #[test]
@@ -515,7 +608,9 @@ fn the_catalogue_survives_reopening_and_is_rebuilt_when_corrupt() {
     torn.truncate(good.len() / 3);
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
-    flipped[64..middle].iter_mut().for_each(|byte| *byte ^= 0x55);
+    flipped[64..middle]
+        .iter_mut()
+        .for_each(|byte| *byte ^= 0x55);
     for bad in [b"nonsense".repeat(1_000), torn, flipped] {
         fs::write(&catalogue, &bad).unwrap();
         world.store = Some(Store::open(world.config()).unwrap());

@@ -190,14 +190,18 @@ impl<'a> Walker<'a> {
         for item in snapshot.share(share.id)? {
             let (place, record) = item?;
             add(&self.control.files_seen, 1);
-            let now = root.as_ref().and_then(|root| root.open_file(&place.path).ok());
+            let now = root
+                .as_ref()
+                .and_then(|root| root.open_file(&place.path).ok());
             let unchanged = match (&now, &record) {
                 (Some(now), Some(record)) => now.stamp == record.stamp,
                 _ => false,
             };
             // Inside another share it is found there.
             let full = share.full(&place.path);
-            let elsewhere = self.store.with_shares(|shares| shares.holding(&full).is_some());
+            let elsewhere = self
+                .store
+                .with_shares(|shares| shares.holding(&full).is_some());
             if !unchanged || elsewhere {
                 self.gone(place)?;
             }
@@ -239,7 +243,11 @@ impl<'a> Walk<'a, '_> {
         let walker = self.walker;
         match self.target(path) {
             Target::Nothing => exact.finish(|place| walker.gone(place)),
-            Target::Folder { parent, name, depth } => {
+            Target::Folder {
+                parent,
+                name,
+                depth,
+            } => {
                 exact.finish(|place| walker.gone(place))?;
                 let above = path.len() - name.len();
                 let mut at = path[..above.saturating_sub(1)].to_vec();
@@ -343,7 +351,10 @@ impl<'a> Walk<'a, '_> {
     fn unreadable(&mut self, path: &[u8], error: &io::Error) -> Result<(), Stop> {
         use rustix::io::Errno;
         let ours = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(|errno| errno.raw_os_error());
-        if error.raw_os_error().is_some_and(|errno| ours.contains(&errno)) {
+        if error
+            .raw_os_error()
+            .is_some_and(|errno| ours.contains(&errno))
+        {
             let walker = self.walker;
             self.cursor.skip_below(path, |place| walker.gone(place))?;
         }
@@ -379,23 +390,32 @@ impl<'a> Walk<'a, '_> {
         if said != FileType::Unknown {
             return said;
         }
-        statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+        statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_or(FileType::Unknown, |stat| {
+            FileType::from_raw_mode(stat.st_mode)
+        })
     }
 
     fn stamp(&self, stat: &rustix::fs::Stat) -> Stamp {
         Stamp {
-            dev: if stat.st_dev == self.root.dev { 0 } else { stat.st_dev },
+            dev: if stat.st_dev == self.root.dev {
+                0
+            } else {
+                stat.st_dev
+            },
             ino: stat.st_ino,
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            mtime_ns: nanos(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            mtime_ns: nanos(
+                stat.st_mtime,
+                i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            ),
         }
     }
 
     /// Compares a file with its record.
     fn file(&mut self, path: &[u8], stamp: Stamp) -> Result<(), Stop> {
         let walker = self.walker;
-        let is_share = |excluded: &(u64, u64)| excluded.1 == stamp.ino && excluded.0 == self.root.dev;
+        let is_share =
+            |excluded: &(u64, u64)| excluded.1 == stamp.ino && excluded.0 == self.root.dev;
         if !path.is_empty() && stamp.dev == 0 && self.excluded.iter().any(is_share) {
             walker.skip();
             return Ok(());

@@ -76,8 +76,15 @@ fn check(size: u64, slice: GroupRange) {
     assert_eq!(encoded.len() as u64, encoded_bytes(size, slice, &steps));
     let verified = verify(content, size, slice, &steps, &encoded).unwrap();
     let range = slice.bytes(size);
-    let (start, end) = (usize::try_from(range.start).unwrap(), usize::try_from(range.end).unwrap());
-    assert_eq!(verified.groups.concat(), data[start..end], "{size} {slice:?}");
+    let (start, end) = (
+        usize::try_from(range.start).unwrap(),
+        usize::try_from(range.end).unwrap(),
+    );
+    assert_eq!(
+        verified.groups.concat(),
+        data[start..end],
+        "{size} {slice:?}"
+    );
     let tree = BaoTree::new(size, BLOCK);
     let ranges = chunks(slice);
     let root = blake3::Hash::from_bytes(*content.as_bytes());
@@ -112,7 +119,11 @@ fn every_kind_of_flipped_byte_is_pinned() {
     let size = 13 * GROUP_BYTES + 77;
     let data = bytes(size);
     let content = ContentId::of(&data);
-    for slice in [GroupRange::new(0, 14), GroupRange::new(5, 9), GroupRange::new(13, 14)] {
+    for slice in [
+        GroupRange::new(0, 14),
+        GroupRange::new(5, 9),
+        GroupRange::new(13, 14),
+    ] {
         let good = reference(&data, slice);
         let steps = steps(size, slice);
         let (mut offset, mut flips) = (0, 0);
@@ -142,17 +153,35 @@ fn a_wrong_size_never_verifies_with_its_last_group() {
     let content = ContentId::of(&data);
     let mut longer = data.clone();
     longer.resize(16 * 16_384, 0);
-    for claimed in [1, 100, 16_384, 6 * 16_384, size - 1, size + 1, 7 * 16_384, 9 * 16_384] {
+    for claimed in [
+        1,
+        100,
+        16_384,
+        6 * 16_384,
+        size - 1,
+        size + 1,
+        7 * 16_384,
+        9 * 16_384,
+    ] {
         let last = groups_in(claimed);
         let slice = GroupRange::new(last - 1, last);
         let prefix = &longer[..usize::try_from(claimed).unwrap()];
         let encoded = reference(prefix, slice);
         let steps = steps(claimed, slice);
-        assert!(verify(content, claimed, slice, &steps, &encoded).is_err(), "{claimed}");
+        assert!(
+            verify(content, claimed, slice, &steps, &encoded).is_err(),
+            "{claimed}"
+        );
         // The true pairs and bytes, cut to the claimed shape, do not fit either.
         let mut cut = reference(&data, GroupRange::new(6, 7));
-        cut.resize(usize::try_from(encoded_bytes(claimed, slice, &steps)).unwrap(), 0);
-        assert!(verify(content, claimed, slice, &steps, &cut).is_err(), "{claimed}");
+        cut.resize(
+            usize::try_from(encoded_bytes(claimed, slice, &steps)).unwrap(),
+            0,
+        );
+        assert!(
+            verify(content, claimed, slice, &steps, &cut).is_err(),
+            "{claimed}"
+        );
     }
 }
 
@@ -171,7 +200,11 @@ fn what_is_a_slice() {
         (u64::MAX - 1, u64::MAX, false),
     ];
     for (start, end, expected) in cases {
-        assert_eq!(is_slice_of(GroupRange::new(start, end), size), expected, "{start}..{end}");
+        assert_eq!(
+            is_slice_of(GroupRange::new(start, end), size),
+            expected,
+            "{start}..{end}"
+        );
     }
     assert!(is_slice_of(GroupRange::new(0, 1), 0));
 }

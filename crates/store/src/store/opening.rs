@@ -50,7 +50,8 @@ impl Inner {
         let outboards = Outboards::open(outboard_dir.clone()).map_err(failed(&outboard_dir))?;
         let download_dir =
             std::path::absolute(&config.download_dir).map_err(failed(&config.download_dir))?;
-        let downloads = Downloads::new(Arc::new(RealDisk), data_dir.join("downloads"), download_dir);
+        let downloads =
+            Downloads::new(Arc::new(RealDisk), data_dir.join("downloads"), download_dir);
         Ok(Self {
             data_dir,
             catalogue: opened.catalogue,

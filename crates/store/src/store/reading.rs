@@ -92,5 +92,7 @@ impl Inner {
 fn is_ours(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let ours = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
-    error.raw_os_error().is_some_and(|errno| ours.contains(&errno))
+    error
+        .raw_os_error()
+        .is_some_and(|errno| ours.contains(&errno))
 }

@@ -27,7 +27,11 @@ impl Inner {
     pub(super) fn available_names(&self) -> BTreeMap<ShareId, String> {
         self.with_shares(|shares| {
             let mut names = shares.names();
-            names.retain(|id, _| shares.get(*id).is_some_and(|share| share.unavailable.is_none()));
+            names.retain(|id, _| {
+                shares
+                    .get(*id)
+                    .is_some_and(|share| share.unavailable.is_none())
+            });
             names
         })
     }
@@ -130,7 +134,8 @@ impl Inner {
             orphans.extend(applied.orphans);
         }
         let snapshot = self.catalogue.snapshot()?;
-        self.outboards.sweep(orphans, |content| snapshot.holds(content))
+        self.outboards
+            .sweep(orphans, |content| snapshot.holds(content))
     }
 
     /// Marks a share as not there, or there again. Returns whether it was
@@ -255,20 +260,28 @@ impl Inner {
         let hidden = self.config.share_hidden;
         let mut parts: Vec<_> = below.split(|byte| *byte == b'/').collect();
         let name = parts.pop().filter(|name| !name.is_empty());
-        let denied = parts.iter().any(|part| deny::folder(part, hidden).is_some())
+        let denied = parts
+            .iter()
+            .any(|part| deny::folder(part, hidden).is_some())
             || name.is_some_and(|name| deny::file(name, hidden).is_some());
         (!denied && !full.starts_with(&self.data_dir)).then_some((share, below))
     }
 
     /// Hashes and commits one file in this thread.
     fn hash_now(&self, candidate: &Candidate) -> Result<FileRecord, Unhashed> {
-        let (control, stop) = (ScanControl::new(), std::sync::atomic::AtomicBool::new(false));
+        let (control, stop) = (
+            ScanControl::new(),
+            std::sync::atomic::AtomicBool::new(false),
+        );
         let pace = Paced::new(&control, &stop, None);
         let record = hash_candidate(&self.outboards, candidate, Some(self.pool()), &pace)?;
         let put = Change::Put(candidate.place.clone(), record.clone());
         let applied = self.catalogue.apply(&[put]);
         self.outboards.unpin(record.content);
-        for effect in applied.map_err(|error| Unhashed::Outboard(error.into()))?.effects {
+        for effect in applied
+            .map_err(|error| Unhashed::Outboard(error.into()))?
+            .effects
+        {
             if let (Effect::Removed(..), Some(ShareChange::Removed { content, path })) =
                 (&effect, self.shown(&effect))
             {
@@ -318,7 +331,11 @@ fn scopes_of(shares: &Shares, path: &Path) -> Vec<Scope> {
 
 impl Inner {
     /// Takes a finished download in: it is shared from now on.
-    pub(crate) fn adopt(&self, content: ContentId, path: PathBuf) -> Result<Finished, DownloadError> {
+    pub(crate) fn adopt(
+        &self,
+        content: ContentId,
+        path: PathBuf,
+    ) -> Result<Finished, DownloadError> {
         let failed = |source| DownloadError::Io {
             path: path.clone(),
             source,
