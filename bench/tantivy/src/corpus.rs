@@ -61,9 +61,15 @@ impl Corpus {
         // A seventh of the packages has about a million paths; take whole
         // packages, chosen by the hash of their names, until there are enough.
         for part in [7, 3, 1] {
-            let mut corpus = Self { text: String::new(), files: Vec::new(), source: String::new() };
+            let mut corpus = Self {
+                text: String::new(),
+                files: Vec::new(),
+                source: String::new(),
+            };
             for list in &lists {
-                corpus.read(list, part).with_context(|| format!("reading {}", list.display()))?;
+                corpus
+                    .read(list, part)
+                    .with_context(|| format!("reading {}", list.display()))?;
             }
             if corpus.files.len() >= entries || part == 1 {
                 corpus.files.sort_by_key(|file| (file.holder, file.start));
@@ -137,7 +143,13 @@ impl Corpus {
                 .to_owned(),
         };
         let mut draw = Draw(1);
-        let roots = ["usr/share/doc", "usr/share/locale", "usr/lib/python3", "usr/include", "etc"];
+        let roots = [
+            "usr/share/doc",
+            "usr/share/locale",
+            "usr/lib/python3",
+            "usr/include",
+            "etc",
+        ];
         let mut holder = 0;
         while corpus.files.len() < entries {
             holder += 1;
@@ -147,7 +159,10 @@ impl Corpus {
                 let rank = 1.0 / (draw.below(1_000_000) as f64 / 1e6 + 2.5e-6);
                 let root = roots[draw.below(roots.len())];
                 let (folder, file) = (rank as u64, draw.below(4_000));
-                corpus.add(mix(holder), &format!("{root}/{package}/w{folder:x}/module-{file:x}.py"));
+                corpus.add(
+                    mix(holder),
+                    &format!("{root}/{package}/w{folder:x}/module-{file:x}.py"),
+                );
             }
         }
         corpus
@@ -169,10 +184,12 @@ impl Corpus {
     /// The files of each holder.
     pub fn holders(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let mut from = 0;
-        self.files.chunk_by(|a, b| a.holder == b.holder).map(move |files| {
-            from += files.len();
-            from - files.len()..from
-        })
+        self.files
+            .chunk_by(|a, b| a.holder == b.holder)
+            .map(move |files| {
+                from += files.len();
+                from - files.len()..from
+            })
     }
 
     /// What the holder of this file would publish. The signature is noise: an
@@ -214,9 +231,15 @@ fn contents_files() -> Result<Vec<PathBuf>> {
         return Ok(paths.split(':').map(PathBuf::from).collect());
     }
     let mut found = Vec::new();
-    for file in std::fs::read_dir("/var/lib/apt/lists").into_iter().flatten() {
+    for file in std::fs::read_dir("/var/lib/apt/lists")
+        .into_iter()
+        .flatten()
+    {
         let path = file?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().contains("_Contents-")) {
+        if path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().contains("_Contents-"))
+        {
             found.push(path);
         }
     }

@@ -33,7 +33,11 @@ pub fn build(corpus: &Corpus, config: Config) -> Ours {
         build += join(&mut index, corpus, files);
     }
     let resident_bytes = resident_bytes() - before;
-    Ours { index, build, resident_bytes }
+    Ours {
+        index,
+        build,
+        resident_bytes,
+    }
 }
 
 /// A holder comes. Making the publications is not counted.
@@ -60,7 +64,14 @@ pub fn search(index: &Index, queries: &[[String; 2]]) -> Result<Queries> {
         let text = words.join(" ");
         let start = Instant::now();
         let expression = Expression::parse(&Query::new(&text)?)?;
-        let found = index.search(&expression, Page { offset: 0, limit: 20, hits_per_row: 8 });
+        let found = index.search(
+            &expression,
+            Page {
+                offset: 0,
+                limit: 20,
+                hits_per_row: 8,
+            },
+        );
         result.add(start.elapsed(), found.rows.len(), found.complete);
     }
     result.total = all.elapsed();

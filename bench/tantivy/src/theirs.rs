@@ -58,18 +58,33 @@ pub fn build(corpus: &Corpus) -> Result<Theirs> {
     writer.wait_merging_threads()?;
     let build = start.elapsed();
     let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
-    let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+    let reader = index
+        .reader_builder()
+        .reload_policy(ReloadPolicy::Manual)
+        .try_into()?;
     let resident_bytes = resident_bytes() - before;
-    Ok(Theirs { writer, reader, fields, build, resident_bytes })
+    Ok(Theirs {
+        writer,
+        reader,
+        fields,
+        build,
+        resident_bytes,
+    })
 }
 
 fn documents(fields: Fields, corpus: &Corpus, files: Range<usize>) -> Vec<TantivyDocument> {
     let document = |file| {
-        let words: Vec<String> = tokenize(corpus.path(file)).iter().map(str::to_owned).collect();
+        let words: Vec<String> = tokenize(corpus.path(file))
+            .iter()
+            .map(str::to_owned)
+            .collect();
         let mut document = TantivyDocument::default();
         document.add_text(fields.words, words.join(" "));
         document.add_text(fields.holder, corpus.holder(file).to_string());
-        document.add_bytes(fields.content, corpus.publication(file).entry.content.as_bytes());
+        document.add_bytes(
+            fields.content,
+            corpus.publication(file).entry.content.as_bytes(),
+        );
         document
     };
     files.map(document).collect()
@@ -99,7 +114,8 @@ impl Theirs {
     pub fn leave(&mut self, corpus: &Corpus, files: Range<usize>) -> Result<Duration> {
         let holder = corpus.holder(files.start).to_string();
         let start = Stopwatch::start();
-        self.writer.delete_term(Term::from_field_text(self.fields.holder, &holder));
+        self.writer
+            .delete_term(Term::from_field_text(self.fields.holder, &holder));
         self.writer.commit()?;
         self.reader.reload()?;
         Ok(start.elapsed())
@@ -113,7 +129,10 @@ impl Theirs {
             let start = Instant::now();
             let term = |word: &String| -> (Occur, Box<dyn Query>) {
                 let term = Term::from_field_text(self.fields.words, word);
-                (Occur::Must, Box::new(TermQuery::new(term, IndexRecordOption::Basic)))
+                (
+                    Occur::Must,
+                    Box::new(TermQuery::new(term, IndexRecordOption::Basic)),
+                )
             };
             let query = BooleanQuery::new(words.iter().map(term).collect());
             let top = searcher.search(&query, &TopDocs::with_limit(20).order_by_score())?;
@@ -121,7 +140,9 @@ impl Theirs {
             for (_, address) in top {
                 let document: TantivyDocument = searcher.doc(address)?;
                 let content = document.get_first(self.fields.content);
-                let content = content.and_then(|value| value.as_bytes()).context("a content")?;
+                let content = content
+                    .and_then(|value| value.as_bytes())
+                    .context("a content")?;
                 ids.push(content.to_vec());
             }
             result.add(start.elapsed(), ids.len(), true);

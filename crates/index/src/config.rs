@@ -64,11 +64,11 @@ impl Default for Config {
             names_per_content_max: 256,
             // Guess: about half a millisecond.
             work_per_query_max: 150_000,
-            // Measured: 1,000 keep two-word queries above 20,000 a second
+            // Measured: with 1,000, two-word queries are a quarter slower
             // (`cargo xtask bench index`).
-            ranked_per_query_max: 1_000,
-            // Measured: likewise.
-            readings_per_ranking_max: 200,
+            ranked_per_query_max: 500,
+            // Measured: likewise with 200.
+            readings_per_ranking_max: 64,
             // Guess: more than fits a screen, less than fits a frame.
             rows_max: 1_000,
             // Guess: more sources than a download uses at once.
@@ -83,7 +83,7 @@ impl Config {
     /// What an entry is charged for, of [`Config::bytes_per_holder_max`]: about
     /// twice the memory that usual ones take. One whose words occur nowhere
     /// else takes up to six times as much as this.
-    // Measured: 250 bytes for an entry with a path of 60 bytes (`cargo xtask bench index`).
+    // Measured: 222 bytes for an entry with a path of 64 bytes (`cargo xtask bench index`).
     pub fn charge(entry: &FileEntry) -> usize {
         Self::charge_for(entry.path.len(), entry.media.texts().map(str::len).sum())
     }

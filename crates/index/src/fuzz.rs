@@ -13,9 +13,15 @@ use crate::{Expression, Tokens, tokenize};
 pub fn fuzz_query(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let tokens = tokenize(&text);
-    assert!(tokens.len() <= Tokens::WORDS_PER_TEXT_MAX, "words are bounded");
+    assert!(
+        tokens.len() <= Tokens::WORDS_PER_TEXT_MAX,
+        "words are bounded"
+    );
     for word in tokens.iter() {
-        assert!(!word.is_empty() && word.len() <= Tokens::WORD_BYTES_MAX, "words are bounded");
+        assert!(
+            !word.is_empty() && word.len() <= Tokens::WORD_BYTES_MAX,
+            "words are bounded"
+        );
     }
     let Ok(query) = Query::new(&text) else {
         return;
@@ -30,7 +36,11 @@ pub fn fuzz_query(input: &[u8]) {
     let canonical = expression.canonical();
     if let Ok(query) = Query::new(&canonical) {
         let again = Expression::parse(&query);
-        assert_eq!(again.as_ref(), Ok(&expression), "{canonical:?} means the same");
+        assert_eq!(
+            again.as_ref(),
+            Ok(&expression),
+            "{canonical:?} means the same"
+        );
     }
     let entry = FileEntry {
         content: ContentId::from_bytes([0; 32]),
@@ -38,5 +48,8 @@ pub fn fuzz_query(input: &[u8]) {
         path: text.into_owned(),
         media: Media::default(),
     };
-    assert_eq!(expression.matches(&entry), expression.closeness(&entry).is_some());
+    assert_eq!(
+        expression.matches(&entry),
+        expression.closeness(&entry).is_some()
+    );
 }

@@ -112,7 +112,9 @@ impl Tokens {
             };
             match open {
                 Some((_, same)) if same == class => continue,
-                Some((from, _)) => self.spans.push((from, place.min(from + Self::WORD_BYTES_MAX))),
+                Some((from, _)) => self
+                    .spans
+                    .push((from, place.min(from + Self::WORD_BYTES_MAX))),
                 None => {}
             }
             if self.spans.len() == spans_max {
@@ -136,7 +138,9 @@ impl Tokens {
             match &mut open {
                 Some(run) if run.class == class => run.extend(&mut self.spans, place, end),
                 _ => {
-                    open.take().into_iter().for_each(|run| run.close(&mut self.spans));
+                    open.take()
+                        .into_iter()
+                        .for_each(|run| run.close(&mut self.spans));
                     open = (class != Class::Other).then_some(Run {
                         class,
                         start: place,
@@ -195,7 +199,9 @@ impl Run {
 /// brings together what has one capital (`σ` and `ς`, `i` and `ı`; `ẞ`, `ß` and
 /// `ss`).
 fn fold(c: char) -> impl Iterator<Item = char> {
-    c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+    c.to_lowercase()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
 }
 
 /// Whether a character only decorates the one before it or joins its

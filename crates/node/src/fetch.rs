@@ -40,22 +40,31 @@ pub(crate) struct FetchContext {
 /// queued.
 #[derive(Debug)]
 pub(crate) struct FetchHandle {
+    /// Told apart from an earlier stream to the same peer for the same content.
+    pub(crate) stream: u64,
     outbox: mpsc::Sender<TransferMessage>,
 }
 
 impl FetchHandle {
-    /// Opens a stream in the background.
-    pub(crate) fn open(context: FetchContext, peer: PeerId, download: Download) -> Self {
+    /// Opens a stream in the background. Its reports carry `stream`.
+    pub(crate) fn open(
+        context: FetchContext,
+        peer: PeerId,
+        download: Download,
+        stream: u64,
+    ) -> Self {
         let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
+        let content = download.content();
         let fetch = Fetch {
             context,
+            stream,
             peer,
-            content: download.content(),
+            content,
             download,
         };
         let tasks = fetch.context.tasks.clone();
         tasks.spawn(fetch.run(messages));
-        Self { outbox }
+        Self { stream, outbox }
     }
 
     /// Queues a message; false if the stream is gone or hopelessly behind.
@@ -67,6 +76,7 @@ impl FetchHandle {
 
 struct Fetch {
     context: FetchContext,
+    stream: u64,
     peer: PeerId,
     content: ContentId,
     download: Download,
@@ -103,9 +113,11 @@ impl Fetch {
     }
 
     async fn report(&self, news: FetchNews) {
+        let (content, peer, stream) = (self.content, self.peer, self.stream);
         let report = Report::Fetch {
-            content: self.content,
-            peer: self.peer,
+            content,
+            peer,
+            stream,
             news,
         };
         // The driver is gone only when everything is.
@@ -133,6 +145,7 @@ impl Fetch {
                     if u64::from(bytes) > slice_bytes_max(slice, size) {
                         return;
                     }
+                    self.report(FetchNews::Message(message)).await;
                     let Ok(permit) = Arc::clone(verifying).acquire_owned().await else {
                         return;
                     };
@@ -197,7 +210,7 @@ impl Fetch {
     ) {
         let download = self.download.clone();
         let reports = self.context.reports.clone();
-        let (content, peer) = (self.content, self.peer);
+        let (content, peer, stream) = (self.content, self.peer, self.stream);
         self.context.tasks.spawn_blocking(move || {
             let news = match download.write_slice(size, slice, buffer.bytes()) {
                 Ok(groups) => FetchNews::Stored { slice, groups },
@@ -205,11 +218,13 @@ impl Fetch {
             };
             drop(buffer);
             // The driver is gone only when everything is.
-            let _ = reports.blocking_send(Report::Fetch {
+            let report = Report::Fetch {
                 content,
                 peer,
+                stream,
                 news,
-            });
+            };
+            let _ = reports.blocking_send(report);
             drop(permit);
         });
     }

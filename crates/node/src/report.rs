@@ -22,6 +22,7 @@ pub(crate) enum Report {
     Fetch {
         content: ContentId,
         peer: PeerId,
+        stream: u64,
         news: FetchNews,
     },
     /// From a stream that serves.

@@ -75,7 +75,7 @@ fn large_files(dir: &Path, mib: usize) {
     for (n, path) in (0_u8..).zip(&paths) {
         fill(path, mib, n);
     }
-    let bytes = 4 * (mib as u64) << 20;
+    let bytes = (4 * (mib as u64)) << 20;
     let mut run = 0;
     let mut peer = Duration::MAX;
     let ours = best(|| {

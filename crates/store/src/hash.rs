@@ -64,6 +64,8 @@ pub(crate) fn hash_file(
             .set_len(outboard_bytes(size))
             .map_err(HashError::Outboard)?;
     }
+    // A hint; whoever does not take it loses only time.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
     let job = Job {
         file,
         size,

@@ -39,7 +39,7 @@ impl Root {
                     .map(|name| crate::backend::path_bytes(name.as_ref()));
                 (root.parent().unwrap_or(&root).to_owned(), name)
             }
-            _ => (root.clone(), None),
+            _ => (root, None),
         };
         let dir = openat(
             rustix::fs::CWD,

@@ -29,6 +29,7 @@ pub struct Watcher {
     /// Dropped first: that ends the thread.
     inner: Option<RecommendedWatcher>,
     thread: Option<JoinHandle<()>>,
+    problems: Vec<String>,
 }
 
 impl std::fmt::Debug for Watcher {
@@ -59,9 +60,14 @@ impl Watcher {
             config,
         )
         .map_err(failed(PathBuf::new()))?;
+        let mut problems = Vec::new();
         for root in roots {
-            notify::Watcher::watch(&mut inner, &root, RecursiveMode::Recursive)
-                .map_err(failed(root))?;
+            let watched = notify::Watcher::watch(&mut inner, &root, RecursiveMode::Recursive);
+            match watched.map_err(failed(root)) {
+                Ok(()) => {}
+                Err(WatchError::TooMany) => return Err(WatchError::TooMany),
+                Err(error) => problems.push(error.to_string()),
+            }
         }
         let thread = std::thread::Builder::new()
             .name("watch".to_owned())
@@ -73,7 +79,14 @@ impl Watcher {
         Ok(Self {
             inner: Some(inner),
             thread: Some(thread),
+            problems,
         })
+    }
+
+    /// Shares that could not be watched whole, in words; they are still
+    /// scanned when asked.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
     }
 }
 

@@ -1,5 +1,7 @@
 //! The store from outside: opening, whole journeys, and processes that are
 //! killed.
+// Helpers of tests may fail like tests.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -169,10 +171,10 @@ fn downloads_are_remembered_and_can_be_cancelled() {
     download.set_sources(&[peer]).unwrap();
     let record = download.record();
     drop(download);
-    let unopened = Store::open(config(&pair.sink_dir.join("other"))).unwrap();
-    pair.sink = unopened;
+    let elsewhere = Store::open(config(&pair.sink_dir.join("other"))).unwrap();
+    pair.sink = elsewhere;
     let again = Store::open(config(&pair.sink_dir)).unwrap();
-    assert_eq!(again.downloads().unwrap(), [record.clone()]);
+    assert_eq!(again.downloads().unwrap(), std::slice::from_ref(&record));
     assert_eq!(
         (record.state, record.sources.len()),
         (DownloadState::Paused, 1)
@@ -328,8 +330,9 @@ fn child_dir() -> Option<PathBuf> {
 }
 
 fn step(n: u64) {
-    writeln!(std::io::stdout(), "step {n}").unwrap();
-    std::io::stdout().flush().unwrap();
+    let mut out = std::io::stdout();
+    writeln!(out, "step {n}").unwrap();
+    out.flush().unwrap();
 }
 
 #[test]
@@ -396,6 +399,27 @@ fn a_scan_that_is_killed_keeps_what_it_had_told() {
     );
 }
 
+/// Fetches what is missing, with a checkpoint and a line after each slice.
+fn fetch_step_by_step(dir: &Path, content: ContentId, size: u64) {
+    let source = Store::open(config(&dir.join("source"))).unwrap();
+    let reader = source.open_content(content).unwrap();
+    let sink = Store::open(config(&dir.join("sink"))).unwrap();
+    let download = sink.create_download(content, "x.bin").unwrap();
+    let missing = GroupSet::whole(size).difference(&download.have());
+    let mut encoded = Vec::new();
+    for slice in slices(size).into_iter().rev() {
+        if missing.intersection(&slice.into()).is_empty() {
+            continue;
+        }
+        encoded.clear();
+        reader.read_slice(slice, &mut encoded).unwrap();
+        download.write_slice(size, slice, &encoded).unwrap();
+        download.checkpoint().unwrap();
+        step(slice.start);
+    }
+    (0..1_000).for_each(step);
+}
+
 #[test]
 fn a_download_that_is_killed_keeps_every_checkpoint() {
     const SIZE: usize = 4_000_000;
@@ -403,24 +427,7 @@ fn a_download_that_is_killed_keeps_every_checkpoint() {
     let content = ContentId::of(&data);
     let size = SIZE as u64;
     if let Some(dir) = child_dir() {
-        let source = Store::open(config(&dir.join("source"))).unwrap();
-        let reader = source.open_content(content).unwrap();
-        let sink = Store::open(config(&dir.join("sink"))).unwrap();
-        let download = sink.create_download(content, "x.bin").unwrap();
-        let missing = GroupSet::whole(size).difference(&download.have());
-        let mut encoded = Vec::new();
-        for slice in slices(size).into_iter().rev() {
-            if missing.intersection(&slice.into()).is_empty() {
-                continue;
-            }
-            encoded.clear();
-            reader.read_slice(slice, &mut encoded).unwrap();
-            download.write_slice(size, slice, &encoded).unwrap();
-            download.checkpoint().unwrap();
-            step(slice.start);
-        }
-        (0..1_000).for_each(step);
-        return;
+        return fetch_step_by_step(&dir, content, size);
     }
     let dir = tempfile::tempdir().unwrap();
     let share = dir.path().join("share");

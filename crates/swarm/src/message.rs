@@ -3,9 +3,11 @@
 //! One stream carries one content between two peers. The fetcher sends
 //! [`Ask`](TransferMessage::Ask) and waits for
 //! [`Ready`](TransferMessage::Ready); then it sends requests, and the source
-//! answers each exactly once and in order: with a
-//! [`Slice`](TransferMessage::Slice) and its bytes, or with a
-//! [`SliceRefused`](TransferMessage::SliceRefused).
+//! answers each exactly once: with a [`Slice`](TransferMessage::Slice) and its
+//! bytes, in the order of the requests, or with a
+//! [`SliceRefused`](TransferMessage::SliceRefused) as soon as it knows. A
+//! [`Queued`](TransferMessage::Queued) or a
+//! [`Refused`](TransferMessage::Refused) voids what was not answered before.
 
 use gannet_base::wire::{Malformed, WireMessage};
 use gannet_base::{ContentId, GROUP_BYTES, GroupRange, GroupSet, groups_in};

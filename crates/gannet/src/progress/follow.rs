@@ -157,11 +157,7 @@ impl Watchdog {
             self.moved = now;
         }
         let has_source = |download: &DownloadInfo| {
-            !is_settled(download)
-                && download
-                    .sources
-                    .iter()
-                    .any(|source| source.state != "dropped")
+            !is_settled(download) && download.sources.iter().any(may_send)
         };
         if downloads.iter().any(has_source) {
             self.had_source = now;

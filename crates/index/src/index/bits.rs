@@ -13,7 +13,9 @@ impl Bits {
 
     pub(super) fn contains(&self, id: u32) -> bool {
         let id = id as usize;
-        self.words.get(id / 64).is_some_and(|word| word >> (id % 64) & 1 == 1)
+        self.words
+            .get(id / 64)
+            .is_some_and(|word| word >> (id % 64) & 1 == 1)
     }
 
     /// Adds a number that is not in the set.

@@ -25,7 +25,12 @@ pub(super) struct Content {
 
 impl Contents {
     pub(super) fn new(hasher: Hasher) -> Self {
-        Self { hasher, table: HashTable::new(), records: Vec::new(), free: Vec::new() }
+        Self {
+            hasher,
+            table: HashTable::new(),
+            records: Vec::new(),
+            free: Vec::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -38,7 +43,9 @@ impl Contents {
 
     pub(super) fn find(&self, id: ContentId) -> Option<u32> {
         let hash = self.hasher.bytes(id.as_bytes());
-        self.table.find(hash, |number| self.records[*number as usize].id == id).copied()
+        self.table
+            .find(hash, |number| self.records[*number as usize].id == id)
+            .copied()
     }
 
     /// Its number; a new one without entries if it is new.
@@ -46,7 +53,11 @@ impl Contents {
         if let Some(number) = self.find(id) {
             return number;
         }
-        let record = Content { id, first: NONE, holders: 0 };
+        let record = Content {
+            id,
+            first: NONE,
+            holders: 0,
+        };
         let number = if let Some(number) = self.free.pop() {
             self.records[number as usize] = record;
             number
@@ -57,7 +68,12 @@ impl Contents {
             self.records.push(record);
             u32::try_from(self.records.len() - 1).expect("no more contents than slots")
         };
-        let Self { hasher, table, records, .. } = self;
+        let Self {
+            hasher,
+            table,
+            records,
+            ..
+        } = self;
         let hash = |number: &u32| hasher.bytes(records[*number as usize].id.as_bytes());
         table.insert_unique(hash(&number), number, hash);
         number

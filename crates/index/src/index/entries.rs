@@ -1,7 +1,7 @@
 //! Entries in and out.
 
-use gannet_base::{ContentId, FileEntry, PeerId, Publication, WallTime};
 use gannet_base::wire::SignatureBytes;
+use gannet_base::{ContentId, FileEntry, PeerId, Publication, WallTime};
 
 use crate::Config;
 use crate::query::EntryTokens;
@@ -32,7 +32,6 @@ impl Index {
         }
     }
 
-    #[doc(hidden)] pub fn tune(&mut self, ranked: usize, readings: usize) { self.config.ranked_per_query_max = ranked; self.config.readings_per_ranking_max = readings; }
     /// Takes a publication, which may be anything that a stranger sends, but
     /// whose signature is the caller's to check. An entry is the same if
     /// holder, content and path are. A few microseconds.
@@ -43,7 +42,10 @@ impl Index {
         }
         let known = self.known(publication.holder, entry.content);
         let copies = known.map_or_else(Vec::new, |head| self.copies(head));
-        let same = copies.iter().copied().find(|copy| self.has_path(*copy, &entry.path));
+        let same = copies
+            .iter()
+            .copied()
+            .find(|copy| self.has_path(*copy, &entry.path));
         if let Some(old) = same {
             let charge = self.charge(old);
             let (_, media) = self.slots.texts(old);
@@ -106,37 +108,55 @@ impl Index {
                 (holder.entries - goes, holder.bytes - replaced)
             }
             None if self.holders.len() >= config.holders_max => {
-                return Err(Refusal::Holders { max: config.holders_max });
+                return Err(Refusal::Holders {
+                    max: config.holders_max,
+                });
             }
             None => (0, 0),
         };
         if self.len - goes >= config.entries_max {
-            return Err(Refusal::Full { max: config.entries_max });
+            return Err(Refusal::Full {
+                max: config.entries_max,
+            });
         }
         if entries >= config.entries_per_holder_max {
-            return Err(Refusal::HolderEntries { max: config.entries_per_holder_max });
+            return Err(Refusal::HolderEntries {
+                max: config.entries_per_holder_max,
+            });
         }
         if bytes + Config::charge(&publication.entry) > config.bytes_per_holder_max {
-            return Err(Refusal::HolderBytes { max: config.bytes_per_holder_max });
+            return Err(Refusal::HolderBytes {
+                max: config.bytes_per_holder_max,
+            });
         }
         if copies >= config.names_per_content_max {
-            return Err(Refusal::Names { max: config.names_per_content_max });
+            return Err(Refusal::Names {
+                max: config.names_per_content_max,
+            });
         }
         Ok(())
     }
 
     /// Adds an entry that is valid, new and admitted.
     fn add(&mut self, publication: &Publication) {
-        let FileEntry { content, path, media, .. } = &publication.entry;
+        let FileEntry {
+            content,
+            path,
+            media,
+            ..
+        } = &publication.entry;
         let [folder, name] = path_pieces(path);
         let holder = self.holders.intern(publication.holder);
         let content = self.contents.intern(*content);
         let beside = self.holders.head(&self.slots, holder, content);
         let folder_number = self.folders.enter(folder);
-        let entry = self.slots.add(publication, name, content, holder, folder_number);
+        let entry = self
+            .slots
+            .add(publication, name, content, holder, folder_number);
         self.contents.link(&mut self.slots, entry, beside);
         let charge = Config::charge(&publication.entry);
-        self.holders.add(&self.slots, entry, charge, beside.is_none());
+        self.holders
+            .add(&self.slots, entry, charge, beside.is_none());
 
         let mut tokens = EntryTokens::default();
         let texts = [&media.title, &media.artist, &media.album].map(|text| text.as_deref());
@@ -144,7 +164,9 @@ impl Index {
         let mut words: Vec<&str> = tokens.iter().collect();
         words.sort_unstable();
         words.dedup();
-        words.into_iter().for_each(|word| self.words.post(word, entry));
+        words
+            .into_iter()
+            .for_each(|word| self.words.post(word, entry));
         self.len += 1;
         self.advance_sweep(1);
     }
@@ -229,7 +251,9 @@ impl Index {
     /// when there are none.
     pub fn expire(&mut self, now: WallTime) -> usize {
         let slack = Publication::CLOCK_SLACK_SECONDS;
-        let expired = self.slots.expiring_before(now.as_unix_seconds().saturating_sub(slack));
+        let expired = self
+            .slots
+            .expiring_before(now.as_unix_seconds().saturating_sub(slack));
         for &entry in &expired {
             let holder = self.holders.holder(self.slots.slot(entry).holder).id;
             self.delete(entry);
@@ -260,17 +284,21 @@ impl Index {
         let mut entries = self.holders.entries(&self.slots, number);
         let total = u64::try_from(entries.len()).expect("a length fits 64 bits");
         let id = |entry: u32| self.contents.content(self.slots.slot(entry).content).id;
-        let order = |a: &u32, b: &u32| {
-            self.compare_paths(*a, *b).then_with(|| id(*a).cmp(&id(*b)))
-        };
+        let order = |a: &u32, b: &u32| self.compare_paths(*a, *b).then_with(|| id(*a).cmp(&id(*b)));
         let end = offset.saturating_add(limit).min(entries.len());
         if end > 0 && end < entries.len() {
             entries.select_nth_unstable_by(end - 1, order);
         }
         entries.truncate(end);
         entries.sort_unstable_by(order);
-        let publications = entries.iter().skip(offset).map(|entry| self.publication(*entry));
-        Holdings { publications: publications.collect(), total }
+        let publications = entries
+            .iter()
+            .skip(offset)
+            .map(|entry| self.publication(*entry));
+        Holdings {
+            publications: publications.collect(),
+            total,
+        }
     }
 
     /// What the holder published, byte for byte.

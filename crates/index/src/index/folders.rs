@@ -39,13 +39,21 @@ impl Folders {
     /// The folder's number, one entry more in it.
     pub(super) fn enter(&mut self, text: &str) -> u32 {
         let hash = self.hasher.bytes(text.as_bytes());
-        let Self { hasher, table, records, .. } = self;
+        let Self {
+            hasher,
+            table,
+            records,
+            ..
+        } = self;
         if let Some(&number) = table.find(hash, |number| *records[*number as usize].text == *text) {
             records[number as usize].entries += 1;
             return number;
         }
         self.text_bytes += text.len();
-        let record = Folder { entries: 1, text: text.into() };
+        let record = Folder {
+            entries: 1,
+            text: text.into(),
+        };
         let number = if let Some(number) = self.free.pop() {
             records[number as usize] = record;
             number

@@ -22,7 +22,10 @@ impl Hasher {
         };
         let golden = 0x9e37_79b9_7f4a_7c15_u64;
         let first = seed.wrapping_add(golden);
-        Self { start: step(first), factor: step(first.wrapping_add(golden)) | 1 }
+        Self {
+            start: step(first),
+            factor: step(first.wrapping_add(golden)) | 1,
+        }
     }
 
     pub(super) fn bytes(self, bytes: &[u8]) -> u64 {

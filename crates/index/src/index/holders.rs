@@ -51,7 +51,9 @@ impl Holders {
 
     pub(super) fn find(&self, id: PeerId) -> Option<u32> {
         let hash = self.hasher.bytes(id.as_bytes());
-        self.table.find(hash, |number| self.records[*number as usize].id == id).copied()
+        self.table
+            .find(hash, |number| self.records[*number as usize].id == id)
+            .copied()
     }
 
     pub(super) fn holder(&self, number: u32) -> &Holder {
@@ -71,8 +73,13 @@ impl Holders {
         if let Some(number) = self.find(id) {
             return number;
         }
-        let record =
-            Holder { id, speed: None, entries: 0, bytes: 0, heads: HashTable::new() };
+        let record = Holder {
+            id,
+            speed: None,
+            entries: 0,
+            bytes: 0,
+            heads: HashTable::new(),
+        };
         let number = if let Some(number) = self.free.pop() {
             self.records[number as usize] = record;
             number
@@ -80,7 +87,12 @@ impl Holders {
             self.records.push(record);
             u32::try_from(self.records.len() - 1).expect("holders_max is a 32-bit number")
         };
-        let Self { hasher, table, records, .. } = self;
+        let Self {
+            hasher,
+            table,
+            records,
+            ..
+        } = self;
         let hash = |number: &u32| hasher.bytes(records[*number as usize].id.as_bytes());
         table.insert_unique(hash(&number), number, hash);
         number
@@ -102,12 +114,20 @@ impl Holders {
     /// The first of its entries with this content.
     pub(super) fn head(&self, slots: &Slots, holder: u32, content: u32) -> Option<u32> {
         let same = |entry: &u32| slots.slot(*entry).content == content;
-        self.records[holder as usize].heads.find(self.hasher.number(content), same).copied()
+        self.records[holder as usize]
+            .heads
+            .find(self.hasher.number(content), same)
+            .copied()
     }
 
     /// Notes a new entry; `head` if it is its first with that content.
     pub(super) fn add(&mut self, slots: &Slots, entry: u32, charge: usize, head: bool) {
-        let Self { hasher, records, sharing, .. } = self;
+        let Self {
+            hasher,
+            records,
+            sharing,
+            ..
+        } = self;
         let slot = slots.slot(entry);
         let holder = &mut records[slot.holder as usize];
         *sharing += usize::from(holder.entries == 0);
@@ -154,7 +174,10 @@ impl Holders {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let heads = self.records.iter().map(|holder| holder.heads.allocation_size());
+        let heads = self
+            .records
+            .iter()
+            .map(|holder| holder.heads.allocation_size());
         self.table.allocation_size()
             + self.records.capacity() * size_of::<Holder>()
             + self.free.capacity() * 4

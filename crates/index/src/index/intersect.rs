@@ -49,7 +49,10 @@ fn intersect_chunk(
     work: &mut Work,
     visit: &mut impl FnMut(&mut Work, u16) -> bool,
 ) -> bool {
-    let lists = views.iter().enumerate().filter(|(_, view)| !matches!(view, View::Bits(..)));
+    let lists = views
+        .iter()
+        .enumerate()
+        .filter(|(_, view)| !matches!(view, View::Bits(..)));
     let Some((driver, shortest)) = lists.min_by_key(|(_, view)| view.len()) else {
         return intersect_bitmaps(views, work, visit);
     };

@@ -26,16 +26,31 @@ fn push_number(text: &mut String, number: u32) {
 
 /// Appends the media part.
 pub(super) fn write(text: &mut String, media: &Media) {
-    let texts = [(TITLE, &media.title), (ARTIST, &media.artist), (ALBUM, &media.album)];
+    let texts = [
+        (TITLE, &media.title),
+        (ARTIST, &media.artist),
+        (ALBUM, &media.album),
+    ];
     let mut flags = 0;
     for (flag, part) in texts {
         flags |= if part.is_some() { flag } else { 0 };
     }
-    flags |= if media.duration_seconds.is_some() { DURATION } else { 0 };
-    flags |= if media.dimensions.is_some() { DIMENSIONS } else { 0 };
+    flags |= if media.duration_seconds.is_some() {
+        DURATION
+    } else {
+        0
+    };
+    flags |= if media.dimensions.is_some() {
+        DIMENSIONS
+    } else {
+        0
+    };
     push_digit(text, flags);
     for part in texts.into_iter().filter_map(|(_, part)| part.as_ref()) {
-        push_digit(text, u32::try_from(part.len()).expect("a valid entry's texts are short"));
+        push_digit(
+            text,
+            u32::try_from(part.len()).expect("a valid entry's texts are short"),
+        );
     }
     if let Some(duration) = media.duration_seconds {
         push_number(text, duration);
@@ -68,12 +83,18 @@ impl<'a> MediaView<'a> {
         let mut digit = || head.next().map_or(0, u32::from);
         let mut lengths = [0, 0, 0];
         for (flag, length) in [TITLE, ARTIST, ALBUM].into_iter().zip(&mut lengths) {
-            *length = if flags & flag != 0 { digit() as usize } else { 0 };
+            *length = if flags & flag != 0 {
+                digit() as usize
+            } else {
+                0
+            };
         }
         let mut number = || digit() | digit() << DIGIT_BITS | digit() << (2 * DIGIT_BITS);
         let duration_seconds = (flags & DURATION != 0).then(&mut number);
-        let dimensions =
-            (flags & DIMENSIONS != 0).then(|| Dimensions { width: number(), height: number() });
+        let dimensions = (flags & DIMENSIONS != 0).then(|| Dimensions {
+            width: number(),
+            height: number(),
+        });
         let mut rest = head.as_str();
         let mut texts = [None; 3];
         for (place, flag) in [TITLE, ARTIST, ALBUM].into_iter().enumerate() {
@@ -83,7 +104,11 @@ impl<'a> MediaView<'a> {
                 rest = behind;
             }
         }
-        Self { texts, duration_seconds, dimensions }
+        Self {
+            texts,
+            duration_seconds,
+            dimensions,
+        }
     }
 
     pub(super) fn to_media(self) -> Media {
@@ -104,13 +129,25 @@ mod tests {
 
     #[test]
     fn every_media_comes_back() {
-        let texts = [None, Some(String::new()), Some("é".repeat(128)), Some("Abba".to_owned())];
+        let texts = [
+            None,
+            Some(String::new()),
+            Some("é".repeat(128)),
+            Some("Abba".to_owned()),
+        ];
         let durations = [None, Some(0), Some(2_047), Some(2_048), Some(u32::MAX)];
-        let sizes = [None, Some(Dimensions { width: u32::MAX, height: 1 << 22 })];
+        let sizes = [
+            None,
+            Some(Dimensions {
+                width: u32::MAX,
+                height: 1 << 22,
+            }),
+        ];
         let mut tried = 0;
         for (title, artist) in texts.iter().flat_map(|a| texts.iter().map(move |b| (a, b))) {
-            for (duration_seconds, dimensions) in
-                durations.into_iter().flat_map(|a| sizes.map(move |b| (a, b)))
+            for (duration_seconds, dimensions) in durations
+                .into_iter()
+                .flat_map(|a| sizes.map(move |b| (a, b)))
             {
                 let media = Media {
                     title: title.clone(),

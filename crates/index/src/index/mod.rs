@@ -154,7 +154,11 @@ pub struct Page {
 impl Default for Page {
     /// The first twenty rows, eight hits each.
     fn default() -> Self {
-        Self { offset: 0, limit: 20, hits_per_row: 8 }
+        Self {
+            offset: 0,
+            limit: 20,
+            hits_per_row: 8,
+        }
     }
 }
 

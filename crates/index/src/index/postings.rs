@@ -66,7 +66,10 @@ pub(super) fn join(number: u16, low: u16) -> u32 {
 }
 
 impl Postings {
-    pub(super) const EMPTY: Self = Self::Few { len: 0, ids: [0; FEW_MAX] };
+    pub(super) const EMPTY: Self = Self::Few {
+        len: 0,
+        ids: [0; FEW_MAX],
+    };
 
     pub(super) fn len(&self) -> usize {
         match self {
@@ -80,7 +83,11 @@ impl Postings {
     pub(super) fn from_ids(mut ids: Vec<u32>) -> Self {
         ids.sort_unstable();
         ids.dedup();
-        if ids.len() <= LIST_MAX { Self::List(ids) } else { Self::Chunks(Box::new(Chunks::of(&ids))) }
+        if ids.len() <= LIST_MAX {
+            Self::List(ids)
+        } else {
+            Self::Chunks(Box::new(Chunks::of(&ids)))
+        }
     }
 
     /// The set of the numbers whose bits are set, in whole chunks.
@@ -89,7 +96,10 @@ impl Postings {
         for (number, part) in (0..=u16::MAX).zip(words.as_chunks::<CHUNK_WORDS>().0) {
             let len: usize = part.iter().map(|word| word.count_ones() as usize).sum();
             if len > 0 {
-                chunks.list.push(Chunk { number, slots: Slots::Bits(len, Box::new(*part)) });
+                chunks.list.push(Chunk {
+                    number,
+                    slots: Slots::Bits(len, Box::new(*part)),
+                });
                 chunks.len += len;
             }
         }
@@ -200,7 +210,10 @@ impl Postings {
     /// What lies in this chunk.
     pub(super) fn view(&self, number: u16) -> Option<View<'_>> {
         if let Self::Chunks(chunks) = self {
-            let place = chunks.list.binary_search_by_key(&number, |chunk| chunk.number).ok()?;
+            let place = chunks
+                .list
+                .binary_search_by_key(&number, |chunk| chunk.number)
+                .ok()?;
             return Some(match &chunks.list[place].slots {
                 Slots::List(lows) => View::Lows(lows),
                 Slots::Bits(len, words) => View::Bits(*len, words),
@@ -235,7 +248,10 @@ impl Chunks {
             let lows = part.iter().map(|&id| split(id).1).collect();
             let mut slots = Slots::List(lows);
             slots.fit();
-            chunks.list.push(Chunk { number: split(part[0]).0, slots });
+            chunks.list.push(Chunk {
+                number: split(part[0]).0,
+                slots,
+            });
         }
         chunks.len = ids.len();
         chunks
@@ -244,8 +260,18 @@ impl Chunks {
     fn insert(&mut self, id: u32) {
         let (number, low) = split(id);
         let place = self.list.partition_point(|chunk| chunk.number < number);
-        if self.list.get(place).is_none_or(|chunk| chunk.number != number) {
-            self.list.insert(place, Chunk { number, slots: Slots::List(Vec::new()) });
+        if self
+            .list
+            .get(place)
+            .is_none_or(|chunk| chunk.number != number)
+        {
+            self.list.insert(
+                place,
+                Chunk {
+                    number,
+                    slots: Slots::List(Vec::new()),
+                },
+            );
         }
         self.list[place].slots.insert(low);
         self.len += 1;
@@ -264,7 +290,9 @@ impl Chunks {
             match &mut chunk.slots {
                 Slots::List(lows) => lows.retain(|&low| !is_gone(low)),
                 Slots::Bits(len, bits) => {
-                    bits.iter_mut().zip(words).for_each(|(word, gone)| *word &= !gone);
+                    bits.iter_mut()
+                        .zip(words)
+                        .for_each(|(word, gone)| *word &= !gone);
                     *len = bits.iter().map(|word| word.count_ones() as usize).sum();
                 }
             }
@@ -324,7 +352,9 @@ impl Slots {
 pub(super) fn for_each_bit(words: &[u64; CHUNK_WORDS], mut visit: impl FnMut(u16)) {
     for (place, &word) in words.iter().enumerate() {
         for bit in ones(word) {
-            visit(u16::try_from(place * 64).expect("1,024 words") + u16::try_from(bit).expect("64"));
+            visit(
+                u16::try_from(place * 64).expect("1,024 words") + u16::try_from(bit).expect("64"),
+            );
         }
     }
 }

@@ -62,7 +62,11 @@ impl Index {
             });
             rows.push(self.row(group, hits));
         }
-        Rows { rows, total, complete: !work.is_exhausted() && !reader.exhausted }
+        Rows {
+            rows,
+            total,
+            complete: !work.is_exhausted() && !reader.exhausted,
+        }
     }
 
     fn key(&self, group: &[Candidate], number: usize) -> Key {
@@ -92,10 +96,16 @@ impl Index {
                 break;
             }
             if named.insert(self.slots.slot(candidate.entry).holder) {
-                hits.push(Hit { publication: self.publication(candidate.entry) });
+                hits.push(Hit {
+                    publication: self.publication(candidate.entry),
+                });
             }
         }
-        Row { content: content.id, holders: content.holders, hits }
+        Row {
+            content: content.id,
+            holders: content.holders,
+            hits,
+        }
     }
 
     fn compare_hits(&self, a: &Candidate, b: &Candidate) -> Ordering {
@@ -106,7 +116,9 @@ impl Index {
                 self.holders.holder(holder).id,
             )
         };
-        of(a).cmp(&of(b)).then_with(|| self.compare_paths(a.entry, b.entry))
+        of(a)
+            .cmp(&of(b))
+            .then_with(|| self.compare_paths(a.entry, b.entry))
     }
 
     /// By the bytes of the whole path.
@@ -114,7 +126,9 @@ impl Index {
         let bytes = |entry| {
             let folder = self.folders.text(self.slots.slot(entry).folder);
             let slash = if folder.is_empty() { "" } else { "/" };
-            [folder, slash, self.slots.texts(entry).0].into_iter().flat_map(str::bytes)
+            [folder, slash, self.slots.texts(entry).0]
+                .into_iter()
+                .flat_map(str::bytes)
         };
         bytes(a).cmp(bytes(b))
     }
@@ -131,7 +145,11 @@ impl Index {
             if entry == NONE {
                 break;
             }
-            group.push(Candidate { entry, content: number, closeness: None });
+            group.push(Candidate {
+                entry,
+                content: number,
+                closeness: None,
+            });
             entry = self.slots.slot(entry).next;
         }
         Some(self.row(&mut group, limit))
@@ -166,7 +184,10 @@ impl Reader<'_> {
         let mut closest = 0;
         while closest < end
             && !(self.exhausted && read.len() >= end)
-            && let Some(Key { group: Reverse(group), .. }) = rest.pop()
+            && let Some(Key {
+                group: Reverse(group),
+                ..
+            }) = rest.pop()
         {
             let mut closeness = None;
             for candidate in &mut candidates[groups[group as usize].clone()] {

@@ -72,7 +72,11 @@ impl Index {
         let required: Vec<&Postings> = plan.required.iter().map(Set::postings).collect();
         let known = expression.has_one_closeness().then_some(Closeness::InOrder);
         let read = plan.undecided.iter().any(|clause| clause.has_words());
-        let price = if read { Config::WORK_PER_READING } else { GLANCE_WORK };
+        let price = if read {
+            Config::WORK_PER_READING
+        } else {
+            GLANCE_WORK
+        };
         let mut tokens = EntryTokens::default();
         intersect(&required, &plan.excluded, work, |work, entry| {
             let slot = self.slots.slot(entry);
@@ -85,7 +89,11 @@ impl Index {
             if !work.spend(price) {
                 return false;
             }
-            let mut candidate = Candidate { entry, content: slot.content, closeness: known };
+            let mut candidate = Candidate {
+                entry,
+                content: slot.content,
+                closeness: known,
+            };
             if !plan.undecided.is_empty() {
                 if read {
                     self.read(entry, &mut tokens);
@@ -136,7 +144,8 @@ impl Index {
                 if !clause.negated {
                     self.require(sequence, &mut plan.required, work)?;
                 } else if decided {
-                    plan.excluded.extend(self.words.postings(&sequence.words[0]));
+                    plan.excluded
+                        .extend(self.words.postings(&sequence.words[0]));
                 }
             } else if clause.is_anchored() {
                 let mut union = Union::default();

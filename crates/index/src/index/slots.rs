@@ -178,9 +178,10 @@ impl Slots {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let pages = self.pages.iter().map(|page| {
-            page.slots.capacity() * size_of::<Slot>() + page.text.capacity()
-        });
+        let pages = self
+            .pages
+            .iter()
+            .map(|page| page.slots.capacity() * size_of::<Slot>() + page.text.capacity());
         pages.sum::<usize>() + self.free.capacity() * 4
     }
 }

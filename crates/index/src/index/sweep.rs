@@ -37,7 +37,10 @@ struct Sweep {
 
 impl Graves {
     pub(super) fn memory_bytes(&self) -> usize {
-        let sweeping = self.sweep.as_ref().map_or(0, |sweep| sweep.gone.memory_bytes());
+        let sweeping = self
+            .sweep
+            .as_ref()
+            .map_or(0, |sweep| sweep.gone.memory_bytes());
         self.waiting.memory_bytes() + sweeping
     }
 }
@@ -52,13 +55,17 @@ impl Index {
     /// deletions.
     pub(super) fn advance_sweep(&mut self, changes: usize) {
         let graves = &mut self.graves;
-        if graves.sweep.is_none()
-            && graves.waiting.len() >= (self.slots.made() / 8).max(SWEEP_MIN)
+        if graves.sweep.is_none() && graves.waiting.len() >= (self.slots.made() / 8).max(SWEEP_MIN)
         {
             let gone = std::mem::take(&mut graves.waiting);
-            let all = self.words.postings_len() + self.words.records_len();
+            let all = self.words.postings_len() + self.words.records_len() * 20;
             let pace = all / gone.len() + 1;
-            graves.sweep = Some(Sweep { gone, word: 0, pace, credit: 0 });
+            graves.sweep = Some(Sweep {
+                gone,
+                word: 0,
+                pace,
+                credit: 0,
+            });
         }
         let Some(sweep) = &mut graves.sweep else {
             return;
@@ -67,11 +74,15 @@ impl Index {
         let earned = signed(sweep.pace.saturating_mul(changes));
         sweep.credit = sweep.credit.saturating_add(earned);
         while sweep.credit > 0 && sweep.word < self.words.records_len() {
-            sweep.credit -= signed(self.words.sweep(sweep.word, &sweep.gone) + 1);
+            sweep.credit -= signed(self.words.sweep(sweep.word, &sweep.gone));
             sweep.word += 1;
         }
         if sweep.word == self.words.records_len() {
-            let gone = graves.sweep.take().map(|sweep| sweep.gone).unwrap_or_default();
+            let gone = graves
+                .sweep
+                .take()
+                .map(|sweep| sweep.gone)
+                .unwrap_or_default();
             gone.iter().for_each(|entry| self.slots.free(entry));
         }
     }

@@ -9,7 +9,10 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(units: u64) -> Self {
-        Self { left: units, exhausted: false }
+        Self {
+            left: units,
+            exhausted: false,
+        }
     }
 
     /// Whether this much was left. If not, what remains is lost.

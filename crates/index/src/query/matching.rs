@@ -23,10 +23,12 @@ impl EntryTokens {
         texts: [Option<&str>; 3],
     ) {
         self.tokens.clear();
-        path.into_iter().for_each(|piece| self.tokens.push_text(piece));
+        path.into_iter()
+            .for_each(|piece| self.tokens.push_text(piece));
         self.ends[0] = self.tokens.len();
         for (end, text) in self.ends[1..].iter_mut().zip(texts) {
-            text.into_iter().for_each(|text| self.tokens.push_text(text));
+            text.into_iter()
+                .for_each(|text| self.tokens.push_text(text));
             *end = self.tokens.len();
         }
     }
@@ -67,7 +69,11 @@ impl EntryTokens {
     fn stands_at(&self, words: &Sequence, place: usize, whole: bool) -> bool {
         words.flagged().enumerate().all(|(offset, (word, open))| {
             let found = self.tokens.word(place + offset);
-            if open && !whole { found.starts_with(word) } else { found == word }
+            if open && !whole {
+                found.starts_with(word)
+            } else {
+                found == word
+            }
         })
     }
 }
@@ -103,10 +109,13 @@ impl Clause {
     fn ranked(&self) -> impl Iterator<Item = &Sequence> {
         let all_words = |term: &Term| matches!(term, Term::Words(Scope::Anywhere, _));
         let ranked = !self.negated && self.any.iter().all(all_words);
-        self.any.iter().filter(move |_| ranked).filter_map(|term| match term {
-            Term::Words(_, words) => Some(words),
-            _ => None,
-        })
+        self.any
+            .iter()
+            .filter(move |_| ranked)
+            .filter_map(|term| match term {
+                Term::Words(_, words) => Some(words),
+                _ => None,
+            })
     }
 
     pub(crate) fn is_ranked(&self) -> bool {
@@ -166,13 +175,18 @@ impl Expression {
                 None => return Closeness::Prefix,
             };
         }
-        if next.is_some() { Closeness::InOrder } else { Closeness::Whole }
+        if next.is_some() {
+            Closeness::InOrder
+        } else {
+            Closeness::Whole
+        }
     }
 }
 
 /// The path in the pieces that the index keeps: folder and name.
 pub(crate) fn path_pieces(path: &str) -> [&str; 2] {
-    path.rsplit_once('/').map_or(["", path], |(folder, name)| [folder, name])
+    path.rsplit_once('/')
+        .map_or(["", path], |(folder, name)| [folder, name])
 }
 
 fn kind_of(name: &str) -> FileKind {
@@ -188,8 +202,14 @@ fn kind_of(name: &str) -> FileKind {
 /// something else.
 fn has_extension(name: &str, extension: &str) -> bool {
     let ends = |name: &str| {
-        let stem = name.strip_suffix(extension).and_then(|name| name.strip_suffix('.'));
+        let stem = name
+            .strip_suffix(extension)
+            .and_then(|name| name.strip_suffix('.'));
         stem.is_some_and(|stem| !stem.is_empty())
     };
-    if name.is_ascii() { ends(&name.to_ascii_lowercase()) } else { ends(&name.to_lowercase()) }
+    if name.is_ascii() {
+        ends(&name.to_ascii_lowercase())
+    } else {
+        ends(&name.to_lowercase())
+    }
 }

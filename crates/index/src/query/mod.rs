@@ -15,7 +15,9 @@
 //! | `hash:<content id>` | one content, under whatever name |
 //!
 //! kB, MB, GB, TB count in thousands, KiB, MiB, GiB, TiB in 1024. A colon
-//! behind anything else is punctuation. At least one part of a query must be a
+//! behind anything else is punctuation. One Chinese, Japanese or Korean
+//! character alone finds what has it before another such character, or alone,
+//! but not at the end of a run of them. At least one part of a query must be a
 //! word (or `hash:`) that every match has: an index finds words, filters only
 //! narrow.
 

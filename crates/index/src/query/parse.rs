@@ -71,10 +71,14 @@ pub(super) fn parse(text: &str) -> Result<Expression, QueryError> {
                 last.any.extend(alternatives);
             }
             // None of several is each of them not.
-            _ if negated => clauses.extend(
-                alternatives.into_iter().map(|term| Clause { negated, any: vec![term] }),
-            ),
-            _ => clauses.push(Clause { negated, any: alternatives }),
+            _ if negated => clauses.extend(alternatives.into_iter().map(|term| Clause {
+                negated,
+                any: vec![term],
+            })),
+            _ => clauses.push(Clause {
+                negated,
+                any: alternatives,
+            }),
         }
         or_pending = false;
     }
@@ -148,7 +152,13 @@ fn next_raw<'a>(rest: &mut &'a str) -> Result<Option<Raw<'a>>, QueryError> {
         behind = after;
     }
     *rest = behind;
-    Ok(Some(Raw { negated, field, text: content, quoted, open }))
+    Ok(Some(Raw {
+        negated,
+        field,
+        text: content,
+        quoted,
+        open,
+    }))
 }
 
 fn field_of(text: &str) -> Option<(&'static str, Field, &'static str)> {
@@ -167,10 +177,16 @@ impl Raw<'_> {
     fn terms(&self) -> Result<Vec<Term>, QueryError> {
         let Some((name, field, example)) = self.field else {
             let words = self.sequence();
-            return Ok(words.map(|words| Term::Words(Scope::Anywhere, words)).into_iter().collect());
+            return Ok(words
+                .map(|words| Term::Words(Scope::Anywhere, words))
+                .into_iter()
+                .collect());
         };
         let value = self.text.trim();
-        let nothing = QueryError::EmptyFilter { field: name, example };
+        let nothing = QueryError::EmptyFilter {
+            field: name,
+            example,
+        };
         if value.is_empty() {
             return Err(nothing);
         }
@@ -180,8 +196,12 @@ impl Raw<'_> {
                 None => Err(nothing),
             },
             Field::Kind => list(value, nothing, |part| {
-                let unknown = || QueryError::UnknownKind { value: part.to_owned() };
-                FileKind::from_name(part).map(Term::Kind).ok_or_else(unknown)
+                let unknown = || QueryError::UnknownKind {
+                    value: part.to_owned(),
+                };
+                FileKind::from_name(part)
+                    .map(Term::Kind)
+                    .ok_or_else(unknown)
             }),
             Field::Extension => list(value, nothing, |part| {
                 Ok(Term::Extension(part.trim_start_matches('.').to_lowercase()))
@@ -200,7 +220,10 @@ impl Raw<'_> {
         };
         // Of a text in pairs no word has one character only, unless that
         // stands alone: one character is looked for as the first of a pair.
-        Some(Sequence { words, open: self.open || lone })
+        Some(Sequence {
+            words,
+            open: self.open || lone,
+        })
     }
 }
 
@@ -211,7 +234,9 @@ fn list(
     term: impl Fn(&str) -> Result<Term, QueryError>,
 ) -> Result<Vec<Term>, QueryError> {
     let parts = value.split(',').map(str::trim);
-    let parts: Vec<&str> = parts.filter(|part| !part.trim_matches('.').is_empty()).collect();
+    let parts: Vec<&str> = parts
+        .filter(|part| !part.trim_matches('.').is_empty())
+        .collect();
     if parts.is_empty() {
         return Err(nothing);
     }

@@ -22,20 +22,39 @@ impl SizeRange {
                 to: if to.is_empty() { u64::MAX } else { size(to)? },
             }
         } else if let Some(text) = value.strip_prefix(">=") {
-            Self { from: size(text)?, to: u64::MAX }
+            Self {
+                from: size(text)?,
+                to: u64::MAX,
+            }
         } else if let Some(text) = value.strip_prefix('>') {
             let from = size(text)?.checked_add(1);
-            Self { from: from.ok_or_else(|| overflow(value))?, to: u64::MAX }
+            Self {
+                from: from.ok_or_else(|| overflow(value))?,
+                to: u64::MAX,
+            }
         } else if let Some(text) = value.strip_prefix("<=") {
-            Self { from: 0, to: size(text)? }
+            Self {
+                from: 0,
+                to: size(text)?,
+            }
         } else if let Some(text) = value.strip_prefix('<') {
             let to = size(text)?.checked_sub(1);
-            Self { from: 0, to: to.ok_or_else(|| empty(value))? }
+            Self {
+                from: 0,
+                to: to.ok_or_else(|| empty(value))?,
+            }
         } else {
             let exact = size(value)?;
-            Self { from: exact, to: exact }
+            Self {
+                from: exact,
+                to: exact,
+            }
         };
-        if range.from > range.to { Err(empty(value)) } else { Ok(range) }
+        if range.from > range.to {
+            Err(empty(value))
+        } else {
+            Ok(range)
+        }
     }
 
     pub(crate) fn contains(self, size: u64) -> bool {
@@ -53,15 +72,21 @@ impl std::fmt::Display for SizeRange {
 }
 
 fn bad(value: &str) -> QueryError {
-    QueryError::BadSize { value: value.to_owned() }
+    QueryError::BadSize {
+        value: value.to_owned(),
+    }
 }
 
 fn overflow(value: &str) -> QueryError {
-    QueryError::SizeOverflow { value: value.to_owned() }
+    QueryError::SizeOverflow {
+        value: value.to_owned(),
+    }
 }
 
 fn empty(value: &str) -> QueryError {
-    QueryError::EmptySize { value: value.to_owned() }
+    QueryError::EmptySize {
+        value: value.to_owned(),
+    }
 }
 
 /// `1.5GB` and the like. Exact: no floating point; a fraction of a byte is cut.
@@ -89,8 +114,10 @@ fn bytes(text: &str, value: &str) -> Result<u64, QueryError> {
     // More digits than this are beyond a byte in any unit.
     let fraction = &fraction[..fraction.len().min(12)];
     let digits = |text: &str| -> u128 {
-        text.bytes()
-            .fold(0, |sum: u128, digit| sum.saturating_mul(10).saturating_add(u128::from(digit - b'0')))
+        text.bytes().fold(0, |sum: u128, digit| {
+            sum.saturating_mul(10)
+                .saturating_add(u128::from(digit - b'0'))
+        })
     };
     let places = u32::try_from(fraction.len()).expect("at most twelve digits");
     let below = digits(fraction) * scale / 10_u128.pow(places);

@@ -33,13 +33,15 @@ fn limits_refuse_and_leave_what_is_there() {
         ..Config::default()
     };
     let mut index = Index::new(config);
-    let mut insert = |holder, number, path: &str| {
-        index.insert(&publication(holder, number, path.to_owned()))
-    };
+    let mut insert =
+        |holder, number, path: &str| index.insert(&publication(holder, number, path.to_owned()));
     assert_eq!(insert(1, 1, "one"), Inserted::New);
     assert_eq!(insert(1, 1, "two"), Inserted::New);
     assert_eq!(insert(1, 1, "two"), Inserted::Renewed);
-    assert_eq!(insert(1, 1, "three"), Inserted::Refused(Refusal::Names { max: 2 }));
+    assert_eq!(
+        insert(1, 1, "three"),
+        Inserted::Refused(Refusal::Names { max: 2 })
+    );
     assert_eq!(insert(1, 2, "three"), Inserted::New);
     let full = Inserted::Refused(Refusal::HolderEntries { max: 3 });
     assert_eq!(insert(1, 3, "four"), full);
@@ -49,43 +51,86 @@ fn limits_refuse_and_leave_what_is_there() {
     assert_eq!(insert(2, 1, &long), heavy);
     assert_eq!(insert(2, 1, "one"), Inserted::New);
     assert_eq!(insert(3, 1, "one"), Inserted::New);
-    assert_eq!(insert(4, 1, "one"), Inserted::Refused(Refusal::Holders { max: 3 }));
+    assert_eq!(
+        insert(4, 1, "one"),
+        Inserted::Refused(Refusal::Holders { max: 3 })
+    );
     assert_eq!(insert(3, 2, "one"), Inserted::New);
-    assert_eq!(insert(3, 3, "one"), Inserted::Refused(Refusal::Full { max: 6 }));
-    assert!(matches!(insert(1, 1, "../x"), Inserted::Refused(Refusal::Invalid(_))));
+    assert_eq!(
+        insert(3, 3, "one"),
+        Inserted::Refused(Refusal::Full { max: 6 })
+    );
+    assert!(matches!(
+        insert(1, 1, "../x"),
+        Inserted::Refused(Refusal::Invalid(_))
+    ));
     index.set_speed(PeerId::from_bytes([9; 32]), 1);
-    assert_eq!((index.len(), index.holders_len(), index.contents_len()), (6, 3, 2));
+    assert_eq!(
+        (index.len(), index.holders_len(), index.contents_len()),
+        (6, 3, 2)
+    );
 
     // What was charged is given back.
-    assert!(index.remove(PeerId::from_bytes([1; 32]), ContentId::of(&1_u32.to_le_bytes()), "two"));
-    assert_eq!(index.insert(&publication(1, 3, "four".to_owned())), Inserted::New);
+    assert!(index.remove(
+        PeerId::from_bytes([1; 32]),
+        ContentId::of(&1_u32.to_le_bytes()),
+        "two"
+    ));
+    assert_eq!(
+        index.insert(&publication(1, 3, "four".to_owned())),
+        Inserted::New
+    );
     assert_eq!(index.remove_holder(PeerId::from_bytes([1; 32])), 3);
-    assert_eq!(index.insert(&publication(4, 1, "one".to_owned())), Inserted::New);
+    assert_eq!(
+        index.insert(&publication(4, 1, "one".to_owned())),
+        Inserted::New
+    );
 }
 
 /// A change of size or media that does not fit leaves the old entry.
 #[test]
 fn a_refused_renewal_changes_nothing() {
-    let mut index = Index::new(Config { bytes_per_holder_max: 400, ..Config::default() });
+    let mut index = Index::new(Config {
+        bytes_per_holder_max: 400,
+        ..Config::default()
+    });
     let old = publication(1, 1, "abba".to_owned());
     assert_eq!(index.insert(&old), Inserted::New);
     let mut new = old.clone();
     new.entry.media.title = Some("waterloo ".repeat(20));
-    assert!(matches!(index.insert(&new), Inserted::Refused(Refusal::HolderBytes { .. })));
-    assert_eq!(index.holdings(old.holder, 0, 9).publications, [old.clone()]);
+    assert!(matches!(
+        index.insert(&new),
+        Inserted::Refused(Refusal::HolderBytes { .. })
+    ));
+    assert_eq!(
+        index.holdings(old.holder, 0, 9).publications,
+        [publication(1, 1, "abba".to_owned())]
+    );
     new.entry.media.title = Some("waterloo".to_owned());
     assert_eq!(index.insert(&new), Inserted::Renewed);
-    assert_eq!(index.search(&expression("waterloo"), Page::default()).total, 1);
+    assert_eq!(
+        index.search(&expression("waterloo"), Page::default()).total,
+        1
+    );
     assert_eq!(index.insert(&old), Inserted::Renewed);
-    assert_eq!(index.search(&expression("waterloo"), Page::default()).total, 0);
+    assert_eq!(
+        index.search(&expression("waterloo"), Page::default()).total,
+        0
+    );
 }
 
 fn crowd() -> Index {
-    let mut index = Index::new(Config { work_per_query_max: 20_000, ..Config::default() });
+    let mut index = Index::new(Config {
+        work_per_query_max: 20_000,
+        ..Config::default()
+    });
     for number in 0..9_000_u32 {
         let holder = u8::try_from(number / 500).unwrap();
         let path = format!("usr/share/a{number}/common a b c d e f g h");
-        assert_eq!(index.insert(&publication(holder, number, path)), Inserted::New);
+        assert_eq!(
+            index.insert(&publication(holder, number, path)),
+            Inserted::New
+        );
     }
     index
 }
@@ -95,14 +140,26 @@ fn crowd() -> Index {
 fn the_dearest_queries_are_cut_off() {
     let index = crowd();
     let found = |text: &str| index.search(&expression(text), Page::default());
-    for text in ["usr", "usr share", "a*", "usr OR share OR a*", "\"h usr\" OR common", "u* s*"] {
+    for text in [
+        "usr",
+        "usr share",
+        "a*",
+        "usr OR share OR a*",
+        "\"h usr\" OR common",
+        "u* s*",
+    ] {
         let found = found(text);
         assert!(!found.complete, "{text}");
         assert!(found.rows.len() > 10, "{text}: {}", found.rows.len());
-        assert!(found.total <= 1_000, "{text}: {}", found.total);
+        assert!(found.total <= 500, "{text}: {}", found.total);
     }
     // These have to look at every entry to find nothing.
-    for text in ["\"h usr\"", "usr type:audio", "usr size:>1GB -title:x*", "title:usr"] {
+    for text in [
+        "\"h usr\"",
+        "usr type:audio",
+        "usr size:>1GB -title:x*",
+        "title:usr",
+    ] {
         let found = found(text);
         assert!(!found.complete && found.rows.is_empty(), "{text}");
     }
@@ -118,8 +175,14 @@ fn the_dearest_queries_are_cut_off() {
 fn pages_are_bounded_and_disjoint() {
     let index = crowd();
     let page = |offset, limit| {
-        let page = Page { offset, limit, hits_per_row: u32::MAX };
-        index.search(&expression("common 4711 OR 4712 OR 4713"), page).rows
+        let page = Page {
+            offset,
+            limit,
+            hits_per_row: u32::MAX,
+        };
+        index
+            .search(&expression("common 4711 OR 4712 OR 4713"), page)
+            .rows
     };
     let all = page(0, u32::MAX);
     assert_eq!(all.len(), 3);
@@ -131,7 +194,10 @@ fn pages_are_bounded_and_disjoint() {
 /// One content that very many have, and one holder with very many names.
 #[test]
 fn popular_contents_stay_cheap() {
-    let config = Config { work_per_query_max: 20_000, ..Config::default() };
+    let config = Config {
+        work_per_query_max: 20_000,
+        ..Config::default()
+    };
     let mut index = Index::new(config);
     for holder in 0..=255 {
         for name in 0..20 {

@@ -24,7 +24,10 @@ fn words_of_many_scripts() {
     check("ΣΊΣΥΦΟΣ σίσυφος", &["σισυφοσ", "σισυφοσ"]);
     check("ﬁancée Ⅷ ½ m²", &["fiancee", "viii", "1", "2", "m", "2"]);
     check("Ｆｕｌｌ　ｗｉｄｔｈ", &["full", "width"]);
-    check("soft\u{ad}hyphen zero\u{200b}width", &["softhyphen", "zerowidth"]);
+    check(
+        "soft\u{ad}hyphen zero\u{200b}width",
+        &["softhyphen", "zerowidth"],
+    );
     check("Ёлка İstanbul", &["елка", "istanbul"]);
     // Chinese, Japanese, Korean: pairs; kana keep their voicing.
     check("水曜日", &["水曜", "曜日"]);
@@ -47,7 +50,12 @@ fn every_character_is_idempotent() {
         }
         let text = format!("{c} a{c}b水{c}水");
         let once = words(&text);
-        assert_eq!(words(&once.join(" ")), once, "U+{:04X} in {text}", u32::from(c));
+        assert_eq!(
+            words(&once.join(" ")),
+            once,
+            "U+{:04X} in {text}",
+            u32::from(c)
+        );
     }
 }
 
@@ -55,9 +63,18 @@ fn every_character_is_idempotent() {
 fn words_are_bounded() {
     let long = words(&"ä".repeat(10_000));
     assert_eq!(long, ["a".repeat(Tokens::WORD_BYTES_MAX)]);
-    assert_eq!(words(&"a ".repeat(10_000)).len(), Tokens::WORDS_PER_TEXT_MAX);
-    assert_eq!(words(&"水".repeat(10_000)).len(), Tokens::WORDS_PER_TEXT_MAX);
-    assert_eq!(words(&"é1".repeat(10_000)).len(), Tokens::WORDS_PER_TEXT_MAX);
+    assert_eq!(
+        words(&"a ".repeat(10_000)).len(),
+        Tokens::WORDS_PER_TEXT_MAX
+    );
+    assert_eq!(
+        words(&"水".repeat(10_000)).len(),
+        Tokens::WORDS_PER_TEXT_MAX
+    );
+    assert_eq!(
+        words(&"é1".repeat(10_000)).len(),
+        Tokens::WORDS_PER_TEXT_MAX
+    );
 }
 
 proptest! {

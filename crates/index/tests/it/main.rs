@@ -1,5 +1,7 @@
 //! The index against a slow model, and against hostile input.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod hostile;
 mod language;
 mod model;

@@ -51,7 +51,8 @@ impl Model {
     pub(crate) fn expire(&mut self, now: WallTime) -> usize {
         let before = self.list.len();
         let slack = Publication::CLOCK_SLACK_SECONDS;
-        self.list.retain(|old| old.expires.plus_seconds(slack) >= now);
+        self.list
+            .retain(|old| old.expires.plus_seconds(slack) >= now);
         before - self.list.len()
     }
 
@@ -60,11 +61,19 @@ impl Model {
     }
 
     pub(crate) fn holders_len(&self) -> usize {
-        self.list.iter().map(|one| one.holder).collect::<BTreeSet<_>>().len()
+        self.list
+            .iter()
+            .map(|one| one.holder)
+            .collect::<BTreeSet<_>>()
+            .len()
     }
 
     pub(crate) fn contents_len(&self) -> usize {
-        self.list.iter().map(|one| one.entry.content).collect::<BTreeSet<_>>().len()
+        self.list
+            .iter()
+            .map(|one| one.entry.content)
+            .collect::<BTreeSet<_>>()
+            .len()
     }
 
     fn speed(&self, holder: PeerId) -> u64 {
@@ -74,12 +83,14 @@ impl Model {
     pub(crate) fn search(&self, expression: &Expression, page: Page) -> Rows {
         let mut groups: BTreeMap<ContentId, Vec<_>> = BTreeMap::new();
         for one in &self.list {
-            assert_eq!(
-                expression.matches(&one.entry),
-                expression.closeness(&one.entry).is_some()
-            );
+            if !expression.matches(&one.entry) {
+                continue;
+            }
             if let Some(closeness) = expression.closeness(&one.entry) {
-                groups.entry(one.entry.content).or_default().push((closeness, one));
+                groups
+                    .entry(one.entry.content)
+                    .or_default()
+                    .push((closeness, one));
             }
         }
         let total = groups.len() as u64;
@@ -94,8 +105,15 @@ impl Model {
             .collect();
         rows.sort_by_key(|(best, content, _)| (*best, *content));
         let rows = rows.into_iter().map(|(_, _, row)| row);
-        let rows = rows.skip(page.offset as usize).take(page.limit as usize).collect();
-        Rows { rows, total, complete: true }
+        let rows = rows
+            .skip(page.offset as usize)
+            .take(page.limit as usize)
+            .collect();
+        Rows {
+            rows,
+            total,
+            complete: true,
+        }
     }
 
     fn row<C: Ord + Copy>(
@@ -116,7 +134,11 @@ impl Model {
         Row {
             content,
             holders: u32::try_from(holders.len()).unwrap(),
-            hits: hits.map(|(_, one)| Hit { publication: one.clone() }).collect(),
+            hits: hits
+                .map(|(_, one)| Hit {
+                    publication: one.clone(),
+                })
+                .collect(),
         }
     }
 
@@ -131,6 +153,9 @@ impl Model {
         let mut own: Vec<Publication> = own.cloned().collect();
         own.sort_by_key(|one| (one.entry.path.clone(), one.entry.content));
         let total = own.len() as u64;
-        Holdings { publications: own.into_iter().skip(offset).take(limit).collect(), total }
+        Holdings {
+            publications: own.into_iter().skip(offset).take(limit).collect(),
+            total,
+        }
     }
 }

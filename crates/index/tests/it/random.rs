@@ -1,9 +1,7 @@
 //! Random histories: the index and the model agree on everything.
 
 use gannet_base::wire::SignatureBytes;
-use gannet_base::{
-    ContentId, Dimensions, FileEntry, Media, PeerId, Publication, Query, WallTime,
-};
+use gannet_base::{ContentId, Dimensions, FileEntry, Media, PeerId, Publication, Query, WallTime};
 use gannet_index::{Config, Expression, Index, Inserted, Page};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,15 +10,34 @@ use proptest::sample::select;
 use crate::model::Model;
 
 const WORDS: [&str; 18] = [
-    "usr", "share", "Harry", "potter", "pots", "Björk", "Jóga", "01", "e2", "live", "水曜日",
-    "曜日", "水", "Straße", "doc", "docs", "a", "lib64",
+    "usr",
+    "share",
+    "Harry",
+    "potter",
+    "pots",
+    "Björk",
+    "Jóga",
+    "01",
+    "e2",
+    "live",
+    "水曜日",
+    "曜日",
+    "水",
+    "Straße",
+    "doc",
+    "docs",
+    "a",
+    "lib64",
 ];
 const EXTENSIONS: [&str; 5] = ["", ".mp3", ".FLAC", ".tar.gz", ".txt"];
 
 fn text() -> impl Strategy<Value = String> {
     let separators = select(&["/", " ", "-", "_", "."][..]);
     vec((select(&WORDS[..]), separators), 1..6).prop_map(|parts| {
-        let mut text: String = parts.iter().flat_map(|(word, mark)| [*word, *mark]).collect();
+        let mut text: String = parts
+            .iter()
+            .flat_map(|(word, mark)| [*word, *mark])
+            .collect();
         text.pop();
         text
     })
@@ -28,46 +45,82 @@ fn text() -> impl Strategy<Value = String> {
 
 fn media() -> impl Strategy<Value = Media> {
     let field = || proptest::option::weighted(0.2, text());
-    (field(), field(), field(), any::<Option<u32>>(), any::<Option<(u32, u32)>>()).prop_map(
-        |(title, artist, album, duration_seconds, size)| Media {
+    (
+        field(),
+        field(),
+        field(),
+        any::<Option<u32>>(),
+        any::<Option<(u32, u32)>>(),
+    )
+        .prop_map(|(title, artist, album, duration_seconds, size)| Media {
             title,
             artist,
             album,
             duration_seconds,
             dimensions: size.map(|(width, height)| Dimensions { width, height }),
-        },
-    )
+        })
 }
 
 fn publication() -> impl Strategy<Value = Publication> {
     let media = prop_oneof![3 => Just(Media::default()), 1 => media()];
     let path = (text(), select(&EXTENSIONS[..])).prop_map(|(text, end)| text + end);
-    (0..6_u8, 0..12_u8, path, media, 0..3_u64, 0..20_u64, any::<u8>()).prop_map(
-        |(holder, content, path, media, size, expires, signature)| Publication {
-            entry: FileEntry {
-                content: ContentId::of(&[content]),
-                size: size * 1_000,
-                path,
-                media,
-            },
-            holder: PeerId::from_bytes([holder; 32]),
-            expires: WallTime::from_unix_seconds(10_000 + expires * 1_000),
-            signature: SignatureBytes([signature; 64]),
-        },
+    (
+        0..6_u8,
+        0..12_u8,
+        path,
+        media,
+        0..3_u64,
+        0..20_u64,
+        any::<u8>(),
     )
+        .prop_map(
+            |(holder, content, path, media, size, expires, signature)| Publication {
+                entry: FileEntry {
+                    content: ContentId::of(&[content]),
+                    size: size * 1_000,
+                    path,
+                    media,
+                },
+                holder: PeerId::from_bytes([holder; 32]),
+                expires: WallTime::from_unix_seconds(10_000 + expires * 1_000),
+                signature: SignatureBytes([signature; 64]),
+            },
+        )
 }
 
 fn query() -> impl Strategy<Value = String> {
     let filters = select(
-        &["type:audio", "-type:other", "ext:flac", "ext:tar.gz,txt", "size:>500", "size:..1kB"][..],
+        &[
+            "type:audio",
+            "-type:other",
+            "ext:flac",
+            "ext:tar.gz,txt",
+            "size:>500",
+            "size:..1kB",
+        ][..],
     );
     let word = select(&WORDS[..]).prop_map(str::to_owned);
     let shape = select(
-        &["{}", "{}", "{}", "-{}", "{}*", "title:{}", "artist:{}*", "\"{} {}\"", "-\"{} {}\"",
-          "{} OR {}", "{}* OR \"{} {}\" OR album:{}", "-{}*", "\"{} {}\"*"][..],
+        &[
+            "{}",
+            "{}",
+            "{}",
+            "-{}",
+            "{}*",
+            "title:{}",
+            "artist:{}*",
+            "\"{} {}\"",
+            "-\"{} {}\"",
+            "{} OR {}",
+            "{}* OR \"{} {}\" OR album:{}",
+            "-{}*",
+            "\"{} {}\"*",
+        ][..],
     );
     let words = (shape, vec(word, 4)).prop_map(|(shape, words)| {
-        words.iter().fold(shape.to_owned(), |text, word| text.replacen("{}", word, 1))
+        words
+            .iter()
+            .fold(shape.to_owned(), |text, word| text.replacen("{}", word, 1))
     });
     let hash = (0..12_u8).prop_map(|content| format!("hash:{}", ContentId::of(&[content])));
     let term = prop_oneof![8 => words, 2 => filters.prop_map(str::to_owned), 1 => hash];
@@ -76,7 +129,7 @@ fn query() -> impl Strategy<Value = String> {
 
 #[derive(Debug, Clone)]
 enum Action {
-    Insert(Publication),
+    Insert(Box<Publication>),
     /// Of what was inserted before.
     Remove(prop::sample::Index),
     Leave(u8),
@@ -87,7 +140,7 @@ enum Action {
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        12 => publication().prop_map(Action::Insert),
+        12 => publication().prop_map(|one| Action::Insert(Box::new(one))),
         3 => any::<prop::sample::Index>().prop_map(Action::Remove),
         1 => (0..6_u8).prop_map(Action::Leave),
         1 => (0..6_u8, 0..3_u64).prop_map(|(holder, speed)| Action::Speed(holder, speed)),
@@ -122,7 +175,7 @@ impl Both {
                     false => Inserted::Renewed,
                 };
                 assert_eq!(index.insert(publication), expected);
-                self.inserted.push(publication.clone());
+                self.inserted.push((**publication).clone());
             }
             Action::Remove(which) if !self.inserted.is_empty() => {
                 let Publication { entry, holder, .. } = which.get(&self.inserted);
@@ -134,7 +187,10 @@ impl Both {
             Action::Remove(_) => {}
             Action::Leave(holder) => {
                 let holder = PeerId::from_bytes([*holder; 32]);
-                assert_eq!(index.remove_holder(holder), self.model.remove_holder(holder));
+                assert_eq!(
+                    index.remove_holder(holder),
+                    self.model.remove_holder(holder)
+                );
             }
             Action::Speed(holder, speed) => {
                 let holder = PeerId::from_bytes([*holder; 32]);
@@ -149,7 +205,11 @@ impl Both {
                 let Ok(expression) = Expression::parse(&Query::new(text).unwrap()) else {
                     return;
                 };
-                let page = Page { offset: *offset, limit: *limit, hits_per_row: 3 };
+                let page = Page {
+                    offset: *offset,
+                    limit: *limit,
+                    hits_per_row: 3,
+                };
                 let found = index.search(&expression, page);
                 assert_eq!(found, self.model.search(&expression, page), "{text}");
                 self.searches += 1;
@@ -162,7 +222,10 @@ impl Both {
         assert_eq!(index.holders_len(), self.model.holders_len());
         assert_eq!(index.contents_len(), self.model.contents_len());
         for holder in (0..6).map(|holder| PeerId::from_bytes([holder; 32])) {
-            assert_eq!(index.holdings(holder, 1, 5), self.model.holdings(holder, 1, 5));
+            assert_eq!(
+                index.holdings(holder, 1, 5),
+                self.model.holdings(holder, 1, 5)
+            );
             let all = self.model.holdings(holder, 0, usize::MAX);
             assert_eq!(index.holder_len(holder) as u64, all.total);
         }
@@ -233,7 +296,11 @@ fn a_long_history_with_sweeps_agrees_with_the_model() {
         for text in ["common -harry", "pot* common", "common n*", &text] {
             if let Ok(parsed) = Expression::parse(&Query::new(text).unwrap()) {
                 let page = Page::default();
-                assert_eq!(index.search(&parsed, page), model.search(&parsed, page), "{text}");
+                assert_eq!(
+                    index.search(&parsed, page),
+                    model.search(&parsed, page),
+                    "{text}"
+                );
             }
         }
     }

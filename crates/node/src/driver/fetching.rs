@@ -54,7 +54,9 @@ impl Driver {
                 .get(&content)
                 .and_then(|item| item.download.clone())
         {
-            let handle = FetchHandle::open(self.fetch.clone(), peer, download);
+            self.tally.next_stream += 1;
+            let stream = self.tally.next_stream;
+            let handle = FetchHandle::open(self.fetch.clone(), peer, download, stream);
             if handle.send(message) {
                 self.tally.streams.insert(key, handle);
                 return;
@@ -69,8 +71,31 @@ impl Driver {
         self.drop_serving(peer);
     }
 
-    pub(super) fn on_fetch_news(&mut self, content: ContentId, peer: PeerId, news: FetchNews) {
+    pub(super) fn on_fetch_news(
+        &mut self,
+        content: ContentId,
+        peer: PeerId,
+        stream: u64,
+        news: FetchNews,
+    ) {
         let now = self.now();
+        let current = self.tally.streams.get(&(peer, content));
+        if current.is_none_or(|handle| handle.stream != stream) {
+            // The core has given this stream up and may be on the next one. What
+            // was written counts all the same, but as nobody's answer.
+            if let FetchNews::Stored { slice, groups } = news {
+                self.on_stored(content, &groups);
+                let peer = self.peer;
+                let command = DownloadCommand::Stored {
+                    content,
+                    peer,
+                    slice,
+                    groups,
+                };
+                self.downloads.handle_command(now, command);
+            }
+            return;
+        }
         let command = match news {
             FetchNews::Message(message) => {
                 self.downloads.handle_message(now, peer, message);

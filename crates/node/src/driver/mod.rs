@@ -227,8 +227,11 @@ impl Driver {
                 Report::Fetch {
                     content,
                     peer,
+                    stream,
                     news,
-                } => self.on_fetch_news(content, peer, news),
+                } => {
+                    self.on_fetch_news(content, peer, stream, news);
+                }
                 Report::Serve {
                     content,
                     peer,

@@ -19,6 +19,7 @@ use crate::api::{
 pub(crate) struct Tally {
     /// The streams that fetch.
     pub(super) streams: Streams,
+    pub(super) next_stream: u64,
     /// Files and bytes shared, as of the last look.
     pub(super) shared: (u64, u64),
     pub(super) folders: u32,

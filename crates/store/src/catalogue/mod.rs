@@ -119,7 +119,7 @@ impl Catalogue {
 
     /// What the catalogue holds now; later changes are not seen.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, CatalogueError> {
-        self.run(|database| Snapshot::new(database))
+        self.run(Snapshot::new)
     }
 
     /// Makes changes, all or none; they survive power loss when this returns.

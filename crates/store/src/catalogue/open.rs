@@ -49,7 +49,7 @@ impl Catalogue {
 /// panic. Costs a read of the file.
 pub(super) fn open_database(path: &Path, cache_bytes: usize) -> Result<Database, CatalogueError> {
     let opened = catch_unwind(AssertUnwindSafe(|| -> Result<_, CatalogueError> {
-        let database = Database::builder()
+        let mut database = Database::builder()
             .set_cache_size(cache_bytes)
             .set_check_integrity_on_open(true)
             .create(path)?;
@@ -59,9 +59,32 @@ pub(super) fn open_database(path: &Path, cache_bytes: usize) -> Result<Database,
         transaction.open_table(INODES)?;
         transaction.open_table(COUNTS)?;
         transaction.commit()?;
+        compact(&mut database, path)?;
         Ok(database)
     }));
     opened.unwrap_or_else(|_| Err(redb::Error::Corrupted("opening it panicked".to_owned()).into()))
+}
+
+/// From this size on a catalogue is worth compacting.
+// Guess: below it nobody minds.
+const COMPACT_BYTES_MIN: u64 = 16 * 1024 * 1024;
+
+/// Gives back the space of a catalogue that is mostly air, as it is after a
+/// long first scan in many commits.
+fn compact(database: &mut Database, path: &Path) -> Result<(), CatalogueError> {
+    let length = fs::metadata(path).map_or(0, |stat| stat.len());
+    if length < COMPACT_BYTES_MIN {
+        return Ok(());
+    }
+    let transaction = database.begin_write()?;
+    let stored = transaction.stats()?.stored_bytes();
+    transaction.abort()?;
+    if stored.saturating_mul(4) < length {
+        database
+            .compact()
+            .map_err(|error| CatalogueError::from(redb::Error::from(error)))?;
+    }
+    Ok(())
 }
 
 fn is_corrupt(error: &CatalogueError) -> bool {

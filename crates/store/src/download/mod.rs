@@ -8,6 +8,7 @@ mod finish;
 mod partial;
 mod record;
 mod registry;
+mod resume;
 
 use std::path::PathBuf;
 use std::sync::Arc;

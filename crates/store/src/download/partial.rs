@@ -15,10 +15,10 @@ use gannet_base::{ContentId, GROUP_BYTES, GroupRange, GroupSet, groups_in};
 
 use super::record::{Record, SOURCES_MAX};
 use super::{DownloadRecord, PARTIAL_DIR};
-use crate::backend::{Disk, DiskFile, bytes_path, is_disk_full, parent, replace, write_all};
+use crate::backend::{Disk, DiskFile, is_disk_full, parent, replace, write_all};
 use crate::gather::gather;
 use crate::outboard::{PAIR_BYTES, PAIR_BYTES_64, outboard_bytes, outboard_path};
-use crate::slice::{SLICE_GROUPS_MAX, Step, Verified, encoded_bytes, is_slice_of, steps, verify};
+use crate::slice::{Step, Verified, encoded_bytes, is_slice_of, steps, verify};
 use crate::{DownloadError, WriteError};
 
 /// Where the parts of a download lie.
@@ -54,7 +54,7 @@ pub(crate) struct Partial {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) paths: Paths,
     /// Set together with the record's size.
-    files: OnceLock<Files>,
+    pub(super) files: OnceLock<Files>,
     state: Mutex<State>,
     /// Held while the record is written, and while the files are moved.
     pub(super) commit: Mutex<()>,
@@ -64,11 +64,16 @@ pub(crate) struct Partial {
 pub(super) struct Files {
     pub(super) size: u64,
     pub(super) part: Box<dyn DiskFile>,
-    outboard: Box<dyn DiskFile>,
+    pub(super) outboard: Box<dyn DiskFile>,
 }
 
 impl Files {
-    fn gather(&self, slice: GroupRange, steps: &[Step], out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn gather(
+        &self,
+        slice: GroupRange,
+        steps: &[Step],
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
         gather(
             &*self.part,
             Some(&*self.outboard),
@@ -81,13 +86,13 @@ impl Files {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// As on the disk, but for what is changed and not committed yet.
-    record: Record,
+    pub(super) record: Record,
     /// Groups that are verified and written; at least the record's.
-    have: GroupSet,
+    pub(super) have: GroupSet,
     /// Groups that an earlier run wrote and nobody has checked since.
-    inherited: GroupSet,
+    pub(super) inherited: GroupSet,
     /// One bit per hash pair that this run has written.
     pairs: Vec<u64>,
     /// How many syncs have failed. A write that began before a failure may be
@@ -126,7 +131,12 @@ impl Partial {
         Ok(partial)
     }
 
-    fn with(disk: Arc<dyn Disk>, content: ContentId, paths: Paths, record: Record) -> Self {
+    pub(super) fn with(
+        disk: Arc<dyn Disk>,
+        content: ContentId,
+        paths: Paths,
+        record: Record,
+    ) -> Self {
         let state = State {
             have: record.have.clone(),
             inherited: record.have.clone(),
@@ -145,169 +155,7 @@ impl Partial {
         }
     }
 
-    /// Goes on with a download of an earlier run. A damaged record is rebuilt
-    /// from what verifies.
-    pub(super) fn open(
-        disk: Arc<dyn Disk>,
-        state_dir: &Path,
-        download_dir: &Path,
-        content: ContentId,
-    ) -> Result<Self, DownloadError> {
-        let path = state_path(state_dir, content);
-        let bytes = match disk.read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(DownloadError::Unknown { content });
-            }
-            Err(error) => return Err(failed(&path, error)),
-        };
-        let (record, damage) = match Record::unseal(&bytes) {
-            Ok(record) => (record, None),
-            Err(damage) => {
-                tracing::warn!(%content, %damage, "a download's record is rebuilt");
-                let name = format!("{}.bin", content.short());
-                (Record::new(name, download_dir), Some(damage))
-            }
-        };
-        let paths = Paths::new(state_dir, bytes_path(&record.download_dir), content);
-        let partial = Self::with(disk, content, paths, record);
-        match damage {
-            None => partial.open_files()?,
-            Some(_) => partial.rebuild()?,
-        }
-        Ok(partial)
-    }
-
-    /// Opens the files that the record speaks of. Groups that cannot be there
-    /// any more are dropped.
-    fn open_files(&self) -> Result<(), DownloadError> {
-        let size = self.lock().record.size;
-        let Some(size) = size else { return Ok(()) };
-        let part = self.disk.open(&self.paths.part);
-        let outboard = self.disk.open(&self.paths.outboard);
-        match (part, outboard) {
-            (Ok(part), Ok(outboard)) => {
-                let (there, pairs) = (file_len(&*part), file_len(&*outboard));
-                let keep = GroupRange::new(
-                    0,
-                    if there >= size {
-                        groups_in(size)
-                    } else {
-                        there / GROUP_BYTES
-                    },
-                );
-                let mut state = self.lock();
-                if pairs < outboard_bytes(size) {
-                    state.drop_groups(&GroupSet::whole(size));
-                } else {
-                    let lost = GroupSet::whole(size).difference(&keep.into());
-                    state.drop_groups(&lost);
-                }
-                drop(state);
-                let _ = self.files.set(Files {
-                    size,
-                    part,
-                    outboard,
-                });
-            }
-            (part, outboard) => {
-                for error in [part.err(), outboard.err()].into_iter().flatten() {
-                    if error.kind() != io::ErrorKind::NotFound {
-                        return Err(failed(&self.paths.part, error));
-                    }
-                }
-                // The finishing of an earlier run may have moved them.
-                self.lock().drop_groups(&GroupSet::whole(size));
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds out size and groups from the files themselves.
-    fn rebuild(&self) -> Result<(), DownloadError> {
-        let Ok(part) = self.disk.open(&self.paths.part) else {
-            return Ok(());
-        };
-        let Ok(outboard) = self.disk.open(&self.paths.outboard) else {
-            return Ok(());
-        };
-        let size = file_len(&*part);
-        let files = Files {
-            size,
-            part,
-            outboard,
-        };
-        let last = groups_in(size);
-        if self
-            .read_verified(&files, GroupRange::new(last - 1, last))
-            .is_err()
-        {
-            return Ok(());
-        }
-        {
-            let mut state = self.lock();
-            state.record.size = Some(size);
-            state.have = GroupSet::whole(size);
-            state.inherited = state.have.clone();
-        }
-        let _ = self.files.set(files);
-        self.recheck();
-        self.checkpoint()
-    }
-
-    /// Checks the groups that an earlier run wrote, and drops those that do
-    /// not verify any more. Returns how many were dropped.
-    pub(super) fn recheck(&self) -> u64 {
-        let doubtful = self.lock().inherited.clone();
-        self.check_again(&doubtful)
-    }
-
-    /// Checks groups that did not verify when they were read, and drops those
-    /// that are bad.
-    pub(crate) fn doubt(&self, slice: GroupRange) {
-        let doubtful = self.lock().have.intersection(&slice.into());
-        self.check_again(&doubtful);
-    }
-
-    fn check_again(&self, doubtful: &GroupSet) -> u64 {
-        let Some(files) = self.files.get() else {
-            return 0;
-        };
-        let mut bad = GroupSet::new();
-        for run in doubtful.runs() {
-            let mut start = run.start;
-            while start < run.end {
-                let end = run.end.min(start + SLICE_GROUPS_MAX);
-                let slice = GroupRange::new(start, end);
-                if self.read_verified(files, slice).is_err() {
-                    // One bad group spoils the slice's check, not its neighbours.
-                    (start..end)
-                        .map(|group| GroupRange::new(group, group + 1))
-                        .filter(|group| self.read_verified(files, *group).is_err())
-                        .for_each(|group| bad.insert(group));
-                }
-                start = end;
-            }
-        }
-        let mut state = self.lock();
-        state.inherited = state.inherited.difference(doubtful);
-        if !bad.is_empty() {
-            tracing::warn!(content = %self.content, groups = bad.len(), "groups on the disk have changed");
-            state.drop_groups(&bad);
-        }
-        bad.len()
-    }
-
-    fn read_verified(&self, files: &Files, slice: GroupRange) -> io::Result<()> {
-        let steps = steps(files.size, slice);
-        let mut encoded = Vec::new();
-        files.gather(slice, &steps, &mut encoded)?;
-        verify(self.content, files.size, slice, &steps, &encoded)
-            .map(drop)
-            .map_err(|_| io::ErrorKind::InvalidData.into())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state
             .lock()
             .expect("nothing panics while it holds the state")
@@ -552,7 +400,7 @@ impl Partial {
 }
 
 impl State {
-    fn drop_groups(&mut self, lost: &GroupSet) {
+    pub(super) fn drop_groups(&mut self, lost: &GroupSet) {
         self.have = self.have.difference(lost);
         self.inherited = self.inherited.difference(lost);
     }
@@ -563,10 +411,6 @@ impl State {
         self.pairs.fill(0);
         self.failures += 1;
     }
-}
-
-fn file_len(file: &dyn DiskFile) -> u64 {
-    file.len().unwrap_or(0)
 }
 
 fn pair_words(size: u64) -> usize {

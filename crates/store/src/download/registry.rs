@@ -175,7 +175,8 @@ impl Downloads {
                     }
                     path
                 }
-                _ if record.size.is_none() => continue,
+                // Only a complete one was given its name.
+                _ if !record.size.is_some_and(|size| record.have.is_whole(size)) => continue,
                 _ => {
                     let partial = self.get(record.content)?;
                     if !partial.is_half_finished() {

@@ -258,14 +258,14 @@ fn a_crash_before_any_operation_leaves_no_wrong_claim() {
         case.disk.crash_at(at);
         let covered = run(&case);
         assert!(case.disk.is_down());
-        let seeds = (0..6).map(|n| Crash::Some(at * 31 + n + 1));
+        let seeds = (0..3).map(|n| Crash::Some(at * 31 + n + 1));
         for crash in [Crash::Nothing, Crash::Everything].into_iter().chain(seeds) {
             let what = format!("power lost before operation {at}, {crash:?}");
             assert_survives(&case, case.disk.reboot(crash), &covered, &what);
             points += 1;
         }
     }
-    assert_eq!(points, operations * 8);
+    assert_eq!(points, operations * 5);
 }
 
 #[test]
@@ -274,15 +274,14 @@ fn any_operation_may_fail() {
     let clean = Case::new(size);
     run(&clean);
     for at in 1..=clean.disk.operations() {
-        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
-            let case = clean.on(FakeDisk::new());
-            case.disk.fail_at(at, kind);
-            let covered = run(&case);
-            // The program is killed, or power is lost, after the failure.
-            for crash in [Crash::Everything, Crash::Nothing, Crash::Some(at)] {
-                let what = format!("operation {at} failed with {kind}, then {crash:?}");
-                assert_survives(&case, case.disk.reboot(crash), &covered, &what);
-            }
+        let kind = [io::ErrorKind::StorageFull, io::ErrorKind::Other][usize::from(at % 2 == 0)];
+        let case = clean.on(FakeDisk::new());
+        case.disk.fail_at(at, kind);
+        let covered = run(&case);
+        // The program is killed, or power is lost, after the failure.
+        for crash in [Crash::Everything, Crash::Nothing, Crash::Some(at)] {
+            let what = format!("operation {at} failed with {kind}, then {crash:?}");
+            assert_survives(&case, case.disk.reboot(crash), &covered, &what);
         }
     }
 }
@@ -435,14 +434,14 @@ fn a_discarded_download_leaves_nothing() {
     case.fill(&partial);
     partial.checkpoint().unwrap();
     partial.discard().unwrap();
-    assert_eq!(case.disk.names(), [PathBuf::new(); 0]);
+    assert!(case.disk.names().is_empty());
     assert!(matches!(case.open(), Err(DownloadError::Unknown { .. })));
     partial.checkpoint().unwrap();
     assert!(matches!(
         case.write(&partial, GroupRange::new(0, 1)),
         Err(WriteError::Over)
     ));
-    assert_eq!(case.disk.names(), [PathBuf::new(); 0]);
+    assert!(case.disk.names().is_empty());
 }
 
 proptest! {

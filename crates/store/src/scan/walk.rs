@@ -185,16 +185,20 @@ impl<'a> Walker<'a> {
 
     /// Finished downloads are looked at one by one; the folder is not walked.
     fn downloads(&self, share: &Share) -> Result<(), Stop> {
-        let root = Root::open(share).ok();
+        let root = match Root::open(share) {
+            Ok(root) => root,
+            Err(error) => return self.lost(share, &error.to_string()),
+        };
+        if share.unavailable.is_some() {
+            self.step(Step::Back(share.id, share.root_ino))?;
+        }
         let snapshot = self.store.catalogue.snapshot()?;
         for item in snapshot.share(share.id)? {
             let (place, record) = item?;
             add(&self.control.files_seen, 1);
-            let now = root
-                .as_ref()
-                .and_then(|root| root.open_file(&place.path).ok());
+            let now = root.open_file(&place.path);
             let unchanged = match (&now, &record) {
-                (Some(now), Some(record)) => now.stamp == record.stamp,
+                (Ok(now), Some(record)) => now.stamp == record.stamp,
                 _ => false,
             };
             // Inside another share it is found there.

@@ -41,7 +41,8 @@ enum Timer {
 /// Getters: [`status`](Self::status). Inputs, outputs and timers as in
 /// [`Core`]. The driver delivers what comes on transfer streams that other
 /// peers opened, and writes sends and served slices to a stream in the order of
-/// the outputs.
+/// the outputs. If a peer opens a second stream for the same content, the
+/// driver drops the first and reports nothing of it any more.
 #[derive(Debug)]
 pub struct Uploads {
     config: UploadsConfig,

@@ -105,7 +105,7 @@ fn watchdog_was_right(sim: &Sim, fetcher: PeerId) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
     #[test]
     fn any_storm_passes(seed: u64) {
         storm(seed);
