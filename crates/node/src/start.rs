@@ -10,6 +10,7 @@ use gannet_net::{BindError, Net, NetConfig, Network};
 use gannet_overlay::hub::{ClientConfig, HubClient, HubServer, ServerConfig};
 use gannet_store::{OpenError, Store, StoreConfig, StoreEvent};
 use gannet_swarm::{Downloads, DownloadsConfig, Uploads, UploadsConfig};
+use rand_core::Rng as _;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
@@ -66,7 +67,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         hub_server,
         downloads: Downloads::new(DownloadsConfig::default(), fork_rng(&mut rng)),
         uploads: Uploads::new(uploads_config(&config)),
-        own: Index::new(own_index_config()),
+        own: Index::new(own_index_config(&mut rng)),
         searches: crate::searches::Searches::default(),
         list: crate::driver::DownloadList::default(),
         serving: crate::driver::Serving::default(),
@@ -252,11 +253,12 @@ fn uploads_config(config: &NodeConfig) -> UploadsConfig {
 }
 
 /// The own index has one holder, whose files are bounded by the store alone.
-fn own_index_config() -> gannet_index::Config {
+fn own_index_config(rng: &mut Rng) -> gannet_index::Config {
     let default = gannet_index::Config::default();
     gannet_index::Config {
         entries_per_holder_max: default.entries_max,
         bytes_per_holder_max: usize::MAX,
+        hash_seed: rng.next_u64(),
         ..default
     }
 }

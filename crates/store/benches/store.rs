@@ -21,7 +21,13 @@ const SMALL_FILES: usize = 100_000;
 /// Groups of a slice, as the swarm asks for them.
 const SLICE_GROUPS: u64 = 64;
 
+/// Tells a child process to say how much memory a store at rest takes.
+const AT_REST: &str = "GANNET_BENCH_AT_REST";
+
 fn main() {
+    if let Some(dir) = std::env::var_os(AT_REST) {
+        return at_rest(Path::new(&dir));
+    }
     // Cargo passes `--bench`.
     let mut arguments = std::env::args()
         .skip(1)
@@ -37,6 +43,10 @@ fn main() {
     large_files(&dir, mib);
     slices(&dir, mib);
     small_files(&dir);
+    // In a process of its own, which has done nothing else.
+    let program = std::env::current_exe().expect("this program has a path");
+    let child = Command::new(program).env(AT_REST, &dir).status();
+    assert!(child.expect("it starts").success());
     fs::remove_dir_all(&dir).expect("the directory can be removed");
 }
 
@@ -228,15 +238,6 @@ fn small_files(dir: &Path) {
         "scan of the same, unchanged:      {:.2} s",
         again.as_secs_f64()
     ));
-    let memory = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = memory
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap_or_default();
-    say(&format!(
-        "memory of this process with it open: {}",
-        resident.replace("VmRSS:", "").trim()
-    ));
     let catalogue =
         fs::metadata(dir.join("data-small/catalogue.redb")).map_or(0, |stat| stat.len());
     say(&format!(
@@ -250,4 +251,38 @@ fn small_files(dir: &Path) {
         "opening it again: {:.2} s",
         start.elapsed().as_secs_f64()
     ));
+}
+
+/// Memory of a process with 10,000 shared files, hashed by an earlier one.
+fn at_rest(dir: &Path) {
+    let before = resident();
+    let store = open(dir, "data-rest");
+    let mut shared = store.entries().expect("the catalogue reads").count();
+    if shared == 0 {
+        for folder in 0..10 {
+            let path = dir.join(format!("small/folder {folder}"));
+            store.add_share(&path, true).expect("it can be shared");
+        }
+        store
+            .scan(&ScanControl::new(), &mut |_| shared += 1)
+            .expect("the scan works");
+        drop(store);
+        let program = std::env::current_exe().expect("this program has a path");
+        let child = Command::new(program).env(AT_REST, dir).status();
+        assert!(child.expect("it starts").success());
+        return;
+    }
+    let _watcher = store.watch().expect("the folders can be watched");
+    say(&format!(
+        "memory at rest, {shared} files shared and watched: {} KiB, {before} KiB of them the bare process",
+        resident()
+    ));
+}
+
+/// Resident memory of this process, KiB; 0 where the system does not say.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

@@ -51,11 +51,11 @@ impl StoreConfig {
             share_hidden: false,
             // Guess: the inner pages of a million files fit.
             catalogue_cache_bytes: 8 * 1024 * 1024,
-            // Source: reliability notes E-05, "walk with depth 64".
+            // Guess: nobody nests folders that deep on purpose.
             depth_max: 64,
             // Guess: ten times the largest libraries that people share.
             files_max: 10_000_000,
-            // Source: requirement "a kill loses at most a second".
+            // Guess: a kill should lose less than a second of hashing.
             commit_every_millis: 800,
         }
     }

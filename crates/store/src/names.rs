@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// Longest name that comes out, bytes of UTF-8. Room is left up to the 255 of
 /// most file systems, for a number and for a suffix of a program's own.
-// Source: reliability notes E-05, "truncate to 240 bytes keeping extension".
+// Derived: file systems take 255 bytes; the rest is room for " (2)" and ".part".
 pub(crate) const NAME_BYTES_MAX: usize = 240;
 
 /// Longest ending that is kept when a name is cut, bytes with its dot. A

@@ -142,7 +142,8 @@ impl Store {
     }
 
     /// Looks at every share and hashes what is new or changed. `sink` is told
-    /// of each file as soon as it is committed, long before the scan ends.
+    /// of each file as soon as it is committed, long before the scan ends; it
+    /// may read from the store, but not scan.
     /// Interrupted, even by `kill -9`, it goes on where it was. One scan runs
     /// at a time; a second one waits.
     ///

@@ -1,6 +1,7 @@
 //! The hub cores: registering, searching, serving as a hub.
 
 use gannet_base::{Core as _, Output, PeerAddress, PeerId, Publication, Row};
+use gannet_index::Inserted;
 use gannet_net::Channel;
 use gannet_overlay::hub::{
     HubClientCommand, HubClientEvent, HubMessage, HubOutcome, HubServerCommand, HubServerEvent,
@@ -265,7 +266,13 @@ impl Driver {
                 // published.
                 let key = (publication.entry.content, publication.entry.path.as_str());
                 withdrawn.retain(|(content, path)| (*content, path.as_str()) != key);
-                self.own.insert(&publication);
+                if let Inserted::Refused(reason) = self.own.insert(&publication) {
+                    tracing::debug!(
+                        path = publication.entry.path,
+                        ?reason,
+                        "not in the own index"
+                    );
+                }
                 published.push(*publication);
             }
             SharedChange::Withdrawn(content, path) => {

@@ -205,7 +205,8 @@ impl<'a> Walker<'a> {
             let full = share.full(&place.path);
             let elsewhere = self
                 .store
-                .with_shares(|shares| shares.holding(&full).is_some());
+                .share_of(&full)
+                .is_some_and(|(holder, _)| holder.id != share.id);
             if !unchanged || elsewhere {
                 self.gone(place)?;
             }

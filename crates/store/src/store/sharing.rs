@@ -247,7 +247,7 @@ impl Inner {
     }
 
     /// The share of a file that may be shared, and its path below the root.
-    fn share_of(&self, full: &Path) -> Option<(Share, Vec<u8>)> {
+    pub(crate) fn share_of(&self, full: &Path) -> Option<(Share, Vec<u8>)> {
         let share = self.with_shares(|shares| match shares.holding(full) {
             Some(share) => Some(share.clone()),
             None => shares.get(DOWNLOADS_SHARE).cloned(),

@@ -103,7 +103,7 @@ impl Default for DownloadsConfig {
             sources_active_max: 32,
             // Guess: as many again.
             sources_queued_max: 32,
-            // Source: twice reliability's 32 MiB disk queue, for both ends of the queue.
+            // Guess: two thirds of libtorrent's disk queue of 100 MiB.
             in_flight_bytes_max: 64 << 20,
             // Guess: 16 ms at 1 GB/s, a quarter of all.
             source_in_flight_bytes_max: 16 << 20,

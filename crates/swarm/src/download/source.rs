@@ -11,7 +11,7 @@ use crate::message::Have;
 use crate::rate::{RateMeter, bytes_in, time_for};
 
 /// Most requests that are not answered, per source.
-// Source: half of what reliability's limits let a source accept (64).
+// Derived: half of what a source accepts by default (64).
 const REQUESTS_MAX: usize = 32;
 
 /// Pieces of what a partial source has that may change in one interval.

@@ -61,13 +61,13 @@ impl Default for UploadsConfig {
             slots_max: 8,
             // Source: gtk-gnutella gives one per host; two, so that a small file passes a large one.
             slots_per_peer_max: 2,
-            // Source: reliability limits; gtk-gnutella's PARQ holds 4,000.
+            // Guess: a quarter of gtk-gnutella's PARQ, which holds 4,000.
             queue_max: 1_000,
             // Source: Nicotine+ queues 100 files per user.
             queue_per_peer_max: 100,
             // Guess.
             lookups_max: 1_000,
-            // Source: reliability limits: 64 requests in flight for a peer.
+            // Guess: 64 MiB of the largest slices; libtorrent takes 2,000 of 16 KiB.
             requests_max: 64,
             // Guess: twice what our own fetcher has in flight at most.
             requests_bytes_max: 32 << 20,
