@@ -215,8 +215,10 @@ pub struct TransportTuning {
     // Guess: the same as a default peer accepts.
     pub send_window: u32,
     /// Largest UDP payload that path discovery tries. Too low: more packets
-    /// than needed; too high: a few more probes at the start.
-    // Guess: Ethernet.
+    /// than needed; too high: fewer packets go in one system call, and a few
+    /// more probes are lost at the start.
+    // Measured: over loopback (MTU 65,536) 1,452 moves 208 MB/s, 8,952 moves
+    // 114 and 65,487 moves 127 (`examples/stream_bench.rs`, busy 2-core machine).
     pub mtu_max: u16,
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use gannet_base::{ContentId, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
 use gannet_store::{
-    ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary, StoreEvent,
+    ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary,
+    StoreEvent, WatchError, Watcher,
 };
 use gannet_swarm::{ServeFailure, TransferMessage};
 
@@ -51,6 +52,8 @@ pub(crate) enum Report {
     },
     /// What is shared changed.
     Share(SharedChange),
+    /// The shares are watched, or cannot be.
+    Watching(Result<Watcher, WatchError>),
     /// A scan of everything is over.
     Scanned(Result<ScanSummary, ScanError>),
     /// The store noticed something.

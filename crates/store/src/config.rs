@@ -29,7 +29,7 @@ pub struct StoreConfig {
     /// are missed. Too high: a pathological tree costs time.
     pub depth_max: usize,
     /// Most files of all shares together. Too low: files are missed. Too high:
-    /// the catalogue grows by about 300 bytes each.
+    /// the catalogue grows, by up to 1.5 KB each until it is compacted.
     pub files_max: u64,
     /// Longest that a result waits before it is committed to the catalogue,
     /// milliseconds. Too low: a sync of the disk per small file. Too high: a

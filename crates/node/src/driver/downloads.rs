@@ -283,16 +283,15 @@ impl Driver {
         let Err(error) = result else { return };
         item.dirty = true;
         tracing::warn!(content = %content.short(), %error, "checkpoint failed");
-        match error {
-            gannet_store::DownloadError::DiskFull => self.on_disk_full(content),
-            gannet_store::DownloadError::SyncFailed { .. } => self.start_over(content),
-            _ => {}
+        self.start_over_if_shrunk(content);
+        if matches!(error, gannet_store::DownloadError::DiskFull) {
+            self.on_disk_full(content);
         }
     }
 
-    /// The disk lost what it had taken: the core must count again from what is
-    /// committed.
-    fn start_over(&mut self, content: ContentId) {
+    /// If the disk lost what it had taken, the core must count again from what
+    /// is committed.
+    pub(super) fn start_over_if_shrunk(&mut self, content: ContentId) {
         let now = self.now();
         let Some(item) = self.list.items.get_mut(&content) else {
             return;
@@ -300,7 +299,11 @@ impl Driver {
         let Some(download) = &item.download else {
             return;
         };
-        item.have = download.have();
+        let have = download.have();
+        if item.have.difference(&have).is_empty() {
+            return;
+        }
+        item.have = have;
         let sources = item.sources.clone();
         self.downloads
             .handle_command(now, DownloadCommand::Cancel { content });

@@ -323,6 +323,11 @@ impl Driver {
                 });
             }
             Err(gannet_store::DownloadError::DiskFull) => self.on_disk_full(content),
+            Err(gannet_store::DownloadError::Incomplete { missing }) => {
+                item.ended = None;
+                tracing::warn!(content = %content.short(), missing, "not complete after all");
+                self.start_over_if_shrunk(content);
+            }
             Err(error) => {
                 item.ended = None;
                 let reason = format!("the finished file could not be put in place: {error}");

@@ -47,6 +47,13 @@ struct Waiting {
     reply: Reply<Result<BrowsePage, BrowseError>>,
 }
 
+/// Ticks between looks for links that nobody needs.
+const IDLE_TICKS: u64 = 30;
+/// How long a link that this peer dialled may be of no use before it is given
+/// up. The side that dialled decides: the other cannot know what it is for.
+// Guess: long enough to start the next file from the same source.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
 /// What is known of links.
 #[derive(Default)]
 pub(crate) struct Links {
@@ -54,6 +61,8 @@ pub(crate) struct Links {
     wanted: BTreeMap<PeerId, BTreeSet<Wanting>>,
     named: BTreeMap<PeerId, Named>,
     waiting: BTreeMap<PeerId, Vec<Waiting>>,
+    /// Since when links were seen to be of no use.
+    idle_since: BTreeMap<PeerId, Timestamp>,
     /// Why the last dial of a peer failed, for those who ask.
     pub(super) failures: BTreeMap<PeerId, String>,
     /// Messages that broke the protocol, since the start.
@@ -273,6 +282,40 @@ impl Driver {
         for peer in due {
             self.dial(Wanting::User, peer);
         }
+        if self.ticks.is_multiple_of(IDLE_TICKS) {
+            self.hang_up_idle();
+        }
+    }
+
+    /// Gives up links that this peer dialled and needs no more: else the sources
+    /// of many downloads would one day take every place.
+    fn hang_up_idle(&mut self) {
+        let now = self.now();
+        let dialed = self
+            .net
+            .connections()
+            .into_iter()
+            .filter(|connection| connection.dialed);
+        let idle: Vec<PeerId> = dialed
+            .map(|connection| connection.peer)
+            .filter(|peer| !self.is_needed(*peer))
+            .collect();
+        self.links.idle_since.retain(|peer, _| idle.contains(peer));
+        for peer in idle {
+            let since = *self.links.idle_since.entry(peer).or_insert(now);
+            if now - since >= IDLE_MAX {
+                tracing::debug!(peer = %peer.short(), "link not needed any more");
+                self.links.wanted.remove(&peer);
+                self.net.disconnect(peer);
+            }
+        }
+    }
+
+    fn is_needed(&self, peer: PeerId) -> bool {
+        self.links.named.contains_key(&peer)
+            || self.links.waiting.contains_key(&peer)
+            || self.config.hubs.iter().any(|hub| hub.peer == peer)
+            || self.has_streams(peer)
     }
 
     /// Lists a peer's files: at once if it is connected, else when it is.

@@ -10,6 +10,7 @@ mod fetching;
 mod hub;
 mod links;
 mod requests;
+mod shares;
 mod status;
 mod uploads;
 
@@ -39,7 +40,7 @@ use crate::serve::{Arrival, ServeContext};
 pub(crate) use downloads::DownloadList;
 pub(crate) use hub::own_address;
 pub(crate) use links::Links;
-pub(crate) use requests::refused;
+pub(crate) use shares::refused;
 pub(crate) use status::Tally;
 pub(crate) use uploads::Serving;
 
@@ -253,6 +254,7 @@ impl Driver {
                     via,
                     checked,
                 } => self.on_rows(purpose, via, checked),
+                Report::Watching(watcher) => self.on_watching(watcher),
                 Report::Scanned(summary) => self.on_scanned(summary),
                 Report::Store(event) => self.on_store_event(event),
                 Report::Checkpoint { content, result } => self.on_checkpoint(content, result),

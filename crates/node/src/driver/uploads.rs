@@ -218,6 +218,19 @@ impl Driver {
         }
     }
 
+    /// Whether anything is being fetched from or served to a peer.
+    pub(super) fn has_streams(&self, peer: PeerId) -> bool {
+        let first = (peer, ContentId::from_bytes([0; 32]));
+        let of_peer = |key: Option<&(PeerId, ContentId)>| key.is_some_and(|key| key.0 == peer);
+        of_peer(
+            self.serving
+                .streams
+                .range(first..)
+                .next()
+                .map(|(key, _)| key),
+        ) || of_peer(self.tally.streams.range(first..).next().map(|(key, _)| key))
+    }
+
     pub(super) fn drop_serving(&mut self, peer: PeerId) {
         self.serving.streams.retain(|(to, _), _| *to != peer);
     }
