@@ -44,7 +44,6 @@ fn main() -> Result<()> {
     );
     let queries = queries(&corpus, options.queries);
 
-    if std::env::var("STATS").is_ok() { stats(&corpus, &queries); return Ok(()); }
     eprintln!("building");
     let mut ours = ours::build(&corpus, ours::config());
     report.add(
@@ -71,6 +70,9 @@ fn main() -> Result<()> {
     );
     eprintln!("searching");
     measure_queries(&mut report, "ours", &ours::search(&ours.index, &queries)?);
+    ours::set_speeds(&mut ours.index, &corpus);
+    let found = ours::search(&ours.index, &queries)?;
+    measure_queries(&mut report, "ours_speeds", &found);
     let (join, leave) = measure_ours(&mut report, &corpus, &mut ours.index);
     drop(ours);
 
@@ -311,43 +313,4 @@ fn measure_theirs(
         leave / our_leave,
     );
     Ok(())
-}
-
-fn stats(corpus: &Corpus, queries: &[[String; 2]]) {
-    use std::collections::HashMap;
-    let mut ids: HashMap<String, u32> = HashMap::new();
-    let mut lists: Vec<Vec<u32>> = Vec::new();
-    let mut post: HashMap<u32, u32> = HashMap::new();
-    let mut contents: HashMap<&str, u32> = HashMap::new();
-    let mut positions = [0usize; 33];
-    for f in 0..corpus.len() {
-        *contents.entry(corpus.path(f)).or_default() += 1;
-        let t = tokenize(corpus.path(f));
-        let v: Vec<u32> = t.iter().map(|w| { let n = ids.len() as u32; *ids.entry(w.to_owned()).or_insert(n) }).collect();
-        positions[v.len().min(32)] += 1;
-        let mut d = v.clone(); d.sort(); d.dedup();
-        for w in d { *post.entry(w).or_default() += 1; }
-        lists.push(v);
-    }
-    println!("tokens per entry {positions:?}");
-    let mut c = post.values().copied().collect::<Vec<_>>(); c.sort(); c.reverse();
-    println!("top words {:?}", &c[..60]);
-    println!("contents {} shared entries {} shared contents {}", contents.len(), contents.values().filter(|n| **n > 1).sum::<u32>(), contents.values().filter(|n| **n > 1).count());
-    let mut lines = Vec::new();
-    for q in &queries[..400] {
-        let (Some(&a), Some(&b)) = (ids.get(&q[0]), ids.get(&q[1])) else { lines.push((0, 0, 0, 0,0, q.clone())); continue };
-        let (mut m, mut ord, mut at, mut sh) = (0usize, 0usize, 0usize, 0usize);
-        for (f, l) in lists.iter().enumerate() {
-            let fa = l.iter().position(|w| *w == a);
-            let lb = l.iter().rposition(|w| *w == b);
-            if let (Some(fa), Some(lb)) = (fa, lb) {
-                m += 1;
-                if contents[corpus.path(f)] > 1 { sh += 1; }
-                if fa < lb { ord += 1; if ord == 20 { at = m; } }
-            }
-        }
-        lines.push((m, ord, at, sh, post[&a].min(post[&b]) as usize, q.clone()));
-    }
-    lines.sort();
-    for l in lines { println!("{l:?}"); }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use gannet_base::Query;
 use gannet_index::{Config, Expression, Index, Page};
 
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, Draw};
 use crate::report::{Queries, Stopwatch, resident_bytes};
 
 pub struct Ours {
@@ -55,6 +55,15 @@ pub fn leave(index: &mut Index, corpus: &Corpus, files: Range<usize>) -> Duratio
     let start = Stopwatch::start();
     index.remove_holder(holder);
     start.elapsed()
+}
+
+/// Every holder announces a speed, from 8 kB to 128 MB a second.
+pub fn set_speeds(index: &mut Index, corpus: &Corpus) {
+    let mut draw = Draw(7);
+    for files in corpus.holders() {
+        let power = 13 + draw.below(14);
+        index.set_speed(corpus.holder(files.start), draw.number() >> (63 - power));
+    }
 }
 
 pub fn search(index: &Index, queries: &[[String; 2]]) -> Result<Queries> {

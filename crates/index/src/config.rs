@@ -30,13 +30,16 @@ pub struct Config {
     /// and beginnings of common words end incomplete. Too high: one search
     /// holds up everybody else.
     pub work_per_query_max: u64,
-    /// Most matching entries that are ranked. Too low: searches for common
-    /// words rank only a small part of what matches. Too high: they are slow,
-    /// and nobody reads so many.
+    /// Most matching entries that are ranked if the query is more than whole
+    /// words, and how many rows all pages have together if it is not. Too low:
+    /// searches with filters, phrases and beginnings of words rank only a small
+    /// part of what matches. Too high: they are slow, and nobody reads so many.
     pub ranked_per_query_max: usize,
     /// Most entries that are cut into words to see in which order they have
-    /// those of the query, the most widely held first. Too low: entries in the
-    /// query's order stand behind others. Too high: searches are slow.
+    /// those of the query, the most widely held first. Entries with whole words
+    /// only, of which each is among the first fifteen or occurs at most twice,
+    /// need none. Too low: entries in the query's order stand behind others.
+    /// Too high: searches are slow.
     pub readings_per_ranking_max: usize,
     /// Most rows of one page. Too low: more round trips. Too high: memory and
     /// time for an answer that nobody reads.
@@ -64,10 +67,10 @@ impl Default for Config {
             names_per_content_max: 256,
             // Guess: about half a millisecond.
             work_per_query_max: 150_000,
-            // Measured: with 1,000, two-word queries are a quarter slower
-            // (`cargo xtask bench index`).
+            // Guess: more than anybody pages through; with filters, each costs
+            // about a tenth of a microsecond.
             ranked_per_query_max: 500,
-            // Measured: likewise with 200.
+            // Guess: a microsecond each, three times a screen of rows.
             readings_per_ranking_max: 64,
             // Guess: more than fits a screen, less than fits a frame.
             rows_max: 1_000,

@@ -277,7 +277,8 @@ pub struct DownloadInfo {
     pub size: Option<u64>,
     /// Verified bytes on the disk.
     pub have_bytes: u64,
-    /// Bytes that came from others in this run; a resumed part does not count.
+    /// Verified bytes that came from others in this run: a resumed part does not
+    /// count, what came twice counts twice.
     pub received_bytes: u64,
     /// What it is doing.
     pub state: DownloadState,

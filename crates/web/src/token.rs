@@ -109,7 +109,10 @@ impl ApiFile {
     pub(crate) fn remove(&self, data_dir: &Path) {
         let ours = Self::read(data_dir)
             .is_ok_and(|found| found.token.matches(self.token.text().as_bytes()));
-        if ours && let Err(error) = fs::remove_file(Self::path(data_dir)) {
+        if ours
+            && let Err(error) = fs::remove_file(Self::path(data_dir))
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(%error, "cannot remove {API_FILE}");
         }
     }

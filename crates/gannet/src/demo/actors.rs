@@ -1,5 +1,6 @@
 //! The processes: each a `gannet up` or `gannet hub` of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -44,6 +45,8 @@ pub(crate) struct Company {
     place: PathBuf,
     program: PathBuf,
     actors: Vec<Actor>,
+    /// Everybody that ever was, those who are gone too.
+    names: BTreeMap<PeerId, &'static str>,
 }
 
 impl Company {
@@ -53,6 +56,7 @@ impl Company {
             place: place.to_owned(),
             program: std::env::current_exe()?,
             actors: Vec::new(),
+            names: BTreeMap::new(),
         })
     }
 
@@ -94,6 +98,7 @@ impl Company {
             )));
         };
         let client = Client::connect(&data_dir).await.map_err(Failure::failed)?;
+        self.names.insert(started.address.peer, name);
         self.actors.push(Actor {
             name,
             address: started.address,
@@ -123,10 +128,9 @@ impl Company {
 
     /// What the audience calls a peer.
     pub(crate) fn name_of(&self, peer: PeerId) -> String {
-        self.actors
-            .iter()
-            .find(|actor| actor.address.peer == peer)
-            .map_or_else(|| peer.short(), |actor| actor.name.to_owned())
+        self.names
+            .get(&peer)
+            .map_or_else(|| peer.short(), |name| (*name).to_owned())
     }
 
     /// Kills a process as `kill -9` does, and waits until it is gone.

@@ -18,14 +18,24 @@ impl Bits {
             .is_some_and(|word| word >> (id % 64) & 1 == 1)
     }
 
-    /// Adds a number that is not in the set.
+    /// Adds a number.
     pub(super) fn insert(&mut self, id: u32) {
         let id = id as usize;
         if id / 64 >= self.words.len() {
             self.words.resize(id / 64 + 1, 0);
         }
-        self.words[id / 64] |= 1 << (id % 64);
-        self.len += 1;
+        let word = &mut self.words[id / 64];
+        self.len += usize::from(*word >> (id % 64) & 1 == 0);
+        *word |= 1 << (id % 64);
+    }
+
+    /// Takes a number out if it is in.
+    pub(super) fn remove(&mut self, id: u32) {
+        if self.contains(id) {
+            let id = id as usize;
+            self.words[id / 64] &= !(1 << (id % 64));
+            self.len -= 1;
+        }
     }
 
     /// The 64-bit words that hold the numbers of one chunk of 65,536: at most

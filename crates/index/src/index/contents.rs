@@ -3,6 +3,7 @@
 use gannet_base::ContentId;
 use hashbrown::HashTable;
 
+use super::bits::Bits;
 use super::hash::Hasher;
 use super::slots::{NONE, Slots};
 
@@ -12,6 +13,8 @@ pub(super) struct Contents {
     table: HashTable<u32>,
     records: Vec<Content>,
     free: Vec<u32>,
+    /// The entries whose content has others too.
+    shared: Bits,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +33,17 @@ impl Contents {
             table: HashTable::new(),
             records: Vec::new(),
             free: Vec::new(),
+            shared: Bits::default(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// The entries whose content has others too.
+    pub(super) fn shared(&self) -> &Bits {
+        &self.shared
     }
 
     pub(super) fn content(&self, number: u32) -> &Content {
@@ -89,6 +98,12 @@ impl Contents {
         };
         slots.slot_mut(entry).previous = previous;
         slots.slot_mut(entry).next = next;
+        for beside in [previous, next] {
+            if beside != NONE {
+                self.shared.insert(entry);
+                self.shared.insert(beside);
+            }
+        }
         if next != NONE {
             slots.slot_mut(next).previous = entry;
         }
@@ -104,23 +119,25 @@ impl Contents {
     /// was the last.
     pub(super) fn unlink(&mut self, slots: &mut Slots, entry: u32) {
         let slot = slots.slot(entry);
-        let (number, holder) = (slot.content, slot.holder);
+        let (number, holder) = (slot.content, slots.holder(entry));
         let (previous, next) = (slot.previous, slot.next);
         let content = &mut self.records[number as usize];
         let mut alone = true;
         if previous == NONE {
             content.first = next;
         } else {
-            let before = slots.slot_mut(previous);
-            before.next = next;
-            alone &= before.holder != holder;
+            slots.slot_mut(previous).next = next;
+            alone &= slots.holder(previous) != holder;
         }
         if next != NONE {
-            let behind = slots.slot_mut(next);
-            behind.previous = previous;
-            alone &= behind.holder != holder;
+            slots.slot_mut(next).previous = previous;
+            alone &= slots.holder(next) != holder;
         }
         content.holders -= u32::from(alone);
+        self.shared.remove(entry);
+        if content.first != NONE && slots.slot(content.first).next == NONE {
+            self.shared.remove(content.first);
+        }
         if content.first == NONE {
             let hash = self.hasher.bytes(content.id.as_bytes());
             if let Ok(found) = self.table.find_entry(hash, |other| *other == number) {
@@ -134,5 +151,6 @@ impl Contents {
         self.table.allocation_size()
             + self.records.capacity() * size_of::<Content>()
             + self.free.capacity() * 4
+            + self.shared.memory_bytes()
     }
 }

@@ -7,6 +7,7 @@ use crate::Config;
 use crate::query::EntryTokens;
 use crate::query::matching::path_pieces;
 
+use super::chunk::Places;
 use super::contents::Contents;
 use super::folders::Folders;
 use super::hash::Hasher;
@@ -78,10 +79,10 @@ impl Index {
 
     /// That entry and the holder's others with the same content.
     fn copies(&self, head: u32) -> Vec<u32> {
-        let holder = self.slots.slot(head).holder;
+        let holder = self.slots.holder(head);
         let next = |entry: &u32| {
             let next = self.slots.slot(*entry).next;
-            (next != NONE && self.slots.slot(next).holder == holder).then_some(next)
+            (next != NONE && self.slots.holder(next) == holder).then_some(next)
         };
         std::iter::successors(Some(head), next).collect()
     }
@@ -161,12 +162,13 @@ impl Index {
         let mut tokens = EntryTokens::default();
         let texts = [&media.title, &media.artist, &media.album].map(|text| text.as_deref());
         tokens.fill([folder, name], texts);
-        let mut words: Vec<&str> = tokens.iter().collect();
+        let mut words: Vec<(&str, usize)> = tokens.iter().zip(0..).collect();
         words.sort_unstable();
-        words.dedup();
-        words
-            .into_iter()
-            .for_each(|word| self.words.post(word, entry));
+        for same in words.chunk_by(|(a, _), (b, _)| a == b) {
+            let (word, first) = same[0];
+            let last = same.last().map_or(first, |(_, last)| *last);
+            self.words.post(word, entry, Places::new(first, last));
+        }
         self.len += 1;
         self.advance_sweep(1);
     }
@@ -184,7 +186,7 @@ impl Index {
         self.contents.unlink(&mut self.slots, entry);
         self.folders.leave(self.slots.slot(entry).folder);
         self.slots.forget_texts(entry);
-        self.slots.slot_mut(entry).holder = NONE;
+        self.slots.disown(entry);
         self.bury(entry);
         self.len -= 1;
     }
@@ -255,7 +257,7 @@ impl Index {
             .slots
             .expiring_before(now.as_unix_seconds().saturating_sub(slack));
         for &entry in &expired {
-            let holder = self.holders.holder(self.slots.slot(entry).holder).id;
+            let holder = self.holders.holder(self.slots.holder(entry)).id;
             self.delete(entry);
             self.forget_idle(holder);
         }
@@ -271,7 +273,7 @@ impl Index {
         let known = self.holders.find(holder);
         if known.is_some() || self.holders.len() < self.config.holders_max {
             let number = self.holders.intern(holder);
-            self.holders.holder_mut(number).speed = Some(bytes_per_second);
+            self.holders.set_speed(number, bytes_per_second);
         }
     }
 
@@ -319,7 +321,7 @@ impl Index {
                 path,
                 media: media.to_media(),
             },
-            holder: self.holders.holder(slot.holder).id,
+            holder: self.holders.holder(self.slots.holder(entry)).id,
             expires: WallTime::from_unix_seconds(slot.expires),
             signature: SignatureBytes(slot.signature),
         }

@@ -14,6 +14,18 @@ pub(super) struct Holders {
     free: Vec<u32>,
     /// How many have entries.
     sharing: usize,
+    /// By number, the class of its speed.
+    classes: Vec<SpeedClass>,
+    /// How many are of each class above zero.
+    of_class: [u32; 65],
+}
+
+/// The power of two that a speed reaches, plus one; 0 if it is not known. What
+/// strangers announce about themselves deserves no finer distinction.
+pub(super) type SpeedClass = u8;
+
+fn class_of(speed: u64) -> SpeedClass {
+    u8::try_from(u64::BITS - speed.leading_zeros()).expect("at most 64")
 }
 
 #[derive(Debug)]
@@ -36,6 +48,8 @@ impl Holders {
             records: Vec::new(),
             free: Vec::new(),
             sharing: 0,
+            classes: Vec::new(),
+            of_class: [0; 65],
         }
     }
 
@@ -60,12 +74,33 @@ impl Holders {
         &self.records[number as usize]
     }
 
-    pub(super) fn holder_mut(&mut self, number: u32) -> &mut Holder {
-        &mut self.records[number as usize]
-    }
-
     pub(super) fn speed(&self, number: u32) -> u64 {
         self.records[number as usize].speed.unwrap_or(0)
+    }
+
+    pub(super) fn class(&self, number: u32) -> SpeedClass {
+        self.classes[number as usize]
+    }
+
+    /// No holder is of a faster one.
+    pub(super) fn fastest_class(&self) -> SpeedClass {
+        let last = self.of_class.iter().rposition(|count| *count > 0);
+        last.map_or(0, |class| u8::try_from(class).expect("at most 64"))
+    }
+
+    pub(super) fn set_speed(&mut self, number: u32, speed: u64) {
+        self.records[number as usize].speed = Some(speed);
+        self.set_class(number, class_of(speed));
+    }
+
+    fn set_class(&mut self, number: u32, class: SpeedClass) {
+        let old = std::mem::replace(&mut self.classes[number as usize], class);
+        if old > 0 {
+            self.of_class[usize::from(old)] -= 1;
+        }
+        if class > 0 {
+            self.of_class[usize::from(class)] += 1;
+        }
     }
 
     /// Its number; a new one if it is new.
@@ -85,6 +120,7 @@ impl Holders {
             number
         } else {
             self.records.push(record);
+            self.classes.push(0);
             u32::try_from(self.records.len() - 1).expect("holders_max is a 32-bit number")
         };
         let Self {
@@ -100,6 +136,7 @@ impl Holders {
 
     /// Forgets a holder; its entries are the caller's to forget.
     pub(super) fn forget(&mut self, number: u32) {
+        self.set_class(number, 0);
         let record = &mut self.records[number as usize];
         self.sharing -= usize::from(record.entries > 0);
         record.entries = 0;
@@ -128,8 +165,7 @@ impl Holders {
             sharing,
             ..
         } = self;
-        let slot = slots.slot(entry);
-        let holder = &mut records[slot.holder as usize];
+        let holder = &mut records[slots.holder(entry) as usize];
         *sharing += usize::from(holder.entries == 0);
         holder.entries += 1;
         holder.bytes += charge;
@@ -142,14 +178,14 @@ impl Holders {
     /// Takes out an entry that is still in its content's list.
     pub(super) fn remove(&mut self, slots: &Slots, entry: u32, charge: usize) {
         let slot = slots.slot(entry);
-        let holder = &mut self.records[slot.holder as usize];
+        let holder = &mut self.records[slots.holder(entry) as usize];
         holder.entries -= 1;
         holder.bytes -= charge;
         self.sharing -= usize::from(holder.entries == 0);
         let hash = self.hasher.number(slot.content);
         if let Ok(mut found) = holder.heads.find_entry(hash, |other| *other == entry) {
             let next = slot.next;
-            if next != NONE && slots.slot(next).holder == slot.holder {
+            if next != NONE && slots.holder(next) == slots.holder(entry) {
                 *found.get_mut() = next;
             } else {
                 found.remove();
@@ -163,7 +199,7 @@ impl Holders {
         let mut entries = Vec::with_capacity(holder.entries);
         for &head in &holder.heads {
             let mut entry = head;
-            while entry != NONE && slots.slot(entry).holder == number {
+            while entry != NONE && slots.holder(entry) == number {
                 entries.push(entry);
                 entry = slots.slot(entry).next;
             }
@@ -181,6 +217,7 @@ impl Holders {
         self.table.allocation_size()
             + self.records.capacity() * size_of::<Holder>()
             + self.free.capacity() * 4
+            + self.classes.capacity()
             + heads.sum::<usize>()
     }
 }

@@ -1,11 +1,12 @@
 //! Sets of entries: what is in all of some, what is in any of some.
 
 use super::bits::ones;
-use super::postings::{CHUNK_WORDS, LIST_MAX, Postings, View, join};
+use super::chunk::{CHUNK_WORDS, Low, has_bit, low_at};
+use super::postings::{LIST_MAX, Posting, Postings, View, join};
 use super::work::Work;
 
 /// Price of passing over the bitmaps of one chunk.
-const BITMAP_WORK: usize = CHUNK_WORDS / 8;
+pub(super) const BITMAP_WORK: usize = CHUNK_WORDS / 8;
 
 /// Visits the numbers that are in all of `lists` and in none of `excluded`,
 /// ascending, until the visitor says no or the work runs out. At least one list.
@@ -49,18 +50,29 @@ fn intersect_chunk(
     work: &mut Work,
     visit: &mut impl FnMut(&mut Work, u16) -> bool,
 ) -> bool {
+    if views.iter().all(|view| matches!(view, View::Dense(_))) {
+        return intersect_bitmaps(views, work, visit);
+    }
+    if !common_lows(views, scratch, work) {
+        return false;
+    }
+    scratch.iter().all(|&low| visit(work, low))
+}
+
+/// What is in all of these, not all of them bitmaps. Whether the work sufficed.
+pub(super) fn common_lows(views: &[View<'_>], scratch: &mut Vec<u16>, work: &mut Work) -> bool {
     let lists = views
         .iter()
         .enumerate()
-        .filter(|(_, view)| !matches!(view, View::Bits(..)));
+        .filter(|(_, view)| !matches!(view, View::Dense(_)));
     let Some((driver, shortest)) = lists.min_by_key(|(_, view)| view.len()) else {
-        return intersect_bitmaps(views, work, visit);
+        return false;
     };
     scratch.clear();
     match shortest {
-        View::Ids(ids) => scratch.extend(ids.iter().map(low_of)),
-        View::Lows(lows) => scratch.extend_from_slice(lows),
-        View::Bits(..) => {}
+        View::Ids(ids) => scratch.extend(ids.iter().map(Posting::low)),
+        View::Lows(lows) => scratch.extend(lows.iter().map(Low::low)),
+        View::Dense(_) => {}
     }
     for (place, view) in views.iter().enumerate() {
         if !work.spend_len(scratch.len()) {
@@ -68,12 +80,12 @@ fn intersect_chunk(
         }
         match view {
             _ if place == driver => {}
-            View::Ids(ids) => keep_common(scratch, ids, low_of),
-            View::Lows(lows) => keep_common(scratch, lows, |low| *low),
-            View::Bits(_, words) => scratch.retain(|&low| has_bit(words, low)),
+            View::Ids(ids) => keep_common(scratch, ids, Posting::low),
+            View::Lows(lows) => keep_common(scratch, lows, Low::low),
+            View::Dense(dense) => scratch.retain(|&low| has_bit(&dense.all.words, low)),
         }
     }
-    scratch.iter().all(|&low| visit(work, low))
+    true
 }
 
 fn intersect_bitmaps(
@@ -86,12 +98,11 @@ fn intersect_bitmaps(
     }
     for place in 0..CHUNK_WORDS {
         let common = views.iter().fold(u64::MAX, |common, view| match view {
-            View::Bits(_, words) => common & words[place],
+            View::Dense(dense) => common & dense.all.words[place],
             View::Ids(_) | View::Lows(_) => 0,
         });
         for bit in ones(common) {
-            let low = place * 64 + bit as usize;
-            if !visit(work, u16::try_from(low).expect("a chunk has 65,536 places")) {
+            if !visit(work, low_at(place, bit)) {
                 return false;
             }
         }
@@ -99,46 +110,53 @@ fn intersect_bitmaps(
     true
 }
 
-fn low_of(id: &u32) -> u16 {
-    super::postings::split(*id).1
-}
-
-fn has_bit(words: &[u64; CHUNK_WORDS], low: u16) -> bool {
-    words[usize::from(low) / 64] >> (low % 64) & 1 == 1
-}
-
 impl View<'_> {
     fn len(&self) -> usize {
         match self {
             Self::Ids(ids) => ids.len(),
             Self::Lows(lows) => lows.len(),
-            Self::Bits(len, _) => *len,
+            Self::Dense(dense) => dense.all.len,
         }
     }
 
     fn contains(&self, low: u16) -> bool {
         match self {
-            Self::Ids(ids) => ids.binary_search_by_key(&low, low_of).is_ok(),
-            Self::Lows(lows) => lows.binary_search(&low).is_ok(),
-            Self::Bits(_, words) => has_bit(words, low),
+            Self::Ids(ids) => ids.binary_search_by_key(&low, Posting::low).is_ok(),
+            Self::Lows(lows) => lows.binary_search_by_key(&low, Low::low).is_ok(),
+            Self::Dense(dense) => has_bit(&dense.all.words, low),
         }
     }
 }
 
-/// Keeps what is in the other list too; both ascend. Gallops through the
-/// other, so that a short list costs little beside a long one.
+/// Keeps what is in the other list too; both ascend.
 fn keep_common<T>(kept: &mut Vec<u16>, other: &[T], low: impl Fn(&T) -> u16) {
     let mut at = 0;
     kept.retain(|&wanted| {
-        let mut step = 1;
-        while other.get(at + step).is_some_and(|item| low(item) < wanted) {
-            at += step;
-            step *= 2;
-        }
-        let end = (at + step + 1).min(other.len());
-        at += other[at..end].partition_point(|item| low(item) < wanted);
+        at = gallop(other, at, wanted, &low);
         other.get(at).is_some_and(|item| low(item) == wanted)
     });
+}
+
+/// The first place from `at` on that is not before `wanted`, in growing steps,
+/// so that a short list costs little beside a long one.
+#[inline]
+pub(super) fn gallop<T>(other: &[T], at: usize, wanted: u16, low: &impl Fn(&T) -> u16) -> usize {
+    let mut at = at;
+    // Mostly it is one of the next few.
+    let near = (at + 8).min(other.len());
+    while at < near {
+        if low(&other[at]) >= wanted {
+            return at;
+        }
+        at += 1;
+    }
+    let mut step = 8;
+    while other.get(at + step).is_some_and(|item| low(item) < wanted) {
+        at += step;
+        step *= 2;
+    }
+    let end = (at + step + 1).min(other.len());
+    at + other[at..end].partition_point(|item| low(item) < wanted)
 }
 
 /// What is in any of some sets, gathered number by number.

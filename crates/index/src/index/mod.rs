@@ -7,16 +7,21 @@
 //! is kept once for all files in it ([`folders`]), its name as it came, so that
 //! the publication can be handed out with its signature. The dictionary
 //! ([`words`]) leads from a word to the sorted numbers of the entries that have
-//! it ([`postings`]). Entries of one content form a list ([`contents`]), those
+//! it and to where in them it stands ([`postings`], [`chunk`]), so that queries
+//! of whole words are counted and ranked without looking at entries
+//! ([`plain`]); other queries look at what they match ([`search`]). Entries of one content form a list ([`contents`]), those
 //! of one holder a table ([`holders`]). Deleting marks; a sweep in small steps
 //! cleans the postings ([`sweep`]).
 //!
 //! **Non-goals.** Persistence: an index is rebuilt from what its holders say.
 //!
 //! **Invariant.** Results depend on what is in the index and on the limits;
-//! while no limit is met, not on the order in which it came.
+//! while no limit is met, not on the order in which it came, except that rows
+//! which rank the same may change places.
 
+mod best;
 mod bits;
+mod chunk;
 mod contents;
 mod entries;
 mod folders;
@@ -24,6 +29,8 @@ mod hash;
 mod holders;
 mod intersect;
 mod media;
+mod order;
+mod plain;
 mod postings;
 mod rank;
 mod search;
@@ -170,8 +177,9 @@ pub struct Rows {
     pub rows: Vec<Row>,
     /// How many rows there are on all pages; a lower bound unless `complete`.
     pub total: u64,
-    /// Whether everything was looked at. If not, the work that one query may
-    /// cause ran out: the rows are good, but better ones may be missing.
+    /// Whether `total` is exact and no better row is missing. If not, the work
+    /// that one query may cause ran out: the rows are good, but better ones may
+    /// be missing.
     pub complete: bool,
 }
 

@@ -8,6 +8,7 @@ use gannet_base::{ContentId, Hit, Row};
 
 use crate::query::{Closeness, EntryTokens, Expression};
 
+use super::holders::SpeedClass;
 use super::search::Candidate;
 use super::slots::NONE;
 use super::work::Work;
@@ -18,21 +19,23 @@ use super::{Index, Page, Rows};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     holders: u32,
-    speed: u64,
-    id_start: Reverse<u64>,
-    /// The number of its group of candidates: decides only between ids that
-    /// somebody made up to begin alike.
-    group: Reverse<u32>,
+    speed: SpeedClass,
+    /// The smallest number of an entry: what came first, roughly.
+    entry: Reverse<u32>,
+    /// The number of its group of candidates.
+    group: u32,
 }
 
 impl Index {
-    /// Groups candidates by content, ranks, cuts out a page.
+    /// Groups candidates by content, ranks, cuts out a page. `unlisted`: how
+    /// many rows there are besides, all behind those of the candidates.
     pub(super) fn rows(
         &self,
-        expression: &Expression,
+        mut reader: Reader<'_>,
         mut candidates: Vec<Candidate>,
+        unlisted: usize,
         page: Page,
-        work: Work,
+        work: &Work,
     ) -> Rows {
         let mut groups: Vec<Range<usize>> = Vec::with_capacity(candidates.len());
         let mut keys: Vec<Key> = Vec::with_capacity(candidates.len());
@@ -41,17 +44,10 @@ impl Index {
             let from = groups.last().map_or(0, |last| last.end);
             groups.push(from..from + group.len());
         }
-        let total = u64::try_from(keys.len()).expect("a length fits 64 bits");
+        let total = u64::try_from(keys.len() + unlisted).expect("a length fits 64 bits");
         let limit = page.limit.min(self.config.rows_max) as usize;
         let start = (page.offset as usize).min(keys.len());
         let end = start.saturating_add(limit).min(keys.len());
-        let mut reader = Reader {
-            index: self,
-            expression,
-            tokens: EntryTokens::default(),
-            left: self.config.readings_per_ranking_max,
-            exhausted: false,
-        };
         let best = reader.best(keys, &groups, &mut candidates, end);
         let hits = page.hits_per_row.min(self.config.hits_per_row_max) as usize;
         let mut rows = Vec::with_capacity(end - start);
@@ -71,23 +67,29 @@ impl Index {
 
     fn key(&self, group: &[Candidate], number: usize) -> Key {
         let content = self.contents.content(group[0].content);
-        let [a, b, c, d, e, f, g, h, ..] = *content.id.as_bytes();
-        let speeds = group.iter().map(|candidate| self.speed_of(candidate));
+        let class = |one: &Candidate| self.holders.class(self.slots.holder(one.entry));
+        let first = group.iter().map(|one| one.entry).min();
         Key {
             holders: content.holders,
-            speed: speeds.max().unwrap_or(0),
-            id_start: Reverse(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
-            group: Reverse(u32::try_from(number).expect("no more groups than entries")),
+            speed: group.iter().map(class).max().unwrap_or(0),
+            entry: Reverse(first.unwrap_or(NONE)),
+            group: u32::try_from(number).expect("no more groups than entries"),
         }
-    }
-
-    fn speed_of(&self, candidate: &Candidate) -> u64 {
-        self.holders.speed(self.slots.slot(candidate.entry).holder)
     }
 
     /// Writes out the row of some entries of one content: its best hits.
     pub(super) fn row(&self, group: &mut [Candidate], hits_max: usize) -> Row {
         let content = self.contents.content(group[0].content);
+        if group.len() == 1 {
+            let hit = |one: &Candidate| Hit {
+                publication: self.publication(one.entry),
+            };
+            return Row {
+                content: content.id,
+                holders: content.holders,
+                hits: group.iter().take(hits_max).map(hit).collect(),
+            };
+        }
         group.sort_unstable_by(|a, b| self.compare_hits(a, b));
         let mut hits: Vec<Hit> = Vec::with_capacity(group.len().min(hits_max));
         let mut named = BTreeSet::new();
@@ -95,7 +97,7 @@ impl Index {
             if hits.len() == hits_max {
                 break;
             }
-            if named.insert(self.slots.slot(candidate.entry).holder) {
+            if named.insert(self.slots.holder(candidate.entry)) {
                 hits.push(Hit {
                     publication: self.publication(candidate.entry),
                 });
@@ -110,7 +112,7 @@ impl Index {
 
     fn compare_hits(&self, a: &Candidate, b: &Candidate) -> Ordering {
         let of = |candidate: &Candidate| {
-            let holder = self.slots.slot(candidate.entry).holder;
+            let holder = self.slots.holder(candidate.entry);
             (
                 Reverse((candidate.closeness, self.holders.speed(holder))),
                 self.holders.holder(holder).id,
@@ -158,7 +160,7 @@ impl Index {
 
 /// Finds out how close candidates are, as late and as seldom as possible:
 /// cutting an entry into words is the dearest part of a search.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     index: &'a Index,
     expression: &'a Expression,
     tokens: EntryTokens,
@@ -166,7 +168,17 @@ struct Reader<'a> {
     exhausted: bool,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(index: &'a Index, expression: &'a Expression) -> Self {
+        Self {
+            index,
+            expression,
+            tokens: EntryTokens::default(),
+            left: index.config.readings_per_ranking_max,
+            exhausted: false,
+        }
+    }
+
     /// The groups that make the best rows, at least `end` of them if there are.
     ///
     /// Closeness counts most, but is looked at last: keys come in the order of
@@ -184,10 +196,7 @@ impl Reader<'_> {
         let mut closest = 0;
         while closest < end
             && !(self.exhausted && read.len() >= end)
-            && let Some(Key {
-                group: Reverse(group),
-                ..
-            }) = rest.pop()
+            && let Some(Key { group, .. }) = rest.pop()
         {
             let mut closeness = None;
             for candidate in &mut candidates[groups[group as usize].clone()] {
@@ -205,7 +214,7 @@ impl Reader<'_> {
     }
 
     /// Nothing if it is not known and there is no work left to find out.
-    fn closeness(&mut self, candidate: &mut Candidate) -> Option<Closeness> {
+    pub(super) fn closeness(&mut self, candidate: &mut Candidate) -> Option<Closeness> {
         if candidate.closeness.is_none() {
             match self.left.checked_sub(1) {
                 Some(left) => {

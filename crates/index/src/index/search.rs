@@ -4,6 +4,7 @@ use crate::query::{Clause, Closeness, EntryTokens, Expression, Scope, Sequence, 
 
 use super::intersect::{Union, intersect};
 use super::postings::Postings;
+use super::rank::Reader;
 use super::slots::NONE;
 use super::work::Work;
 use super::{Index, Page, Rows};
@@ -51,15 +52,23 @@ impl Set<'_> {
 impl Index {
     /// One page of what matches, best first: closeness of the match
     /// ([`Closeness`]), number of holders, speed of the fastest holder whose
-    /// entry matches, content id. The hits of a row likewise: closeness,
-    /// speed, holder, path; each holder once.
+    /// entry matches (speeds with the same highest bit count as equal). Among
+    /// equals the order is fixed while the index does not change, so that pages
+    /// do not overlap, and has no meaning. The hits of a row: closeness, speed,
+    /// holder, path; each holder once.
     ///
     /// Costs at most [`Config::work_per_query_max`] and ranks at most
     /// [`Config::ranked_per_query_max`] entries; see [`Rows::complete`].
     pub fn search(&self, expression: &Expression, page: Page) -> Rows {
+        if let Some(words) = expression.plain_words() {
+            let postings = words.iter().map(|word| self.words.postings(word));
+            let postings: Option<Vec<_>> = postings.collect();
+            return self.search_plain(expression, &postings.unwrap_or_default(), page);
+        }
         let mut work = Work::new(self.config.work_per_query_max);
         let candidates = self.candidates(expression, &mut work);
-        self.rows(expression, candidates, page, work)
+        let reader = Reader::new(self, expression);
+        self.rows(reader, candidates, 0, page, &work)
     }
 
     /// Matching entries, those of one content next to each other.
@@ -80,7 +89,7 @@ impl Index {
         let mut tokens = EntryTokens::default();
         intersect(&required, &plan.excluded, work, |work, entry| {
             let slot = self.slots.slot(entry);
-            if slot.holder == NONE {
+            if self.slots.holder(entry) == NONE {
                 return work.spend(1);
             }
             if alone.len() + others.len() >= self.config.ranked_per_query_max {

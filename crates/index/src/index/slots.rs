@@ -16,7 +16,6 @@ pub(super) const NONE: u32 = u32::MAX;
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
     pub(super) content: u32,
-    pub(super) holder: u32,
     pub(super) folder: u32,
     /// Neighbours in the list of the content's entries. Those of one holder
     /// are next to each other.
@@ -34,6 +33,8 @@ pub(super) struct Slot {
 #[derive(Debug)]
 struct Page {
     slots: Vec<Slot>,
+    /// Whose they are, by themselves: ranking looks at many of them.
+    holders: Vec<u32>,
     text: String,
     text_unused: usize,
     /// No entry of the page expires before.
@@ -65,6 +66,18 @@ impl Slots {
     pub(super) fn slot_mut(&mut self, id: u32) -> &mut Slot {
         let (page, place) = place(id);
         &mut self.pages[page].slots[place]
+    }
+
+    /// Whose it is; [`NONE`] if it is deleted.
+    pub(super) fn holder(&self, id: u32) -> u32 {
+        let (page, place) = place(id);
+        self.pages[page].holders[place]
+    }
+
+    /// Notes that it is deleted.
+    pub(super) fn disown(&mut self, id: u32) {
+        let (page, place) = place(id);
+        self.pages[page].holders[place] = NONE;
     }
 
     /// The last component of the path.
@@ -107,7 +120,6 @@ impl Slots {
         let expires = publication.expires.as_unix_seconds();
         let slot = Slot {
             content,
-            holder,
             folder,
             next: NONE,
             previous: NONE,
@@ -121,9 +133,11 @@ impl Slots {
         page.earliest = page.earliest.min(expires);
         if place == page.slots.len() {
             page.slots.push(slot);
+            page.holders.push(holder);
             self.len += 1;
         } else {
             page.slots[place] = slot;
+            page.holders[place] = holder;
         }
         id
     }
@@ -181,7 +195,7 @@ impl Slots {
         let pages = self
             .pages
             .iter()
-            .map(|page| page.slots.capacity() * size_of::<Slot>() + page.text.capacity());
+            .map(|page| page.slots.capacity() * (size_of::<Slot>() + 4) + page.text.capacity());
         pages.sum::<usize>() + self.free.capacity() * 4
     }
 }
@@ -190,6 +204,7 @@ impl Page {
     fn new() -> Self {
         Self {
             slots: Vec::with_capacity(PAGE_SLOTS),
+            holders: Vec::with_capacity(PAGE_SLOTS),
             text: String::new(),
             text_unused: 0,
             earliest: u64::MAX,

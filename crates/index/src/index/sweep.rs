@@ -36,6 +36,14 @@ struct Sweep {
 }
 
 impl Graves {
+    /// The deleted entries of a chunk that postings may still name: two sets,
+    /// as [`Bits::chunk`] gives them.
+    pub(super) fn chunk(&self, number: u16) -> [&[u64]; 2] {
+        let sweeping = self.sweep.as_ref();
+        let gone = sweeping.map_or(&[][..], |sweep| sweep.gone.chunk(number));
+        [self.waiting.chunk(number), gone]
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         let sweeping = self
             .sweep

@@ -2,6 +2,7 @@
 
 use hashbrown::HashTable;
 
+use super::chunk::Places;
 use super::hash::Hasher;
 use super::postings::Postings;
 
@@ -76,9 +77,9 @@ impl Words {
     }
 
     /// Notes that the word occurs in the entry. At most once for each entry.
-    pub(super) fn post(&mut self, word: &str, entry: u32) {
+    pub(super) fn post(&mut self, word: &str, entry: u32, places: Places) {
         let id = self.find(word).unwrap_or_else(|| self.add(word));
-        self.records[id as usize].postings.insert(entry);
+        self.records[id as usize].postings.insert(entry, places);
         self.postings_len += 1;
     }
 

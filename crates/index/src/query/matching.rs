@@ -149,6 +149,19 @@ impl Expression {
         all.then(|| self.closeness_of(&tokens))
     }
 
+    /// The words of a query that is nothing but whole words that may stand
+    /// anywhere, in its order.
+    pub(crate) fn plain_words(&self) -> Option<Vec<&str>> {
+        let word = |clause: &'_ Clause| match clause.any.as_slice() {
+            [Term::Words(Scope::Anywhere, words)] if !clause.negated && !words.open => {
+                words.words.len() == 1
+            }
+            _ => false,
+        };
+        let all = self.clauses.iter().all(word);
+        all.then(|| self.required_words().collect())
+    }
+
     /// Whether all matches are equally close.
     pub(crate) fn has_one_closeness(&self) -> bool {
         let mut ranked = self.clauses.iter().filter(|clause| clause.is_ranked());

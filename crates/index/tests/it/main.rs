@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod dense;
 mod hostile;
 mod language;
 mod model;

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 
 use gannet_base::{ContentId, Hit, PeerId, Publication, Row, WallTime};
 use gannet_index::{Expression, Holdings, Page, Rows};
@@ -80,39 +81,56 @@ impl Model {
         self.speeds.get(&holder).copied().unwrap_or(0)
     }
 
-    pub(crate) fn search(&self, expression: &Expression, page: Page) -> Rows {
+    /// All that matches, best first, each row with what it ranks by: rows that
+    /// are equal in it may come in any order.
+    fn ranked(
+        &self,
+        expression: &Expression,
+        hits_per_row: u32,
+    ) -> Vec<(impl Ord + Copy + Debug + use<>, Row)> {
+        let mut holders: BTreeMap<ContentId, BTreeSet<PeerId>> = BTreeMap::new();
         let mut groups: BTreeMap<ContentId, Vec<_>> = BTreeMap::new();
         for one in &self.list {
-            if !expression.matches(&one.entry) {
-                continue;
-            }
+            let content = one.entry.content;
+            holders.entry(content).or_default().insert(one.holder);
             if let Some(closeness) = expression.closeness(&one.entry) {
-                groups
-                    .entry(one.entry.content)
-                    .or_default()
-                    .push((closeness, one));
+                assert!(expression.matches(&one.entry));
+                groups.entry(content).or_default().push((closeness, one));
             }
         }
-        let total = groups.len() as u64;
         let mut rows: Vec<_> = groups
             .into_iter()
             .map(|(content, hits)| {
                 let closest = hits.iter().map(|(closeness, _)| *closeness).max();
                 let speed = hits.iter().map(|(_, one)| self.speed(one.holder)).max();
-                let row = self.row(content, hits, page.hits_per_row as usize);
-                (Reverse((closest, row.holders, speed)), content, row)
+                let highest_bit = speed.and_then(u64::checked_ilog2);
+                let row = self.row(content, hits, holders[&content].len(), hits_per_row);
+                (Reverse((closest, row.holders, highest_bit)), row)
             })
             .collect();
-        rows.sort_by_key(|(best, content, _)| (*best, *content));
-        let rows = rows.into_iter().map(|(_, _, row)| row);
-        let rows = rows
-            .skip(page.offset as usize)
-            .take(page.limit as usize)
-            .collect();
-        Rows {
-            rows,
-            total,
-            complete: true,
+        rows.sort_by_key(|(rank, _)| *rank);
+        rows
+    }
+
+    /// Whether these are right and complete answers.
+    #[track_caller]
+    pub(crate) fn check(&self, expression: &Expression, answers: &[(Page, Rows)]) {
+        let Some((Page { hits_per_row, .. }, _)) = answers.first() else {
+            return;
+        };
+        let ranked = self.ranked(expression, *hits_per_row);
+        let by_content: BTreeMap<_, _> = ranked.iter().map(|one| (one.1.content, one)).collect();
+        for (page, found) in answers {
+            assert_eq!((found.total, found.complete), (ranked.len() as u64, true));
+            let expected = ranked.iter().skip(page.offset as usize);
+            let expected = expected.take(page.limit as usize);
+            assert_eq!(found.rows.len(), expected.len());
+            let mut seen = BTreeSet::new();
+            for (row, (rank, _)) in found.rows.iter().zip(expected) {
+                let (own_rank, own) = by_content[&row.content];
+                assert_eq!((own_rank, own), (rank, row));
+                assert!(seen.insert(row.content), "one row for each content");
+            }
         }
     }
 
@@ -120,7 +138,8 @@ impl Model {
         &self,
         content: ContentId,
         mut hits: Vec<(C, &Publication)>,
-        limit: usize,
+        holders: usize,
+        limit: u32,
     ) -> Row {
         hits.sort_by_key(|(closeness, one)| {
             let best = Reverse((*closeness, self.speed(one.holder)));
@@ -128,12 +147,10 @@ impl Model {
         });
         let mut seen = BTreeSet::new();
         hits.retain(|(_, one)| seen.insert(one.holder));
-        let all = self.list.iter().filter(|one| one.entry.content == content);
-        let holders: BTreeSet<PeerId> = all.map(|one| one.holder).collect();
-        let hits = hits.into_iter().take(limit);
+        let hits = hits.into_iter().take(limit as usize);
         Row {
             content,
-            holders: u32::try_from(holders.len()).unwrap(),
+            holders: u32::try_from(holders).unwrap(),
             hits: hits
                 .map(|(_, one)| Hit {
                     publication: one.clone(),
@@ -142,10 +159,11 @@ impl Model {
         }
     }
 
-    pub(crate) fn holders(&self, content: ContentId, limit: usize) -> Option<Row> {
+    pub(crate) fn holders(&self, content: ContentId, limit: u32) -> Option<Row> {
         let all = self.list.iter().filter(|one| one.entry.content == content);
         let hits: Vec<_> = all.map(|one| ((), one)).collect();
-        (!hits.is_empty()).then(|| self.row(content, hits, limit))
+        let holders: BTreeSet<PeerId> = hits.iter().map(|(_, one)| one.holder).collect();
+        (!hits.is_empty()).then(|| self.row(content, hits, holders.len(), limit))
     }
 
     pub(crate) fn holdings(&self, holder: PeerId, offset: usize, limit: usize) -> Holdings {

@@ -46,6 +46,8 @@ pub(crate) struct Item {
     pub(super) dropped: BTreeMap<PeerId, String>,
     /// What the hubs said when last asked for sources.
     pub(super) asked: Option<String>,
+    /// Who sent what, once it is over.
+    pub(super) senders: Vec<DownloadSource>,
     /// Everything that was ever a source, to start with after a restart.
     pub(super) sources: Vec<PeerId>,
 }
@@ -83,6 +85,7 @@ impl DownloadList {
             published: None,
             dropped: BTreeMap::new(),
             asked: None,
+            senders: Vec::new(),
             sources: Vec::new(),
         };
         self.items.insert(content, item);
@@ -155,7 +158,12 @@ impl Driver {
             gannet_store::DownloadState::Active => false,
         };
         match self.store.download(content) {
-            Ok(download) => item.download = Some(download),
+            Ok(download) => {
+                // More than the record says, if an earlier run was killed.
+                item.have = download.have();
+                item.size = download.size();
+                item.download = Some(download);
+            }
             Err(error) => {
                 item.state = DownloadState::Failed;
                 item.reason = Some(error.to_string());
@@ -171,7 +179,9 @@ impl Driver {
         for source in &record.sources {
             self.add_source_at(content, source.clone());
         }
-        if record.size.is_some_and(|size| record.have.is_whole(size)) {
+        let item = self.list.items.get(&content);
+        let is_whole = |item: &Item| item.size.is_some_and(|size| item.have.is_whole(size));
+        if item.is_some_and(is_whole) {
             self.finish(content);
         }
     }
@@ -390,6 +400,23 @@ impl Driver {
         }
     }
 
+    /// The sources of a download for display: as they are, or as they were.
+    pub(super) fn sources_of(&self, content: ContentId) -> Vec<DownloadSource> {
+        let now = self.now();
+        let Some(item) = self.list.items.get(&content) else {
+            return Vec::new();
+        };
+        match self.downloads.status(now, content) {
+            Some(status) => {
+                let sources = status.sources.iter();
+                sources
+                    .map(|source| describe_source(now, item, source))
+                    .collect()
+            }
+            None => item.senders.clone(),
+        }
+    }
+
     /// A download for display.
     pub(super) fn info(&self, content: ContentId) -> Option<DownloadInfo> {
         let now = self.now();
@@ -404,7 +431,6 @@ impl Driver {
             (_, None) => 0,
         };
         let left = item.size.map(|size| size.saturating_sub(have_bytes));
-        let sources = status.map(|status| status.sources).unwrap_or_default();
         Some(DownloadInfo {
             number: item.number,
             content,
@@ -416,10 +442,7 @@ impl Driver {
             reason: item.reason.clone(),
             bytes_per_second: rate,
             seconds_left: left.filter(|_| rate > 0).map(|left| left.div_ceil(rate)),
-            sources: sources
-                .iter()
-                .map(|source| describe_source(now, item, source))
-                .collect(),
+            sources: self.sources_of(content),
             path: item.path.clone(),
             elapsed_ms: u64::try_from((item.ended.unwrap_or(now) - item.started).as_millis())
                 .unwrap_or(u64::MAX),

@@ -160,12 +160,11 @@ impl Driver {
         if item.size.is_none() {
             item.size = download.size();
         }
-        let new = groups.difference(&item.have);
         for run in groups.runs() {
             item.have.insert(*run);
         }
         let Some(size) = item.size else { return };
-        let bytes = new.bytes(size);
+        let bytes = groups.bytes(size);
         item.received_bytes += bytes;
         self.tally.received(bytes);
     }
@@ -294,6 +293,7 @@ impl Driver {
         result: Result<Finished, gannet_store::DownloadError>,
     ) {
         let now = self.now();
+        let senders = self.sources_of(content);
         let Some(item) = self.list.items.get_mut(&content) else {
             return;
         };
@@ -301,6 +301,7 @@ impl Driver {
         match result {
             Ok(finished) => {
                 item.download = None;
+                item.senders = senders;
                 item.path = Some(finished.path.clone());
                 item.size = Some(finished.entry.size);
                 item.have = all_of(finished.entry.size);

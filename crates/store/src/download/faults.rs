@@ -158,7 +158,7 @@ impl FakeDisk {
     }
 
     pub(super) fn put(&self, path: &Path, bytes: &[u8]) {
-        let file = self.create(path).unwrap();
+        let file = self.open(path).or_else(|_| self.create(path)).unwrap();
         crate::backend::write_all(file.as_ref(), &mut [IoSlice::new(bytes)], 0).unwrap();
         file.sync().unwrap();
         self.sync_dir(parent(path)).unwrap();

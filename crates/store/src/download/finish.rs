@@ -93,6 +93,8 @@ impl Partial {
             record.sources.clear();
         })?;
         self.end(Phase::Finished);
+        // Of no more use, and of no harm if it stays.
+        let _ = self.disk.remove(&self.paths.recent);
         Ok(path)
     }
 
@@ -101,7 +103,8 @@ impl Partial {
         let _commit = self.commit.lock().expect("no committer panicked");
         self.end(Phase::Discarded);
         // The record last: what is left of a half-deleted one can be deleted again.
-        for path in [&self.paths.part, &self.paths.outboard, &self.paths.state] {
+        let paths = &self.paths;
+        for path in [&paths.part, &paths.outboard, &paths.recent, &paths.state] {
             match self.disk.remove(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(failed(path, error));

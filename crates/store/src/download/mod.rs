@@ -6,6 +6,7 @@
 
 mod finish;
 mod partial;
+mod recent;
 mod record;
 mod registry;
 mod resume;

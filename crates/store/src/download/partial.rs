@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use gannet_base::{ContentId, GROUP_BYTES, GroupRange, GroupSet, groups_in};
 
+use super::recent::Recent;
 use super::record::{Record, SOURCES_MAX};
 use super::{DownloadRecord, PARTIAL_DIR};
 use crate::backend::{Disk, DiskFile, is_disk_full, parent, replace, write_all};
@@ -27,6 +28,7 @@ pub(super) struct Paths {
     pub(super) state: PathBuf,
     pub(super) outboard: PathBuf,
     pub(super) part: PathBuf,
+    pub(super) recent: PathBuf,
     pub(super) download_dir: PathBuf,
 }
 
@@ -35,6 +37,7 @@ impl Paths {
         Self {
             state: state_path(state_dir, content),
             outboard: outboard_path(state_dir, content),
+            recent: state_dir.join(format!("{content}.recent")),
             part: download_dir
                 .join(PARTIAL_DIR)
                 .join(format!("{content}.part")),
@@ -93,6 +96,8 @@ pub(super) struct State {
     pub(super) have: GroupSet,
     /// Groups that an earlier run wrote and nobody has checked since.
     pub(super) inherited: GroupSet,
+    /// What no checkpoint has yet, for the case of a kill.
+    pub(super) recent: Recent,
     /// One bit per hash pair that this run has written.
     pairs: Vec<u64>,
     /// How many syncs have failed. A write that began before a failure may be
@@ -141,6 +146,7 @@ impl Partial {
             have: record.have.clone(),
             inherited: record.have.clone(),
             record,
+            recent: Recent::default(),
             pairs: Vec::new(),
             failures: 0,
             phase: Phase::Running,
@@ -243,6 +249,7 @@ impl Partial {
             part,
             outboard,
         });
+        self.recover_recent();
         Ok(())
     }
 
@@ -308,6 +315,7 @@ impl Partial {
         }
         state.have.insert(slice);
         state.inherited.remove(slice);
+        state.recent.note(slice);
         Ok(slice.into())
     }
 
@@ -365,7 +373,10 @@ impl Partial {
         }
         record.have = have.clone();
         self.write_record(&record)?;
-        self.lock().record.have = have;
+        let mut state = self.lock();
+        let rest = state.have.difference(&have);
+        state.recent.restart(&rest);
+        state.record.have = have;
         Ok(())
     }
 

@@ -41,7 +41,10 @@ impl Partial {
         let paths = Paths::new(state_dir, bytes_path(&record.download_dir), content);
         let partial = Self::with(disk, content, paths, record);
         match damage {
-            None => partial.open_files()?,
+            None => {
+                partial.open_files()?;
+                partial.recover_recent();
+            }
             Some(_) => partial.rebuild()?,
         }
         Ok(partial)
@@ -167,7 +170,7 @@ impl Partial {
         bad.len()
     }
 
-    fn read_verified(&self, files: &Files, slice: GroupRange) -> io::Result<()> {
+    pub(super) fn read_verified(&self, files: &Files, slice: GroupRange) -> io::Result<()> {
         let steps = steps(files.size, slice);
         let mut encoded = Vec::new();
         files.gather(slice, &steps, &mut encoded)?;
