@@ -35,6 +35,10 @@ impl Best {
         }
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.heap.len() >= self.max
+    }
+
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }

@@ -123,13 +123,6 @@ impl PartSet {
         }
     }
 
-    pub(super) fn contains(&self, low: u16) -> bool {
-        match self {
-            Self::List(lows) => lows.binary_search(&low).is_ok(),
-            Self::Bits(bits) => has_bit(&bits.words, low),
-        }
-    }
-
     fn insert(&mut self, low: u16) {
         match self {
             Self::List(lows) => {
@@ -177,13 +170,6 @@ impl Dense {
             let set = PartSet::List(vec![low]);
             self.parts.push(Part { places, set });
         }
-    }
-
-    /// The places of a number that is in the set.
-    pub(super) fn places(&self, low: u16) -> Places {
-        let mut parts = self.parts.iter();
-        let part = parts.find(|part| part.set.contains(low));
-        part.map_or(Places::NONE, |part| part.places)
     }
 }
 
@@ -248,9 +234,6 @@ impl Chunk {
                 dense.all.sweep(gone);
                 dense.parts.iter_mut().for_each(|part| part.set.sweep(gone));
                 dense.parts.retain(|part| part.set.len() > 0);
-                // Lookups try the largest first.
-                let size = |part: &Part| std::cmp::Reverse((part.set.len(), part.places.0));
-                dense.parts.sort_unstable_by_key(size);
             }
         }
         self.fit();
@@ -267,8 +250,6 @@ impl Chunk {
                 });
                 lows.iter()
                     .for_each(|low| dense.insert(low.low(), low.places));
-                let size = |part: &Part| std::cmp::Reverse((part.set.len(), part.places.0));
-                dense.parts.sort_unstable_by_key(size);
                 *self = Self::Dense(dense);
             }
             Self::List(lows) => shrink(lows),

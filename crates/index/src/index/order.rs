@@ -1,6 +1,6 @@
 //! Whether the words of a query stand in its order, from their [`Places`].
 
-use super::chunk::{Dense, Low, Part, PartSet, Places};
+use super::chunk::{Dense, Low, Part, PartSet, Places, has_bit};
 use super::intersect::gallop;
 use super::postings::{Posting, View};
 
@@ -70,15 +70,73 @@ pub(super) fn follow(views: &[View<'_>], lows: &[u16], tracks: &mut Vec<Track>) 
     tracks.clear();
     tracks.resize(lows.len(), Track::START);
     for view in views {
-        let pairs = lows.iter().copied().zip(tracks.iter_mut());
+        let pairs = lows.iter().copied();
         match view {
-            View::Ids(list) => follow_list(list, pairs, Posting::low, |one| one.places),
-            View::Lows(list) => follow_list(list, pairs, Low::low, |one| one.places),
+            View::Ids(list) => {
+                let pairs = pairs.zip(tracks.iter_mut());
+                follow_list(list, pairs, Posting::low, |one| one.places);
+            }
+            View::Lows(list) => {
+                let pairs = pairs.zip(tracks.iter_mut());
+                follow_list(list, pairs, Low::low, |one| one.places);
+            }
             View::Dense(dense) => {
-                pairs.for_each(|(low, track)| *track = track.step(dense.places(low)));
+                follow_dense(dense, lows, tracks);
             }
         }
     }
+}
+
+/// Of bitmaps one bit tells; only what is in none of them is looked for in the
+/// lists.
+fn follow_dense(dense: &Dense, lows: &[u16], tracks: &mut [Track]) {
+    let mut rest = Vec::new();
+    let mut rest_at = Vec::new();
+    for (at, &low) in lows.iter().enumerate() {
+        let mut parts = dense.parts.iter();
+        let part = parts.find(|part| match &part.set {
+            PartSet::Bits(bits) => has_bit(&bits.words, low),
+            PartSet::List(_) => false,
+        });
+        if let Some(part) = part {
+            tracks[at] = tracks[at].step(part.places);
+        } else {
+            rest.push(low);
+            rest_at.push(at);
+        }
+    }
+    if rest.is_empty() {
+        return;
+    }
+    for Part { places, set } in &dense.parts {
+        let PartSet::List(list) = set else {
+            continue;
+        };
+        let mut step = |place: usize| {
+            let at = rest_at[place];
+            tracks[at] = tracks[at].step(*places);
+        };
+        if list.len() < rest.len() {
+            common(list, &rest).for_each(step);
+        } else {
+            let mut at = 0;
+            for (place, &low) in rest.iter().enumerate() {
+                at = gallop(list, at, low, &|low| *low);
+                if list.get(at) == Some(&low) {
+                    step(place);
+                }
+            }
+        }
+    }
+}
+
+/// The places in `long` of what is in both.
+pub(super) fn common(short: &[u16], long: &[u16]) -> impl Iterator<Item = usize> {
+    let mut at = 0;
+    short.iter().filter_map(move |low| {
+        at = gallop(long, at, *low, &|low| *low);
+        (long.get(at) == Some(low)).then_some(at)
+    })
 }
 
 fn follow_list<'a, T>(
@@ -114,7 +172,7 @@ pub(super) fn suspects(views: &[View<'_>], lows: &[u16]) -> Option<Vec<u16>> {
     for Part { places, set } in &dense.parts {
         match set {
             PartSet::List(few) if few.len() <= lows.len() / 8 => {
-                found.extend(few.iter().filter(|low| lows.binary_search(low).is_ok()));
+                found.extend(common(few, lows).map(|place| lows[place]));
             }
             _ => {
                 let (first, last) = usual.unwrap_or((Places::FAR, 0));
@@ -169,8 +227,8 @@ fn keep_suspects<T>(
     }
 }
 
-/// The order of two words in all entries of a chunk: those of all parts that
-/// decide alike are joined by `join`.
+/// Of two words, the parts whose places alone tell this of their order, for
+/// all numbers that are in both.
 pub(super) fn pairs<'a>(
     first: &'a Dense,
     second: &'a Dense,

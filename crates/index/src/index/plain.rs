@@ -19,7 +19,7 @@ use super::bits::ones;
 use super::chunk::{Bitmap, CHUNK_WORDS, Dense, PartSet, count, for_each_bit, has_bit, low_at};
 use super::holders::SpeedClass;
 use super::intersect::{BITMAP_WORK, common_lows};
-use super::order::{Order, Track, follow, pairs, suspects};
+use super::order::{Order, Track, common, follow, pairs, suspects};
 use super::postings::{Postings, View, join};
 use super::rank::Reader;
 use super::search::Candidate;
@@ -30,9 +30,11 @@ use super::{Index, Page, Rows};
 // Guess: finding its group and its holder is some cache misses.
 const SHARED_WORK: u64 = 30;
 /// Price of comparing an entry with the best.
-const VISIT_WORK: u64 = 4;
+const VISIT_WORK: u64 = 1;
 /// Entries that are followed through the words at a time.
-const BATCH: usize = 64;
+const BATCH: usize = 512;
+/// So many of each chunk first: mostly that is enough.
+const FRONT: usize = 64;
 
 struct Scan<'a, 'r> {
     index: &'a Index,
@@ -45,6 +47,8 @@ struct Scan<'a, 'r> {
     shared: Vec<Candidate>,
     /// How many contents with one entry match.
     singles: usize,
+    /// Whether the first matches of a chunk are worth following by themselves.
+    is_fruitful: bool,
     tracks: Vec<Track>,
 }
 
@@ -70,6 +74,7 @@ impl Index {
             whole: Best::new(end),
             shared: Vec::new(),
             singles: 0,
+            is_fruitful: true,
             tracks: Vec::new(),
         };
         scan.run(words);
@@ -184,14 +189,17 @@ impl Scan<'_, '_> {
 
     /// Shows single entries to the best, until no later one can be better.
     fn visit_all(&mut self, number: u16, views: &[View<'_>], lows: &[u16]) -> bool {
-        let (front, rest) = lows.split_at(lows.len().min(BATCH));
+        let front = if self.is_fruitful { FRONT } else { 0 };
+        let (front, rest) = lows.split_at(lows.len().min(front));
+        let before = self.in_order.len();
         if !self.follow_all(number, views, front) || rest.is_empty() {
             return !self.work.is_exhausted();
         }
+        self.is_fruitful &= self.in_order.len() > before;
         if !self.in_order.takes(self.fastest, join(number, rest[0])) {
             return true;
         }
-        if rest.len() <= BATCH || !self.work.spend_len(rest.len() / 2) {
+        if rest.len() <= FRONT || self.in_order.is_full() || !self.work.spend_len(rest.len() / 2) {
             return self.follow_all(number, views, rest);
         }
         let Some(suspects) = suspects(views, rest) else {
@@ -214,15 +222,26 @@ impl Scan<'_, '_> {
         !self.work.is_exhausted()
     }
 
-    /// Likewise, each followed through the words.
+    /// Likewise, each that is of a holder fast enough followed through the words.
     fn follow_all(&mut self, number: u16, views: &[View<'_>], lows: &[u16]) -> bool {
         let mut tracks = std::mem::take(&mut self.tracks);
+        let mut kept = Vec::new();
         let mut sufficed = true;
         for batch in lows.chunks(BATCH) {
             if !self.in_order.takes(self.fastest, join(number, batch[0])) {
                 break;
             }
-            sufficed = self.work.spend_len(batch.len() * views.len());
+            let mut batch = batch;
+            if self.in_order.is_full() {
+                let takes = |low: &&u16| {
+                    let entry = join(number, **low);
+                    self.in_order.takes(self.class(entry), entry)
+                };
+                kept.clear();
+                kept.extend(batch.iter().filter(takes));
+                batch = &kept;
+            }
+            sufficed = self.work.spend_len(BATCH / 4 + batch.len() * views.len());
             if !sufficed {
                 break;
             }
@@ -235,6 +254,10 @@ impl Scan<'_, '_> {
         sufficed
     }
 
+    fn class(&self, entry: u32) -> SpeedClass {
+        self.index.holders.class(self.index.slots.holder(entry))
+    }
+
     fn visit(&mut self, entry: u32, order: Order) {
         let best = if order == Order::No {
             &self.whole
@@ -245,7 +268,7 @@ impl Scan<'_, '_> {
             return;
         }
         let slots = &self.index.slots;
-        let class = self.index.holders.class(slots.holder(entry));
+        let class = self.class(entry);
         let in_order = match order {
             Order::Yes => true,
             Order::No => false,
@@ -379,8 +402,7 @@ fn add_common(a: &PartSet, b: &PartSet, found: &mut Bitmap) -> usize {
         }
         (PartSet::List(a), PartSet::List(b)) => {
             let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-            let common = short.iter().filter(|low| long.binary_search(low).is_ok());
-            common.for_each(|low| set(found, *low));
+            common(short, long).for_each(|place| set(found, long[place]));
             short.len() * 5
         }
     }
