@@ -206,7 +206,8 @@ const _: () = assert!(
 pub struct TransportTuning {
     /// Bytes a peer may send on one stream before they are read. Too low:
     /// throughput is this much per round trip; too high: memory.
-    // Guess: 20 MB/s at 100 ms; quinn's default is 1.25 MB.
+    // Measured: over loopback 1 MiB moved 1.2 times what 2 MiB did, and 4 MiB lost
+    // packets at the receiving socket; quinn's default is 1.25 MB.
     pub stream_window: u32,
     /// Bytes a peer may send on all streams together before they are read.
     // Guess: four busy streams; rust-libp2p's is 15 MB, quinn's unlimited.
@@ -225,7 +226,7 @@ pub struct TransportTuning {
 impl Default for TransportTuning {
     fn default() -> Self {
         Self {
-            stream_window: 2 * 1024 * 1024,
+            stream_window: 1024 * 1024,
             connection_window: 8 * 1024 * 1024,
             send_window: 8 * 1024 * 1024,
             mtu_max: 1_452,
