@@ -69,7 +69,7 @@ impl Default for Config {
             work_per_query_max: 150_000,
             // Guess: more than anybody pages through; with filters, each costs
             // about a tenth of a microsecond.
-            ranked_per_query_max: 500,
+            ranked_per_query_max: 2_000,
             // Guess: a microsecond each, three times a screen of rows.
             readings_per_ranking_max: 64,
             // Guess: more than fits a screen, less than fits a frame.

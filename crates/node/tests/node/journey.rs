@@ -179,6 +179,43 @@ async fn a_source_that_dies_is_done_without() {
     assert!(std::fs::read(done.path.unwrap()).unwrap() == bytes);
 }
 
+/// An address is not an identity: the only source restarts on another port in
+/// the middle of a transfer, the hub tells where, and the transfer goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_comes_back_elsewhere_is_used_again() {
+    let hub = hub().await;
+    let bytes = noise(8_000_000, 6);
+    let mut roaming = sharer_with(&hub, &[("roaming.bin", bytes.clone())], |config| {
+        config.limit_up = Some(3_000_000);
+    })
+    .await;
+    let before = roaming.address().await;
+    let address = hub.address().await;
+    let alice = start(|config| config.hubs = vec![address.clone()]).await;
+    let content = ContentId::of(&bytes);
+    let started = alice
+        .node
+        .download(link(content, vec![before.clone()]))
+        .await
+        .unwrap();
+    until("some has come", async || {
+        (alice.node.downloads().await.unwrap()[0].have_bytes > 1_000_000).then_some(())
+    })
+    .await;
+    roaming.node.shutdown().await;
+    let mut config = crate::support::config(roaming.dir.path());
+    config.hubs = vec![address];
+    // Held, so that the system cannot give the same port again.
+    let held = std::net::UdpSocket::bind(before.addresses[0]).unwrap();
+    roaming.node = Node::start(config).await.unwrap();
+    let after = roaming.address().await;
+    assert_eq!(before.peer, after.peer);
+    assert_ne!(before.addresses, after.addresses);
+    let done = download_is(&alice, started.number, DownloadState::Complete).await;
+    assert!(std::fs::read(done.path.unwrap()).unwrap() == bytes);
+    drop(held);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pause_resume_cancel() {
     let hub = hub().await;
