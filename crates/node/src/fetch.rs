@@ -8,7 +8,7 @@ use gannet_base::wire::{self, Decoded};
 use gannet_base::{ContentId, GroupRange, PeerId};
 use gannet_net::{Net, TransferReceiver, TransferSender};
 use gannet_store::{Download, WriteError};
-use gannet_swarm::{Have, TransferMessage, slice_bytes_max};
+use gannet_swarm::{TransferMessage, slice_bytes_max};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -163,8 +163,7 @@ impl Fetch {
                     with(asked, |asked| asked.slices.retain(|other| *other != slice));
                     self.report(FetchNews::Message(message)).await;
                 }
-                TransferMessage::Ready { size, ref have, .. } => {
-                    debug_assert!(matches!(have, Have::Whole | Have::Some(_)));
+                TransferMessage::Ready { size, .. } => {
                     with(asked, |asked| asked.size = Some(size));
                     self.report(FetchNews::Message(message)).await;
                 }

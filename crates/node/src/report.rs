@@ -68,8 +68,6 @@ pub(crate) enum Report {
         content: ContentId,
         result: Result<Finished, DownloadError>,
     },
-    /// Space for a download of proven size is reserved, or there is none.
-    Reserved { content: ContentId, full: bool },
     /// Whether the disk has room again.
     Room { content: ContentId, room: bool },
 }

@@ -352,6 +352,8 @@ impl Driver {
             self.downloads
                 .handle_command(now, DownloadCommand::DiskOk { content });
             self.set_state(content, DownloadState::Waiting, None);
+            // It may have been full when all that was missing was the name.
+            self.finish_or_go_on(content);
         }
     }
 

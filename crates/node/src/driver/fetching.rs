@@ -193,33 +193,12 @@ impl Driver {
         }
     }
 
+    /// The store has reserved the space already: it proved the size by writing
+    /// the last group.
     fn on_size_proven(&mut self, content: ContentId, size: u64) {
-        let Some(item) = self.list.items.get_mut(&content) else {
-            return;
-        };
-        item.size = Some(size);
-        let Some(download) = item.download.clone() else {
-            return;
-        };
-        let reports = self.reports.clone();
-        self.tasks.spawn_blocking(move || {
-            let full = match download.set_size(size) {
-                Ok(()) => false,
-                Err(gannet_store::WriteError::DiskFull) => true,
-                Err(error) => {
-                    tracing::warn!(content = %content.short(), %error, "size not kept");
-                    false
-                }
-            };
-            // The driver is gone only when everything is.
-            let _ = reports.blocking_send(Report::Reserved { content, full });
-        });
-        self.publish_partial(content);
-    }
-
-    pub(super) fn on_reserved(&mut self, content: ContentId, full: bool) {
-        if full {
-            self.on_disk_full(content);
+        if let Some(item) = self.list.items.get_mut(&content) {
+            item.size = Some(size);
+            self.publish_partial(content);
         }
     }
 

@@ -22,9 +22,6 @@ const ADDRESS_TICKS: u64 = 10;
 const WALL_TICKS: u64 = 60;
 /// Ticks until everything is signed anew.
 const RENEW_TICKS: u64 = Publication::LIFE_SECONDS_MAX / 2;
-/// Forged answers of one message that are held against its hub: one message,
-/// one mistake, however long.
-const FORGED_PER_MESSAGE: u64 = 1;
 
 impl Driver {
     pub(super) fn begin_hubs(&mut self) {
@@ -171,7 +168,8 @@ impl Driver {
 
     pub(super) fn on_rows(&mut self, purpose: Purpose, via: PeerId, checked: CheckedRows) {
         let now = self.now();
-        for _ in 0..checked.dropped.min(FORGED_PER_MESSAGE) {
+        // One message, one mistake, however many of its hits are wrong.
+        if checked.dropped > 0 {
             self.hub_client
                 .handle_command(now, HubClientCommand::Forged { hub: via });
         }

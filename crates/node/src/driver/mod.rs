@@ -259,7 +259,6 @@ impl Driver {
                 Report::Store(event) => self.on_store_event(event),
                 Report::Checkpoint { content, result } => self.on_checkpoint(content, result),
                 Report::Finished { content, result } => self.on_finished(content, result),
-                Report::Reserved { content, full } => self.on_reserved(content, full),
                 Report::Room { content, room } => self.on_room(content, room),
             }
         }

@@ -272,7 +272,7 @@ impl Driver {
     }
 
     /// A failed download is tried again from where it failed.
-    fn finish_or_go_on(&mut self, content: ContentId) {
+    pub(super) fn finish_or_go_on(&mut self, content: ContentId) {
         let Some(item) = self.list.items.get(&content) else {
             return;
         };
