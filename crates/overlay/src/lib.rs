@@ -11,4 +11,5 @@
 //! **Invariant.** No clock, no socket, no file, no ambient randomness: the same
 //! inputs and the same seed give the same outputs.
 
+pub mod flood;
 pub mod hub;

@@ -1,0 +1,235 @@
+//! What neighbours say to each other.
+
+use std::net::SocketAddr;
+
+use gannet_base::wire::{FRAME_BYTES_MAX, Malformed, WireMessage};
+use gannet_base::{PeerAddress, PeerId, Row};
+use serde::{Deserialize, Serialize};
+
+use super::question::Question;
+
+/// Most peers in one list of addresses.
+// Source: Gnutella pongs bring ten; contacts an answer at most 20 (hardened
+// nodes).
+pub const PEERS_LISTED_MAX: usize = 20;
+/// Most rows in one message of hits.
+// Source: Gnutella servents put 10 to 20 into a packet.
+pub const HITS_ROWS_MAX: usize = 20;
+/// Most hits in all rows of one message.
+pub const HITS_MAX: usize = 40;
+/// Most bytes of changed slots in one message.
+pub const PATCH_BYTES_MAX: usize = 32 * 1024;
+/// Smallest and largest size of a routing table, as a power of two.
+// Source: gtk-gnutella: 16 Ki to 2 Mi slots; small collections need fewer here.
+pub const TABLE_BITS: std::ops::RangeInclusive<u8> = 8..=21;
+
+/// Number of a search, drawn at random by its origin.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct SearchId(pub u64);
+
+/// How much of the network a question reached; sums over subtrees. Claims of
+/// strangers: only ever added with saturation and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Peers that looked at their files for it.
+    pub asked: u32,
+    /// Links not used because the routing table of the peer behind rules a
+    /// match out.
+    pub ruled_out: u32,
+    /// Links not used because the TTL had run out.
+    pub beyond: u32,
+    /// Questions refused because a budget was used up.
+    pub refused: u32,
+    /// Peers that were sent the question and did not report in time, or were
+    /// lost.
+    pub silent: u32,
+}
+
+impl Coverage {
+    /// Adds what a subtree reports.
+    pub fn add(&mut self, other: Self) {
+        self.asked = self.asked.saturating_add(other.asked);
+        self.ruled_out = self.ruled_out.saturating_add(other.ruled_out);
+        self.beyond = self.beyond.saturating_add(other.beyond);
+        self.refused = self.refused.saturating_add(other.refused);
+        self.silent = self.silent.saturating_add(other.silent);
+    }
+
+    /// Whether the question reached everybody whom links lead to.
+    pub fn is_whole(&self) -> bool {
+        self.beyond == 0 && self.refused == 0 && self.silent == 0
+    }
+}
+
+/// One question on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The search.
+    pub search: SearchId,
+    /// Which widening of the search this is, from 0. A peer answers a search
+    /// once, whatever the round, and passes it on again when a copy may go
+    /// further than any before.
+    pub round: u8,
+    /// Hops that it may still go, counting the one to the receiver: 1 is not
+    /// passed on. Larger than the receiver's limit counts as the limit; 0 is
+    /// refused.
+    pub ttl: u8,
+    /// Hops behind it: 0 from the origin itself.
+    pub hops: u8,
+    /// Whether a [`FloodMessage::Report`] is wanted.
+    pub report: bool,
+    /// What is looked for.
+    pub question: Question,
+}
+
+/// Answers on their way back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hits {
+    /// Hops behind them: 0 from the answerer itself.
+    pub hops: u8,
+    /// The rows, best first; hits in them are signed by their holders.
+    pub rows: Vec<Row>,
+    /// Where holders can be reached, each at most once.
+    pub addresses: Vec<PeerAddress>,
+}
+
+/// Changed slots of a routing table: sorted positions, as gaps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patch {
+    /// Counts the patches of a table from 0; a gap means that one was lost, and
+    /// the receiver then has no table until the next reset.
+    pub sequence: u32,
+    /// Begins anew with an empty table of 2^bits slots.
+    pub reset: Option<u8>,
+    /// Whether the table is whole with this patch. Before that it rules nothing
+    /// out.
+    pub last: bool,
+    /// Slots that turn from empty to set and back, as the table's own code
+    /// compresses them; at most [`PATCH_BYTES_MAX`].
+    pub flips: Vec<u8>,
+}
+
+/// The overlay's messages, all between neighbours or peers about to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FloodMessage {
+    /// May I be your neighbour? Answered by `Welcome` or `Busy`.
+    Hello {
+        /// Where the sender believes it can be reached; at most
+        /// [`PeerAddress::ADDRESSES_MAX`].
+        addresses: Vec<SocketAddr>,
+        /// Neighbours that the sender has.
+        neighbours: u16,
+    },
+    /// We are neighbours now.
+    Welcome {
+        /// The sender's addresses, as in `Hello`.
+        addresses: Vec<SocketAddr>,
+        /// Others, to know.
+        peers: Vec<PeerAddress>,
+    },
+    /// No room.
+    Busy {
+        /// Others, to ask instead; those with room first.
+        peers: Vec<PeerAddress>,
+    },
+    /// We are no longer neighbours. The link may live on for other uses.
+    Bye {
+        /// Others, to ask instead.
+        peers: Vec<PeerAddress>,
+    },
+    /// Still there? Whom do you know?
+    Ping {
+        /// Echoed in the answer.
+        nonce: u64,
+    },
+    /// Still here, and some peers that were heard of lately.
+    Pong {
+        /// The question's.
+        nonce: u64,
+        /// From the pong cache; those with room first.
+        peers: Vec<PeerAddress>,
+    },
+    /// A question.
+    Ask(Ask),
+    /// Answers to a question, to whom it came from. Boxed: rare and large.
+    Hits(SearchId, Box<Hits>),
+    /// What became of one `Ask`: sent once for each that wants it, when all
+    /// that it was passed on to have reported or time is up; at once, and empty,
+    /// if it was a copy of what had been seen.
+    Report {
+        /// The search.
+        search: SearchId,
+        /// The round of the `Ask`.
+        round: u8,
+        /// How far it went.
+        coverage: Coverage,
+    },
+    /// The sender's routing table has changed.
+    Table(Box<Patch>),
+}
+
+fn check_peers(peers: &[PeerAddress]) -> Result<(), Malformed> {
+    Malformed::unless(peers.len() <= PEERS_LISTED_MAX, "peers")?;
+    let bounded = peers
+        .iter()
+        .all(|peer| peer.addresses.len() <= PeerAddress::ADDRESSES_MAX);
+    Malformed::unless(bounded, "addresses")
+}
+
+fn check_hits(hits: &Hits) -> Result<(), Malformed> {
+    Malformed::unless(hits.rows.len() <= HITS_ROWS_MAX, "rows")?;
+    let count: usize = hits.rows.iter().map(|row| row.hits.len()).sum();
+    Malformed::unless(count <= HITS_MAX, "hits")?;
+    for row in &hits.rows {
+        let content = row.content;
+        let holds = row.hits.iter().all(|hit| {
+            hit.entry().content == content && hit.entry().validate().is_ok()
+        });
+        Malformed::unless(holds && !row.hits.is_empty(), "row")?;
+    }
+    Malformed::unless(hits.addresses.len() <= HITS_MAX, "holders")?;
+    let bounded = hits
+        .addresses
+        .iter()
+        .all(|peer| peer.addresses.len() <= PeerAddress::ADDRESSES_MAX);
+    Malformed::unless(bounded, "addresses")
+}
+
+fn check_patch(patch: &Patch) -> Result<(), Malformed> {
+    Malformed::unless(patch.flips.len() <= PATCH_BYTES_MAX, "flips")?;
+    let bits = patch.reset.is_none_or(|bits| TABLE_BITS.contains(&bits));
+    Malformed::unless(bits, "bits")
+}
+
+impl WireMessage for FloodMessage {
+    const VARIANTS: u32 = 10;
+    const BYTES_MAX: usize = FRAME_BYTES_MAX;
+
+    fn validate(&self) -> Result<(), Malformed> {
+        match self {
+            Self::Hello { addresses, .. } => {
+                Malformed::unless(addresses.len() <= PeerAddress::ADDRESSES_MAX, "addresses")
+            }
+            Self::Welcome { addresses, peers } => {
+                Malformed::unless(addresses.len() <= PeerAddress::ADDRESSES_MAX, "addresses")?;
+                check_peers(peers)
+            }
+            Self::Busy { peers } | Self::Bye { peers } | Self::Pong { peers, .. } => {
+                check_peers(peers)
+            }
+            Self::Hits(_, hits) => check_hits(hits),
+            Self::Table(patch) => check_patch(patch),
+            Self::Ask(_) | Self::Ping { .. } | Self::Report { .. } => Ok(()),
+        }
+    }
+}
+
+/// A peer with its addresses, out of the two.
+pub(crate) fn peer_address(peer: PeerId, addresses: &[SocketAddr]) -> PeerAddress {
+    PeerAddress {
+        peer,
+        addresses: addresses.to_vec(),
+    }
+}
