@@ -13,3 +13,4 @@
 
 pub mod flood;
 pub mod hub;
+pub mod locate;

@@ -10,3 +10,26 @@
 //! **Non-goals.** Models of protocols: only the cores themselves run here.
 //!
 //! **Invariant.** The same parameters and the same seed give the same result.
+
+pub mod churn;
+pub mod draw;
+mod faults;
+mod fingerprint;
+mod gamma;
+mod impossible;
+pub mod lab;
+mod links;
+mod peers;
+mod queue;
+pub mod stats;
+pub mod topology;
+pub mod workload;
+mod world;
+
+pub use faults::{Cut, Faults};
+pub use fingerprint::Fingerprint;
+pub use impossible::Impossible;
+pub use links::{Bandwidth, Latency, LatencyMatrix, LinkModel, Mode};
+pub use peers::{node_of, peer_id};
+pub use queue::Calendar;
+pub use world::{App, Stats, World};

@@ -72,8 +72,10 @@ pub enum FloodCommand {
         /// Which.
         id: RequestId,
     },
-    /// What this peer itself has for an [`FloodEvent::Asked`]. An answer with
-    /// no rows need not be given.
+    /// What this peer itself has for an [`FloodEvent::Asked`]. Best given at
+    /// once, before anything else, and also if it has no rows: the report on
+    /// the question follows the answer, but waits for it no longer than until
+    /// the driver's next wake-up.
     Answer {
         /// The question's search.
         search: SearchId,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use gannet_base::wire::{FRAME_BYTES_MAX, Malformed, WireMessage};
-use gannet_base::{PeerAddress, PeerId, Row};
+use gannet_base::{Hit, PeerAddress, PeerId, Row};
 use serde::{Deserialize, Serialize};
 
 use super::question::Question;
@@ -17,6 +17,12 @@ pub const PEERS_LISTED_MAX: usize = 20;
 pub const HITS_ROWS_MAX: usize = 20;
 /// Most hits in all rows of one message.
 pub const HITS_MAX: usize = 40;
+/// Most bytes of one message of hits as an answerer makes it.
+pub(crate) const HITS_BYTES_MAX: usize = 60_000;
+/// Most bytes of one message of hits on its way: with the addresses that the
+/// first relay adds.
+pub(crate) const HITS_BYTES_RELAYED_MAX: usize = HITS_BYTES_MAX + 1_024;
+const _: () = assert!(HITS_BYTES_RELAYED_MAX + 1_024 <= FRAME_BYTES_MAX);
 /// Most bytes of changed slots in one message.
 pub const PATCH_BYTES_MAX: usize = 32 * 1024;
 /// Smallest and largest size of a routing table, as a power of two.
@@ -57,9 +63,10 @@ impl Coverage {
         self.silent = self.silent.saturating_add(other.silent);
     }
 
-    /// Whether the question reached everybody whom links lead to.
+    /// Whether the question reached everybody whom links lead to. A peer that
+    /// is ruled out has nothing, but nobody knows who is behind it.
     pub fn is_whole(&self) -> bool {
-        self.beyond == 0 && self.refused == 0 && self.silent == 0
+        self.beyond == 0 && self.ruled_out == 0 && self.refused == 0 && self.silent == 0
     }
 }
 
@@ -111,6 +118,15 @@ pub struct Patch {
     pub flips: Vec<u8>,
 }
 
+/// The answer to a `Hello` that is granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The sender's addresses, as in `Hello`.
+    pub addresses: Vec<SocketAddr>,
+    /// Others, to know.
+    pub peers: Vec<PeerAddress>,
+}
+
 /// The overlay's messages, all between neighbours or peers about to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FloodMessage {
@@ -122,13 +138,8 @@ pub enum FloodMessage {
         /// Neighbours that the sender has.
         neighbours: u16,
     },
-    /// We are neighbours now.
-    Welcome {
-        /// The sender's addresses, as in `Hello`.
-        addresses: Vec<SocketAddr>,
-        /// Others, to know.
-        peers: Vec<PeerAddress>,
-    },
+    /// We are neighbours now. Boxed: rare and large.
+    Welcome(Box<Welcome>),
     /// No room.
     Busy {
         /// Others, to ask instead; those with room first.
@@ -142,12 +153,12 @@ pub enum FloodMessage {
     /// Still there? Whom do you know?
     Ping {
         /// Echoed in the answer.
-        nonce: u64,
+        nonce: u32,
     },
     /// Still here, and some peers that were heard of lately.
     Pong {
         /// The question's.
-        nonce: u64,
+        nonce: u32,
         /// From the pong cache; those with room first.
         peers: Vec<PeerAddress>,
     },
@@ -163,6 +174,9 @@ pub enum FloodMessage {
         search: SearchId,
         /// The round of the `Ask`.
         round: u8,
+        /// The TTL of the `Ask`, as it came: tells the reports to two copies in
+        /// one round apart.
+        ttl: u8,
         /// How far it went.
         coverage: Coverage,
     },
@@ -184,9 +198,10 @@ fn check_hits(hits: &Hits) -> Result<(), Malformed> {
     Malformed::unless(count <= HITS_MAX, "hits")?;
     for row in &hits.rows {
         let content = row.content;
-        let holds = row.hits.iter().all(|hit| {
-            hit.entry().content == content && hit.entry().validate().is_ok()
-        });
+        let holds = row
+            .hits
+            .iter()
+            .all(|hit| hit.entry().content == content && hit.entry().validate().is_ok());
         Malformed::unless(holds && !row.hits.is_empty(), "row")?;
     }
     Malformed::unless(hits.addresses.len() <= HITS_MAX, "holders")?;
@@ -194,7 +209,36 @@ fn check_hits(hits: &Hits) -> Result<(), Malformed> {
         .addresses
         .iter()
         .all(|peer| peer.addresses.len() <= PeerAddress::ADDRESSES_MAX);
-    Malformed::unless(bounded, "addresses")
+    Malformed::unless(bounded, "addresses")?;
+    Malformed::unless(hits_bytes(hits) <= HITS_BYTES_RELAYED_MAX, "bytes")
+}
+
+/// Upper bound of the encoding of rows and holders, bytes.
+pub(crate) fn hits_bytes(hits: &Hits) -> usize {
+    let rows: usize = hits.rows.iter().map(row_bytes).sum();
+    let holders: usize = hits.addresses.iter().map(holder_bytes).sum();
+    rows + holders
+}
+
+/// Upper bound of a row's encoding, bytes.
+pub(crate) fn row_bytes(row: &Row) -> usize {
+    // Content, count of holders, count of hits.
+    32 + 5 + 5 + row.hits.iter().map(hit_bytes).sum::<usize>()
+}
+
+/// Upper bound of a hit's encoding, bytes.
+fn hit_bytes(hit: &Hit) -> usize {
+    let entry = hit.entry();
+    let texts: usize = entry.media.texts().map(str::len).sum();
+    // Content, size, path; three options with lengths, a duration, two
+    // dimensions; holder, expiry, signature.
+    32 + 10 + 5 + entry.path.len() + texts + 3 * 6 + 6 + 11 + 32 + 10 + 64
+}
+
+/// Upper bound of the encoding of a holder's addresses, bytes.
+pub(crate) fn holder_bytes(holder: &PeerAddress) -> usize {
+    // As text: the id, a separator, and `[IPv6]:port` each.
+    2 + 64 + holder.addresses.len() * 60
 }
 
 fn check_patch(patch: &Patch) -> Result<(), Malformed> {
@@ -212,9 +256,10 @@ impl WireMessage for FloodMessage {
             Self::Hello { addresses, .. } => {
                 Malformed::unless(addresses.len() <= PeerAddress::ADDRESSES_MAX, "addresses")
             }
-            Self::Welcome { addresses, peers } => {
-                Malformed::unless(addresses.len() <= PeerAddress::ADDRESSES_MAX, "addresses")?;
-                check_peers(peers)
+            Self::Welcome(welcome) => {
+                let addresses = welcome.addresses.len();
+                Malformed::unless(addresses <= PeerAddress::ADDRESSES_MAX, "addresses")?;
+                check_peers(&welcome.peers)
             }
             Self::Busy { peers } | Self::Bye { peers } | Self::Pong { peers, .. } => {
                 check_peers(peers)

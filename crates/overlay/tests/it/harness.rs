@@ -21,8 +21,10 @@ pub(crate) struct Faults {
     pub(crate) duplication: u64,
     /// Per mille of messages held up by ten times the latency.
     pub(crate) reordering: u64,
-    /// Least time a message takes; up to half as much again is added.
+    /// Least time a message takes.
     pub(crate) latency: Duration,
+    /// Per cent of it that are added at most.
+    pub(crate) jitter: usize,
     /// Messages that a link's send queue holds; more are dropped.
     pub(crate) queue: usize,
     /// Time that a link needs to put one message on its way.
@@ -37,6 +39,7 @@ impl Faults {
         duplication: 0,
         reordering: 0,
         latency: Duration::from_millis(20),
+        jitter: 50,
         queue: 64,
         gap: Duration::from_micros(100),
         notice: Duration::from_secs(2),
@@ -86,6 +89,8 @@ pub(crate) struct World<C: Core> {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) sent: u64,
     pub(crate) dropped_by_queues: u64,
+    /// Links (smaller end first) that are so many times as slow as the others.
+    pub(crate) slow: BTreeMap<(PeerId, PeerId), u32>,
     nodes: BTreeMap<PeerId, Node<C>>,
     happenings: BTreeMap<(Timestamp, u64), Happening<C::Message>>,
     next: u64,
@@ -120,6 +125,7 @@ where
             trace: None,
             sent: 0,
             dropped_by_queues: 0,
+            slow: BTreeMap::new(),
             nodes: BTreeMap::new(),
             happenings: BTreeMap::new(),
             next: 0,
@@ -205,6 +211,12 @@ where
     pub(crate) fn command(&mut self, id: PeerId, command: C::Command) {
         let now = self.now;
         self.run(id, |core| core.handle_command(now, command));
+    }
+
+    /// For tests that change what a node knows of its surroundings.
+    pub(crate) fn core_mut(&mut self, id: PeerId) -> &mut C {
+        let node = self.nodes.get_mut(&id).and_then(|node| node.core.as_mut());
+        node.expect("the node is up")
     }
 
     /// A message out of thin air, from `from`.
@@ -392,7 +404,9 @@ where
         };
         for _ in 0..copies {
             let mut latency = faults.latency;
-            latency += latency * u32::try_from(self.below(50)).expect("small") / 100;
+            let added = self.below(faults.jitter.max(1));
+            latency += latency * u32::try_from(added).expect("small") / 100;
+            latency *= self.slow.get(&pair(from, to)).copied().unwrap_or(1);
             if self.per_mille(faults.reordering) {
                 latency *= 10;
             }

@@ -1,0 +1,211 @@
+//! Keeping neighbours: pings, silence, surplus, and what is held against them.
+
+use gannet_base::{PeerAddress, PeerId, Timestamp};
+use rand_core::Rng as _;
+
+use super::Flood;
+use super::api::DownReason;
+use super::book::jittered;
+use super::message::FloodMessage;
+use super::searches::below;
+use super::slots::Slot;
+
+/// A neighbour has to go when more than so many times the whole budget is
+/// refused to it for long: no honest one passes on more than it admits itself.
+// Guess: honest peers with larger budgets stay below.
+const REFUSED_BUDGETS: u64 = 4;
+
+impl Flood {
+    /// There is a neighbour to care for.
+    pub(super) fn start_care(&mut self, now: Timestamp) {
+        if self.joining.ping_at.is_none() && !self.joining.fixed {
+            let shuffle = jittered(&mut self.rng, self.config.shuffle_interval);
+            self.joining.shuffle_at = now + shuffle;
+            self.schedule_ping(now);
+        }
+    }
+
+    fn schedule_ping(&mut self, now: Timestamp) {
+        let is_short = self.neighbours.len() < usize::from(self.config.neighbours_target);
+        let interval = if is_short {
+            self.config
+                .ping_interval_short
+                .min(self.config.ping_interval)
+        } else {
+            self.config.ping_interval
+        };
+        self.joining.ping_at = Some(now + jittered(&mut self.rng, interval));
+    }
+
+    pub(super) fn on_timeout_care(&mut self, now: Timestamp) {
+        let Some(due) = self.joining.ping_at.filter(|due| *due <= now) else {
+            return;
+        };
+        let slept = now - due > self.config.pause_min;
+        let mut silent = Vec::new();
+        for slot in self.neighbours.live().iter() {
+            let nonce = self.rng.next_u32();
+            let Some(neighbour) = self.neighbours.at_mut(slot) else {
+                continue;
+            };
+            let peer = neighbour.peer;
+            neighbour.strikes -= neighbour.strikes.div_ceil(8);
+            let care = neighbour.care();
+            if slept {
+                care.answered = now;
+            }
+            care.control = 0;
+            if now - care.answered > self.config.silence_max {
+                silent.push(slot);
+                continue;
+            }
+            care.ping = Some(nonce);
+            self.outbox.send(peer, FloodMessage::Ping { nonce });
+        }
+        for slot in silent {
+            self.drop_neighbour(now, slot, DownReason::Silent);
+        }
+        while self.neighbours.len() > self.config.neighbours_accepted() {
+            self.drop_surplus(now, self.me);
+        }
+        if self.joining.shuffle_at <= now {
+            let pause = jittered(&mut self.rng, self.config.shuffle_interval);
+            self.joining.shuffle_at = now + pause;
+            self.shuffle(now);
+        }
+        self.schedule_ping(now);
+        self.seek(now);
+    }
+
+    /// Leaves a random neighbour other than this one.
+    pub(super) fn drop_surplus(&mut self, now: Timestamp, except: PeerId) {
+        let except = self.neighbours.find(except);
+        let live = self.neighbours.live().iter();
+        let others: Vec<Slot> = live.filter(|slot| Some(*slot) != except).collect();
+        if !others.is_empty() {
+            let slot = others[below(&mut self.rng, others.len())];
+            self.drop_neighbour(now, slot, DownReason::Surplus);
+        }
+    }
+
+    /// Whether one message more of those that are no questions is taken.
+    pub(super) fn admit_control(&mut self, now: Timestamp, slot: Slot) -> bool {
+        if self.joining.fixed {
+            return true;
+        }
+        let control_max = self.config.control_max;
+        let Some(neighbour) = self.neighbours.at_mut(slot) else {
+            return false;
+        };
+        let care = neighbour.care();
+        care.control = care.control.saturating_add(1);
+        let over = care.control > control_max;
+        let far_over = care.control > control_max.saturating_mul(4);
+        if over {
+            self.counters.dropped += 1;
+        }
+        if far_over {
+            self.strike(now, slot);
+        }
+        !over
+    }
+
+    pub(super) fn on_ping(&mut self, now: Timestamp, from: PeerId, nonce: u32) {
+        let Some(slot) = self.neighbours.find(from) else {
+            // It believes that we are neighbours.
+            let per_second = self.config.hellos_per_second;
+            if !self.joining.fixed && self.joining.admit_hello(now, per_second) {
+                let peers = self.list_for(now, from);
+                self.outbox.send(from, FloodMessage::Bye { peers });
+            }
+            return;
+        };
+        if self.admit_control(now, slot) {
+            let peers = self.list_for(now, from);
+            self.outbox.send(from, FloodMessage::Pong { nonce, peers });
+        }
+    }
+
+    pub(super) fn on_pong(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        nonce: u32,
+        peers: Vec<PeerAddress>,
+    ) {
+        let Some(neighbour) = self.neighbours.at_mut(slot) else {
+            return;
+        };
+        let peer = neighbour.peer;
+        let care = neighbour.care();
+        if care.ping != Some(nonce) {
+            self.counters.unasked += 1;
+            return;
+        }
+        care.ping = None;
+        care.answered = now;
+        let mut addresses = care.seen.clone();
+        super::book::merge(&mut addresses, &[]);
+        let named = care
+            .addresses
+            .iter()
+            .filter(|named| !care.seen.contains(named));
+        addresses.extend(named);
+        addresses.truncate(PeerAddress::ADDRESSES_MAX);
+        let book = &mut self.joining.book;
+        book.heard(now, &self.config, peer, &addresses, None);
+        book.told(&self.config, self.me, peer, peers);
+        let is_short = self.neighbours.len() < usize::from(self.config.neighbours_target);
+        if is_short {
+            self.seek(now);
+        }
+    }
+
+    /// A rule was broken.
+    pub(super) fn strike(&mut self, now: Timestamp, slot: Slot) {
+        let Some(neighbour) = self.neighbours.at_mut(slot) else {
+            return;
+        };
+        neighbour.strikes = neighbour.strikes.saturating_add(1);
+        if neighbour.strikes >= self.config.strikes_max {
+            self.expel(now, slot);
+        }
+    }
+
+    /// The layer above found what came through it forged.
+    pub(super) fn on_forged(&mut self, now: Timestamp, via: PeerId) {
+        if let Some(slot) = self.neighbours.find(via) {
+            self.searches.forget_from(slot);
+            self.strike(now, slot);
+        }
+    }
+
+    /// A question of this neighbour was over its budget.
+    pub(super) fn on_refused(&mut self, now: Timestamp, slot: Slot) {
+        if self.joining.fixed {
+            return;
+        }
+        let rate = REFUSED_BUDGETS * u64::from(self.config.questions_per_second);
+        let most = REFUSED_BUDGETS * u64::from(self.config.questions_burst);
+        let Some(neighbour) = self.neighbours.at_mut(slot) else {
+            return;
+        };
+        let care = neighbour.care();
+        let (refused, at) = care.refused;
+        // Forgiven at that rate, in millionths of a question.
+        let elapsed = u64::try_from((now - at).as_micros()).unwrap_or(u64::MAX);
+        let refused = refused.saturating_sub(elapsed.saturating_mul(rate)) + 1_000_000;
+        care.refused = (refused, now);
+        if refused > most.max(1) * 1_000_000 {
+            self.expel(now, slot);
+        }
+    }
+
+    fn expel(&mut self, now: Timestamp, slot: Slot) {
+        if !self.joining.fixed {
+            self.counters.expelled += 1;
+            self.drop_neighbour(now, slot, DownReason::Misbehaved);
+            self.seek(now);
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! Winning neighbours: whom to try, greetings, refusals.
+
+use std::net::SocketAddr;
+
+use gannet_base::{Link, Output, PeerAddress, PeerId, Timestamp};
+
+use super::Flood;
+use super::api::{DownReason, FloodEvent};
+use super::book::{Book, jittered};
+use super::message::{FloodMessage, Welcome};
+use super::slots::Slot;
+
+/// Peers refused for breaking rules that are remembered; the oldest goes first.
+const BANNED_MAX: usize = 64;
+
+/// Everything that has to do with who the neighbours are.
+#[derive(Debug, Default)]
+pub(crate) struct Joining {
+    pub(super) book: Book,
+    attempts: Vec<Attempt>,
+    banned: Vec<(PeerId, Timestamp)>,
+    announced: Vec<SocketAddr>,
+    /// Neighbours were given, for good.
+    pub(super) fixed: bool,
+    /// Said goodbye.
+    pub(super) left: bool,
+    /// When to look for neighbours again.
+    pub(super) seek_at: Option<Timestamp>,
+    pub(super) ping_at: Option<Timestamp>,
+    pub(super) shuffle_at: Timestamp,
+    /// Greetings in this second.
+    hellos: (u64, u32),
+}
+
+/// A peer that may become a neighbour.
+#[derive(Debug)]
+struct Attempt {
+    peer: PeerId,
+    /// Greeted; before that, dialled.
+    greeted: bool,
+    /// In exchange for another neighbour.
+    shuffle: bool,
+    due: Timestamp,
+}
+
+impl Joining {
+    /// Where this peer can be reached.
+    pub(super) fn announced(&self) -> &[SocketAddr] {
+        &self.announced
+    }
+
+    fn is_banned(&self, now: Timestamp, peer: PeerId) -> bool {
+        let banned = |(banned, until): &(PeerId, Timestamp)| *banned == peer && *until > now;
+        self.banned.iter().any(banned)
+    }
+
+    pub(super) fn ban(&mut self, until: Timestamp, peer: PeerId) {
+        self.banned.retain(|(banned, _)| *banned != peer);
+        if self.banned.len() >= BANNED_MAX {
+            self.banned.remove(0);
+        }
+        self.banned.push((peer, until));
+    }
+
+    fn take_attempt(&mut self, peer: PeerId) -> Option<Attempt> {
+        let position = self
+            .attempts
+            .iter()
+            .position(|attempt| attempt.peer == peer)?;
+        Some(self.attempts.swap_remove(position))
+    }
+
+    /// Whether one greeting more is answered in this second.
+    pub(super) fn admit_hello(&mut self, now: Timestamp, per_second: u32) -> bool {
+        let second = now.as_micros() / 1_000_000;
+        if self.hellos.0 != second {
+            self.hellos = (second, 0);
+        }
+        self.hellos.1 = self.hellos.1.saturating_add(1);
+        self.hellos.1 <= per_second
+    }
+}
+
+impl Flood {
+    pub(super) fn on_bootstrap(&mut self, now: Timestamp, peers: Vec<PeerAddress>) {
+        let joining = &mut self.joining;
+        if joining.fixed {
+            return;
+        }
+        joining.left = false;
+        joining.book.name(&self.config, self.me, peers);
+        self.seek(now);
+    }
+
+    pub(super) fn on_announce(&mut self, mut addresses: Vec<SocketAddr>) {
+        addresses.truncate(PeerAddress::ADDRESSES_MAX);
+        self.joining.announced = addresses;
+    }
+
+    pub(super) fn on_seen_at(&mut self, peer: PeerId, mut addresses: Vec<SocketAddr>) {
+        addresses.truncate(PeerAddress::ADDRESSES_MAX);
+        if let Some(slot) = self.neighbours.find(peer)
+            && let Some(neighbour) = self.neighbours.at_mut(slot)
+        {
+            neighbour.care().seen = addresses;
+        }
+    }
+
+    /// Tries others while there are too few neighbours.
+    pub(super) fn seek(&mut self, now: Timestamp) {
+        self.expire_attempts(now);
+        let target = usize::from(self.config.neighbours_target);
+        while self.is_joining()
+            && self.joining.attempts.len() < self.config.attempts_max
+            && self.neighbours.len() + self.joining.attempts.len() < target
+        {
+            let Some(peer) = self.candidate(now) else {
+                break;
+            };
+            self.attempt(now, peer, false);
+        }
+        self.find_seek_at(now);
+    }
+
+    fn is_joining(&self) -> bool {
+        !self.joining.fixed && !self.joining.left
+    }
+
+    fn candidate(&mut self, now: Timestamp) -> Option<PeerAddress> {
+        let alone = self.neighbours.len() == 0;
+        let Self {
+            joining,
+            neighbours,
+            rng,
+            ..
+        } = self;
+        let taken = |peer| {
+            neighbours.find(peer).is_some()
+                || joining.attempts.iter().any(|attempt| attempt.peer == peer)
+                || joining.is_banned(now, peer)
+        };
+        joining.book.candidate(now, rng, alone, taken)
+    }
+
+    fn attempt(&mut self, now: Timestamp, peer: PeerAddress, shuffle: bool) {
+        self.joining.attempts.push(Attempt {
+            peer: peer.peer,
+            greeted: false,
+            shuffle,
+            due: now + self.config.dial_timeout,
+        });
+        self.counters.dials += 1;
+        let id = peer.peer;
+        if !peer.addresses.is_empty() {
+            self.outbox.event(FloodEvent::Addresses(peer));
+        }
+        self.outbox.put(Output::Dial { peer: id });
+    }
+
+    fn expire_attempts(&mut self, now: Timestamp) {
+        let late = |attempt: &Attempt| attempt.due <= now;
+        while let Some(position) = self.joining.attempts.iter().position(late) {
+            let attempt = self.joining.attempts.swap_remove(position);
+            self.on_attempt_failed(now, attempt.peer);
+            self.outbox.put(Output::Disconnect { peer: attempt.peer });
+        }
+    }
+
+    fn on_attempt_failed(&mut self, now: Timestamp, peer: PeerId) {
+        self.joining
+            .book
+            .failed(now, &self.config, &mut self.rng, peer);
+    }
+
+    /// When there will be something to try, or to give up.
+    fn find_seek_at(&mut self, now: Timestamp) {
+        let joining = &self.joining;
+        let given_up = joining.attempts.iter().map(|attempt| attempt.due).min();
+        let is_short = self.neighbours.len() + joining.attempts.len()
+            < usize::from(self.config.neighbours_target)
+            && joining.attempts.len() < self.config.attempts_max;
+        let taken = |peer| {
+            self.neighbours.find(peer).is_some()
+                || joining.attempts.iter().any(|attempt| attempt.peer == peer)
+                || joining.is_banned(now, peer)
+        };
+        let ready = (is_short && self.is_joining())
+            .then(|| joining.book.ready_at(taken))
+            .flatten();
+        let soon = now + std::time::Duration::from_millis(1);
+        let ready = ready.map(|ready| ready.max(soon));
+        self.joining.seek_at = given_up.into_iter().chain(ready).min();
+    }
+
+    /// A link to somebody random, in exchange for an old one: networks that were
+    /// split find each other, and neighbourhoods mix.
+    pub(super) fn shuffle(&mut self, now: Timestamp) {
+        if !self.is_joining() || self.joining.attempts.len() >= self.config.attempts_max {
+            return;
+        }
+        let Self {
+            joining,
+            neighbours,
+            rng,
+            ..
+        } = self;
+        let taken = |peer| {
+            neighbours.find(peer).is_some()
+                || joining.attempts.iter().any(|attempt| attempt.peer == peer)
+                || joining.is_banned(now, peer)
+        };
+        if let Some(peer) = joining.book.anybody(now, rng, taken) {
+            self.attempt(now, peer, true);
+            self.find_seek_at(now);
+        }
+    }
+
+    pub(super) fn on_link(&mut self, now: Timestamp, peer: PeerId, link: Link) {
+        if self.joining.fixed {
+            if link != Link::Up
+                && let Some(slot) = self.neighbours.find(peer)
+            {
+                self.on_gone_opens(now, slot);
+            }
+            return;
+        }
+        match link {
+            Link::Up => self.on_up(now, peer),
+            Link::Down | Link::Unreachable => {
+                if let Some(slot) = self.neighbours.find(peer)
+                    && link == Link::Down
+                {
+                    self.drop_neighbour(now, slot, DownReason::Lost);
+                } else if self.joining.take_attempt(peer).is_some() {
+                    self.on_attempt_failed(now, peer);
+                }
+                self.seek(now);
+            }
+        }
+    }
+
+    fn on_up(&mut self, now: Timestamp, peer: PeerId) {
+        let due = now + self.config.hello_timeout;
+        let mut attempts = self.joining.attempts.iter_mut();
+        let Some(attempt) = attempts.find(|attempt| attempt.peer == peer && !attempt.greeted)
+        else {
+            return;
+        };
+        attempt.greeted = true;
+        attempt.due = due;
+        let hello = FloodMessage::Hello {
+            addresses: self.joining.announced.clone(),
+            neighbours: u16::try_from(self.neighbours.len()).unwrap_or(u16::MAX),
+        };
+        self.outbox.send(peer, hello);
+        self.find_seek_at(now);
+    }
+
+    pub(super) fn on_hello(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        addresses: Vec<SocketAddr>,
+        neighbours: u16,
+    ) {
+        if self.joining.fixed || from == self.me {
+            return;
+        }
+        if !self.joining.admit_hello(now, self.config.hellos_per_second) {
+            self.counters.dropped += 1;
+            return;
+        }
+        if let Some(slot) = self.neighbours.find(from) {
+            // It does not know that we are neighbours, or lost our table.
+            if self.admit_control(now, slot) {
+                self.on_hello_again(now, slot, addresses);
+            }
+            return;
+        }
+        if self.joining.left || self.joining.is_banned(now, from) {
+            self.outbox
+                .send(from, FloodMessage::Busy { peers: Vec::new() });
+            return;
+        }
+        let has_room = neighbours < self.config.neighbours_target;
+        let book = &mut self.joining.book;
+        book.heard(now, &self.config, from, &addresses, Some(has_room));
+        if self.neighbours.len() >= self.config.neighbours_accepted() {
+            let peers = self.list_for(now, from);
+            self.outbox.send(from, FloodMessage::Busy { peers });
+            return;
+        }
+        let attempt = self.joining.take_attempt(from);
+        self.add_neighbour(now, from, addresses, attempt.is_some());
+        self.welcome(now, from);
+        self.seek(now);
+    }
+
+    fn on_hello_again(&mut self, now: Timestamp, slot: Slot, addresses: Vec<SocketAddr>) {
+        let Some(neighbour) = self.neighbours.at_mut(slot) else {
+            return;
+        };
+        let peer = neighbour.peer;
+        let care = neighbour.care();
+        care.addresses = addresses;
+        care.outgoing = Default::default();
+        self.aim_table(now, slot);
+        self.welcome(now, peer);
+    }
+
+    fn welcome(&mut self, now: Timestamp, to: PeerId) {
+        let welcome = Welcome {
+            addresses: self.joining.announced.clone(),
+            peers: self.list_for(now, to),
+        };
+        self.outbox
+            .send(to, FloodMessage::Welcome(Box::new(welcome)));
+    }
+
+    /// Others to tell a peer of.
+    pub(super) fn list_for(&mut self, now: Timestamp, to: PeerId) -> Vec<PeerAddress> {
+        let book = &self.joining.book;
+        book.list(now, &self.config, &mut self.rng, to)
+    }
+
+    pub(super) fn on_welcome(&mut self, now: Timestamp, from: PeerId, welcome: Welcome) {
+        if let Some(slot) = self.neighbours.find(from) {
+            if self.admit_control(now, slot)
+                && let Some(neighbour) = self.neighbours.at_mut(slot)
+            {
+                neighbour.care().addresses = welcome.addresses;
+            }
+            return;
+        }
+        let greeted = self.joining.attempts.iter();
+        let greeted = greeted.into_iter().any(|a| a.peer == from && a.greeted);
+        if !greeted {
+            self.counters.unasked += 1;
+            return;
+        }
+        let shuffle = self.joining.take_attempt(from).is_some_and(|a| a.shuffle);
+        let Welcome { addresses, peers } = welcome;
+        let book = &mut self.joining.book;
+        book.heard(now, &self.config, from, &addresses, None);
+        book.told(&self.config, self.me, from, peers);
+        if self.neighbours.len() >= self.config.neighbours_max() {
+            let peers = self.list_for(now, from);
+            self.outbox.send(from, FloodMessage::Bye { peers });
+            self.outbox.put(Output::Disconnect { peer: from });
+        } else {
+            self.add_neighbour(now, from, addresses, true);
+            if shuffle && self.neighbours.len() > usize::from(self.config.neighbours_target) {
+                self.drop_surplus(now, from);
+            }
+        }
+        self.seek(now);
+    }
+
+    fn add_neighbour(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        addresses: Vec<SocketAddr>,
+        dialled: bool,
+    ) {
+        let place = self.budget.as_mut().and_then(|budget| budget.enter(now));
+        let slot = self.neighbours.add(now, peer, place);
+        if let Some(neighbour) = self.neighbours.at_mut(slot) {
+            let care = neighbour.care();
+            care.addresses = addresses;
+            care.dialled = dialled;
+            care.answered = now;
+        }
+        self.outbox.event(FloodEvent::NeighbourUp { peer });
+        self.aim_table(now, slot);
+        self.start_care(now);
+    }
+
+    pub(super) fn on_busy(&mut self, now: Timestamp, from: PeerId, peers: Vec<PeerAddress>) {
+        let greeted = self.joining.attempts.iter();
+        if !greeted.into_iter().any(|a| a.peer == from && a.greeted) {
+            self.counters.unasked += 1;
+            return;
+        }
+        self.joining.take_attempt(from);
+        let pause = jittered(&mut self.rng, self.config.busy_pause);
+        let book = &mut self.joining.book;
+        book.heard(now, &self.config, from, &[], Some(false));
+        book.pause(now + pause, from);
+        book.told(&self.config, self.me, from, peers);
+        self.outbox.put(Output::Disconnect { peer: from });
+        self.seek(now);
+    }
+
+    pub(super) fn on_bye(&mut self, now: Timestamp, slot: Slot, peers: Vec<PeerAddress>) {
+        let Some(from) = self.neighbours.at(slot).map(|neighbour| neighbour.peer) else {
+            return;
+        };
+        let pause = jittered(&mut self.rng, self.config.busy_pause);
+        self.joining.book.pause(now + pause, from);
+        self.joining.book.told(&self.config, self.me, from, peers);
+        self.drop_neighbour(now, slot, DownReason::Left);
+        self.seek(now);
+    }
+
+    /// The slot is nobody's any more. The caller looks for a replacement.
+    pub(super) fn drop_neighbour(&mut self, now: Timestamp, slot: Slot, reason: DownReason) {
+        let Some(gone) = self.neighbours.remove(slot) else {
+            return;
+        };
+        if let (Some(budget), Some(place)) = (&mut self.budget, gone.place) {
+            budget.leave(now, place);
+        }
+        let peer = gone.peer;
+        let dialled = gone.care.is_some_and(|care| care.dialled);
+        let tells = matches!(reason, DownReason::Misbehaved | DownReason::Surplus)
+            || reason == DownReason::Silent;
+        if tells {
+            let mut peers = Vec::new();
+            if reason == DownReason::Surplus {
+                peers = self.list_for(now, peer);
+            }
+            self.outbox.send(peer, FloodMessage::Bye { peers });
+        }
+        match reason {
+            DownReason::Lost | DownReason::Silent => self.on_attempt_failed(now, peer),
+            DownReason::Misbehaved => self.joining.ban(now + self.config.ban, peer),
+            DownReason::Left => {}
+            DownReason::Surplus => self.joining.book.pause(now + self.config.busy_pause, peer),
+        }
+        if reason != DownReason::Lost && (dialled || reason == DownReason::Misbehaved) {
+            self.outbox.put(Output::Disconnect { peer });
+        }
+        self.outbox
+            .event(FloodEvent::NeighbourDown { peer, reason });
+        self.searches.on_gone(slot);
+        self.on_gone_opens(now, slot);
+    }
+
+    pub(super) fn on_leave(&mut self, now: Timestamp) {
+        while let Some(attempt) = self.joining.attempts.pop() {
+            self.outbox.put(Output::Disconnect { peer: attempt.peer });
+        }
+        for slot in self.neighbours.live().iter() {
+            if let Some(peer) = self.neighbours.at(slot).map(|neighbour| neighbour.peer) {
+                let peers = self.list_for(now, peer);
+                self.outbox.send(peer, FloodMessage::Bye { peers });
+            }
+            self.drop_neighbour(now, slot, DownReason::Left);
+        }
+        let joining = &mut self.joining;
+        joining.left = true;
+        (joining.seek_at, joining.ping_at) = (None, None);
+        self.tables_at = None;
+    }
+
+    /// These are the neighbours, for good.
+    pub(super) fn on_fixed(&mut self, now: Timestamp, peers: Vec<PeerId>) {
+        self.on_leave(now);
+        self.joining.fixed = true;
+        self.neighbours.reserve(peers.len());
+        self.make_budget(peers.len());
+        for peer in peers {
+            if peer == self.me || self.neighbours.find(peer).is_some() {
+                continue;
+            }
+            let place = self.budget.as_mut().and_then(|budget| budget.enter(now));
+            let slot = self.neighbours.add(now, peer, place);
+            self.aim_table(now, slot);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Searches in a network of flood peers that share files.
+//!
+//! Peers share files with names of words that are unevenly common; some peers
+//! ask, one after the other, for files that are unevenly popular, by the words
+//! of their names. What is found, at what cost, and how searches end is
+//! counted outside the cores.
+
+mod crowd;
+mod library;
+mod network;
+mod report;
+
+use std::time::Duration;
+
+use gannet_base::{Rng, Timestamp, fork_rng, seeded_rng};
+use gannet_overlay::flood::{Flood, FloodCommand, Strategy, Wanted};
+
+use self::crowd::Crowd;
+use self::library::{Library, Shares};
+use self::network::{Turnover, below};
+pub use self::report::{Endings, Report};
+use crate::churn::Sessions;
+use crate::{Impossible, Latency, World};
+
+/// Most peers.
+// Guess: two million take some 8 GB.
+const NODES_MAX: u32 = 2_000_000;
+/// Most copies of all files together.
+const COPIES_MAX: f64 = 1e8;
+
+/// How peers come and go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Churn {
+    /// How long they stay.
+    pub online: Sessions,
+    /// How long they stay away.
+    pub offline: Sessions,
+}
+
+/// Searches.
+#[derive(Debug, Clone)]
+pub struct Params {
+    /// How many peers there are, those that are away included.
+    pub nodes: u32,
+    /// Neighbours of each: of a random regular graph, or, where neighbours are
+    /// found by the peers themselves, their target.
+    pub degree: u32,
+    /// How many files there are.
+    pub files: u32,
+    /// On how many peers a file lies, on average; at least 1.
+    pub copies: f64,
+    /// How many searches there are.
+    pub queries: u32,
+    /// The exponent of the files' popularity with searchers.
+    pub zipf: f64,
+    /// How searches go.
+    pub strategy: Strategy,
+    /// How many holders are enough.
+    pub enough: u32,
+    /// Whether there are routing tables.
+    pub tables: bool,
+    /// Whether later copies that may go further are passed on.
+    pub revisit: bool,
+    /// Whether searches ask for reports.
+    pub reports: bool,
+    /// How long links take.
+    pub latency: Latency,
+    /// Messages lost, per mille.
+    pub loss: u16,
+    /// Whether and how peers come and go. Then they find their neighbours
+    /// themselves.
+    pub churn: Option<Churn>,
+    /// Whether the network grows by its own joining, from one peer.
+    pub grow: bool,
+    /// From one search to the next.
+    pub interval: Duration,
+    /// Of everything.
+    pub seed: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            nodes: 10_000,
+            degree: 8,
+            files: 10_000,
+            copies: 10.0,
+            queries: 200,
+            // Source: Tsoumakos and Roussopoulos: 0.82; 0.6 to 1.2 is the usual range.
+            zipf: 0.82,
+            strategy: Strategy::Rings {
+                ttls: Vec::new(),
+                widen: true,
+            },
+            enough: 1,
+            tables: true,
+            revisit: true,
+            reports: true,
+            latency: Latency::Uniform(Duration::from_millis(20), Duration::from_millis(180)),
+            loss: 0,
+            churn: None,
+            grow: false,
+            interval: Duration::from_secs(1),
+            seed: 1,
+        }
+    }
+}
+
+impl Params {
+    /// Whether peers look after their neighbours themselves.
+    fn is_maintained(&self) -> bool {
+        self.grow || self.churn.is_some()
+    }
+
+    fn check(&self) -> Result<(), Impossible> {
+        let wrong = |parameter, given: &dyn std::fmt::Display, possible: String| {
+            Err(Impossible::new(parameter, given, possible))
+        };
+        if !(2..=NODES_MAX).contains(&self.nodes) {
+            return wrong("--nodes", &self.nodes, format!("from 2 to {NODES_MAX} peers"));
+        }
+        let degree_max = (self.nodes - 1).min(1_000);
+        if !(1..=degree_max).contains(&self.degree) {
+            let possible = format!("with {} peers from 1 to {degree_max}", self.nodes);
+            return wrong("--degree", &self.degree, possible);
+        }
+        let copies_max = f64::from(self.nodes - 1);
+        if !(1.0..=copies_max).contains(&self.copies) {
+            let possible = format!(
+                "from 1 to {copies_max} with {} peers: each file lies on some peer, and not on \
+                 all",
+                self.nodes
+            );
+            return wrong("--copies", &self.copies, possible);
+        }
+        let files_max = (COPIES_MAX / self.copies).min(1e7).floor();
+        if self.files == 0 || f64::from(self.files) > files_max {
+            let possible = format!("from 1 to {files_max} with {} copies each", self.copies);
+            return wrong("--files", &self.files, possible);
+        }
+        if !(1..=1_000_000).contains(&self.queries) {
+            return wrong("--queries", &self.queries, "from 1 to 1000000".to_owned());
+        }
+        if !(0.0..=10.0).contains(&self.zipf) {
+            return wrong("--zipf", &self.zipf, "an exponent from 0 to 10".to_owned());
+        }
+        if self.loss > 900 {
+            return wrong("--loss", &self.loss, "from 0 to 900 per mille".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Searches.
+///
+/// # Errors
+///
+/// If the numbers are impossible.
+pub fn run(params: &Params) -> Result<Report, Impossible> {
+    params.check()?;
+    let mut rng = seeded_rng(params.seed);
+    let shares = Shares {
+        nodes: params.nodes,
+        files: params.files,
+        copies: params.copies,
+        zipf: params.zipf,
+    };
+    let library = Library::new(shares, &mut fork_rng(&mut rng));
+    let crowd = Crowd::new(library, params.nodes);
+    let mut world = network::build(params, crowd, &mut fork_rng(&mut rng))?;
+    let began = world.now();
+    let mut turnover = params
+        .churn
+        .as_ref()
+        .map(|churn| Turnover::new(params, churn, &mut world, &mut rng));
+    world.app_mut().counting = true;
+    for _ in 0..params.queries {
+        let until = world.now() + params.interval;
+        match &mut turnover {
+            Some(turnover) => turnover.run_until(&mut world, until),
+            None => world.run_until(until),
+        }
+        ask(params, &mut world, &mut rng);
+    }
+    finish(&mut world, &mut turnover);
+    Ok(report::of(params, &world, world.now() - began))
+}
+
+/// Somebody who does not have it asks for something.
+fn ask(params: &Params, world: &mut World<Flood, Crowd>, rng: &mut Rng) {
+    let file = world.app().library.target(rng);
+    // Guess: with a hundred draws somebody is found unless hardly anybody is up.
+    let searcher = (0..100)
+        .map(|_| below(rng, params.nodes))
+        .find(|node| world.is_running(*node) && !world.app().library.holds(*node, file));
+    let Some(searcher) = searcher else {
+        return;
+    };
+    let now = world.now();
+    let app = world.app_mut();
+    let query = app.library.query(file);
+    let id = app.begin(now, searcher, file);
+    let command = FloodCommand::Search {
+        id,
+        wanted: Wanted::Words(query),
+        enough: params.enough,
+        strategy: None,
+    };
+    world.command(searcher, command);
+}
+
+/// Waits for the end of every search, and for what is still on its way.
+fn finish(world: &mut World<Flood, Crowd>, turnover: &mut Option<Turnover>) {
+    // Guess: a search of many rounds with silent peers takes minutes.
+    let limit = world.now() + Duration::from_secs(3_600);
+    match turnover {
+        None => {
+            world.run_while(limit, |crowd| crowd.running > 0);
+        }
+        Some(turnover) => {
+            while world.app().running > 0 && world.now() < limit {
+                let until = world.now() + Duration::from_secs(1);
+                turnover.run_until(world, until);
+            }
+        }
+    }
+    let late = world.now() + Duration::from_secs(10);
+    world.run_until(late.min(Timestamp::MAX));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! What came of all searches together.
+
+use std::time::Duration;
+
+use gannet_overlay::flood::{Ending, Flood};
+use serde::Serialize;
+
+use super::Params;
+use super::crowd::{Crowd, Trial};
+use crate::lab::EventHash;
+use crate::{World, stats};
+
+/// Numbers of the kinds of messages.
+const ASK: usize = 6;
+const HITS: usize = 7;
+const REPORT: usize = 8;
+
+/// What came of all searches together. "Per query" is per search that did not
+/// lose its searcher.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Which overlay.
+    pub overlay: &'static str,
+    /// Peers.
+    pub nodes: u32,
+    /// Neighbours of a peer at the end, on average over those that are up.
+    pub degree_mean: f64,
+    /// Files.
+    pub files: u32,
+    /// Searches that count.
+    pub queries: u64,
+    /// Searches whose searcher went away; they do not count.
+    pub abandoned: u64,
+    /// The share of the searches that found the file, of those for which
+    /// somebody who was up had it.
+    pub recall: f64,
+    /// The share of the copies of a file, on peers that were up, that was found;
+    /// on average.
+    pub copies_found_share: f64,
+    /// Messages that a search causes: questions, answers, reports.
+    pub messages_per_query: f64,
+    /// Questions of these.
+    pub asks_per_query: f64,
+    /// Answers of these.
+    pub hits_per_query: f64,
+    /// Reports of these.
+    pub reports_per_query: f64,
+    /// Bytes that a search causes.
+    pub bytes_per_query: f64,
+    /// Milliseconds until the first answer, of half of those that were
+    /// answered; nothing if none was.
+    pub first_hit_ms_p50: Option<f64>,
+    /// The same of 99 of 100.
+    pub first_hit_ms_p99: Option<f64>,
+    /// Milliseconds until the end, of half of those that ended.
+    pub end_ms_p50: Option<f64>,
+    /// The same of 99 of 100.
+    pub end_ms_p99: Option<f64>,
+    /// Hops to who answered first.
+    pub hops_mean: f64,
+    /// How many times the question went out.
+    pub rounds_mean: f64,
+    /// Peers that say they looked, in the round that reached most.
+    pub asked_mean: f64,
+    /// Messages of all searches together that half of the peers handled.
+    pub load_p50: u32,
+    /// The same of 99 of 100.
+    pub load_p99: u32,
+    /// The same of all.
+    pub load_max: u32,
+    /// Messages of other kinds, for each peer and minute.
+    pub maintenance_messages_per_peer_minute: f64,
+    /// How searches ended.
+    pub ended: Endings,
+    /// Answers that match nothing or are not their holder's: always 0.
+    pub wrong: u64,
+    /// Searches that said that nobody has what somebody has.
+    pub denied: u64,
+    /// Virtual seconds from the first search to the end.
+    pub seconds: f64,
+    /// Things that happened, making the network included.
+    pub events: u64,
+    /// The hash over them.
+    pub event_hash: EventHash,
+}
+
+/// How many searches ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Endings {
+    /// Enough was found.
+    pub enough: u64,
+    /// Everybody was asked.
+    pub everybody: u64,
+    /// The strategy ends there.
+    pub horizon: u64,
+    /// Some did not answer.
+    pub partial: u64,
+    /// There was nobody to ask.
+    pub no_neighbours: u64,
+    /// Too many searches.
+    pub too_many: u64,
+    /// Not at all: always 0.
+    pub never: u64,
+}
+
+impl Endings {
+    fn add(&mut self, ending: Option<Ending>) {
+        let count = match ending {
+            Some(Ending::Enough) => &mut self.enough,
+            Some(Ending::Everybody) => &mut self.everybody,
+            Some(Ending::Horizon) => &mut self.horizon,
+            Some(Ending::Partial) => &mut self.partial,
+            Some(Ending::NoNeighbours) => &mut self.no_neighbours,
+            Some(Ending::TooMany) => &mut self.too_many,
+            None => &mut self.never,
+        };
+        *count += 1;
+    }
+}
+
+/// Sums of what searches came to.
+#[derive(Debug, Default)]
+struct Sums {
+    queries: u64,
+    /// Of which somebody had the file.
+    possible: u64,
+    recalled: u64,
+    copies: f64,
+    hops: u64,
+    rounds: u64,
+    asked: u64,
+    firsts: Vec<f64>,
+    ends: Vec<f64>,
+    ended: Endings,
+    denied: u64,
+}
+
+impl Sums {
+    fn add(&mut self, trial: &Trial) {
+        self.queries += 1;
+        if trial.alive > 0 {
+            self.possible += 1;
+            self.recalled += u64::from(!trial.found.is_empty());
+            let found = trial.found.len() as u64;
+            // Who came up later may be found too.
+            self.copies += stats::share(found, u64::from(trial.alive)).min(1.0);
+        }
+        if let Some((after, hops)) = trial.first {
+            self.firsts.push(millis(after));
+            self.hops += u64::from(hops);
+        }
+        self.ended.add(trial.outcome.map(|outcome| outcome.ending));
+        self.denied += u64::from(trial.denies());
+        if let Some(outcome) = &trial.outcome {
+            self.ends.push(millis(outcome.elapsed));
+            self.rounds += u64::from(outcome.rounds);
+            self.asked += u64::from(outcome.coverage.asked);
+        }
+    }
+}
+
+pub(super) fn of(params: &Params, world: &World<Flood, Crowd>, took: Duration) -> Report {
+    let crowd = world.app();
+    let mut sums = Sums::default();
+    let counted = crowd.trials.iter().filter(|trial| !trial.abandoned);
+    counted.for_each(|trial| sums.add(trial));
+    sums.firsts.sort_by(f64::total_cmp);
+    sums.ends.sort_by(f64::total_cmp);
+    let tally = crowd.tally;
+    let caused = [ASK, HITS, REPORT];
+    let messages: u64 = caused.iter().map(|kind| tally.messages[*kind]).sum();
+    let bytes: u64 = caused.iter().map(|kind| tally.bytes[*kind]).sum();
+    let others = tally.messages.iter().sum::<u64>() - messages;
+    let per_query = |count: u64| stats::share(count, sums.queries);
+    let mut load = crowd.load.clone();
+    load.sort_unstable();
+    let load_of = |per_cent| stats::percentile(&load, per_cent).unwrap_or(0);
+    let minutes = took.as_secs_f64() / 60.0 * f64::from(params.nodes);
+    Report {
+        overlay: "flood",
+        nodes: params.nodes,
+        degree_mean: degree_mean(world),
+        files: params.files,
+        queries: sums.queries,
+        abandoned: crowd.trials.len() as u64 - sums.queries,
+        recall: stats::share(sums.recalled, sums.possible),
+        copies_found_share: stats::ratio(sums.copies, sums.possible),
+        messages_per_query: per_query(messages),
+        asks_per_query: per_query(tally.messages[ASK]),
+        hits_per_query: per_query(tally.messages[HITS]),
+        reports_per_query: per_query(tally.messages[REPORT]),
+        bytes_per_query: per_query(bytes),
+        first_hit_ms_p50: stats::percentile(&sums.firsts, 50.0),
+        first_hit_ms_p99: stats::percentile(&sums.firsts, 99.0),
+        end_ms_p50: stats::percentile(&sums.ends, 50.0),
+        end_ms_p99: stats::percentile(&sums.ends, 99.0),
+        hops_mean: stats::share(sums.hops, sums.firsts.len() as u64),
+        rounds_mean: per_query(sums.rounds),
+        asked_mean: per_query(sums.asked),
+        load_p50: load_of(50.0),
+        load_p99: load_of(99.0),
+        load_max: load_of(100.0),
+        maintenance_messages_per_peer_minute: if minutes > 0.0 {
+            stats::share(others, 1) / minutes
+        } else {
+            0.0
+        },
+        ended: sums.ended,
+        wrong: crowd.wrong,
+        denied: sums.denied,
+        seconds: took.as_secs_f64(),
+        events: world.stats().events,
+        event_hash: EventHash(world.fingerprint()),
+    }
+}
+
+fn degree_mean(world: &World<Flood, Crowd>) -> f64 {
+    let cores = (0..world.nodes()).filter_map(|node| world.core(node));
+    let (mut count, mut links) = (0, 0);
+    for core in cores {
+        count += 1;
+        links += core.status().neighbours.len() as u64;
+    }
+    stats::share(links, count)
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
