@@ -1,61 +1,87 @@
 //! How much of a bare QUIC stream a `TransferStream` moves, over loopback.
 //!
-//! `cargo run --release -p gannet-net --example stream_bench [MIB] [ROUNDS]`
+//! `cargo run --release -p gannet-net --example stream_bench [MIB] [ROUNDS] [CASE…]`
 //!
-//! Both ends run in this process. A round measures every case once, in turn;
-//! the ratio is taken within a round and its median is printed.
+//! The receiving end is a process of its own, as it is in real use. A round
+//! measures every case once, in turn; the ratio is taken within a round and its
+//! median is printed. Cases are `bare` and `transfer`; both unless named.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gannet_base::{PeerAddress, PeerId};
 use gannet_net::{Dialed, Net, NetConfig, NetEvent, TransportTuning};
 use iroh::endpoint::{MtuDiscoveryConfig, QuicTransportConfig, VarInt, presets};
-use iroh::{Endpoint, EndpointAddr, RelayMode, SecretKey};
+use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode, SecretKey};
 
 const BLOCK: usize = 1 << 20;
-const MTUS: [u16; 3] = [1_452, 8_952, 65_487];
+const CASES: [&str; 2] = ["bare", "transfer"];
 
-#[tokio::main(worker_threads = 2)]
+#[tokio::main]
 async fn main() {
-    let mut arguments = std::env::args()
-        .skip(1)
-        .map(|text| text.parse().expect("a number"));
-    let blocks: usize = arguments.next().unwrap_or(512);
-    let rounds: usize = arguments.next().unwrap_or(5);
-    let block = Bytes::from(vec![0x5a; BLOCK]);
-    let mut rates = vec![Vec::new(); MTUS.len() * 2];
-    for _ in 0..rounds {
-        for (n, mtu_max) in MTUS.into_iter().enumerate() {
-            let tuning = TransportTuning {
-                mtu_max,
-                ..TransportTuning::default()
-            };
-            rates[2 * n].push(rate(blocks, bare(&tuning, &block, blocks).await));
-            rates[2 * n + 1].push(rate(blocks, transfer(&tuning, &block, blocks).await));
+    // On a worker, as everything in a real peer is: the thread that waits for
+    // this future would be one more to wake for each step.
+    tokio::spawn(run()).await.expect("no panic");
+}
+
+async fn run() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, case, blocks] = arguments.as_slice()
+        && role == "receive"
+    {
+        let blocks = blocks.parse().expect("a number");
+        return match case.as_str() {
+            "bare" => receive_bare(blocks).await,
+            _ => receive_transfer(blocks).await,
+        };
+    }
+    let (mut numbers, mut cases) = (Vec::new(), Vec::new());
+    for argument in &arguments {
+        match argument.parse::<usize>() {
+            Ok(number) => numbers.push(number),
+            Err(_) => cases.push(argument.as_str()),
         }
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let mut report = format!("{blocks} MiB, {rounds} rounds, medians\n");
-    for (n, mtu_max) in MTUS.into_iter().enumerate() {
-        let (bare, ours) = (&rates[2 * n], &rates[2 * n + 1]);
-        let ratios = ours
-            .iter()
-            .zip(bare)
-            .map(|(ours, bare)| ours / bare)
-            .collect();
-        report += &format!(
-            "datagrams up to {mtu_max:>5}: bare {:>6.0} MB/s, transfer {:>6.0} MB/s, ratio {:.3}\n",
-            median(bare.clone()),
-            median(ours.clone()),
-            median(ratios),
-        );
+    if cases.is_empty() {
+        cases = CASES.to_vec();
     }
-    std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes()).expect("stdout is open");
+    let blocks = numbers.first().copied().unwrap_or(1024);
+    let rounds = numbers.get(1).copied().unwrap_or(5);
+    let block = Bytes::from(vec![0x5a; BLOCK]);
+    let mut rates = vec![Vec::new(); cases.len()];
+    for _ in 0..rounds {
+        for (rates, case) in rates.iter_mut().zip(&cases) {
+            let took = match *case {
+                "bare" => send_bare(&block, blocks).await,
+                "transfer" => send_transfer(&block, blocks).await,
+                other => panic!("no case {other}"),
+            };
+            rates.push(rate(blocks, took));
+        }
+    }
+    let mut report = format!("{blocks} MiB, {rounds} rounds, medians\n");
+    for (case, rates) in cases.iter().zip(&rates) {
+        report += &format!("{case} {:.0} MB/s\n", median(rates.clone()));
+    }
+    if let [bare, ours] = rates.as_slice() {
+        let ratios = ours.iter().zip(bare).map(|(ours, bare)| ours / bare);
+        report += &format!("ratio {:.3}\n", median(ratios.collect()));
+    }
+    say(&report);
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn say(text: &str) {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(text.as_bytes()).expect("stdout is open");
+    stdout.flush().expect("stdout is open");
 }
 
 /// MB/s.
@@ -68,7 +94,24 @@ fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-async fn endpoint(tuning: &TransportTuning) -> Endpoint {
+/// The process with the receiving end, and what it printed: its id and address.
+fn start_receiver(case: &str, blocks: usize) -> (Child, String, SocketAddr) {
+    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+        .args(["receive", case, &blocks.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("it was asked for"))
+        .read_line(&mut line)
+        .expect("a line");
+    let (id, address) = line.trim().split_once(' ').expect("an id and an address");
+    (child, id.to_owned(), address.parse().expect("an address"))
+}
+
+/// The transport of [`Net`], without anything on top.
+async fn endpoint() -> Endpoint {
+    let tuning = TransportTuning::default();
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(tuning.mtu_max);
     let transport = QuicTransportConfig::builder()
@@ -77,6 +120,7 @@ async fn endpoint(tuning: &TransportTuning) -> Endpoint {
         .stream_receive_window(VarInt::from_u32(tuning.stream_window))
         .receive_window(VarInt::from_u32(tuning.connection_window))
         .send_window(tuning.send_window.into())
+        .datagram_receive_buffer_size(None)
         .mtu_discovery_config(Some(mtu))
         .build();
     Endpoint::builder(presets::Minimal)
@@ -91,85 +135,102 @@ async fn endpoint(tuning: &TransportTuning) -> Endpoint {
         .expect("a socket")
 }
 
-/// A stream as iroh gives it: the sender's blocks are not copied, the receiver
-/// copies into a buffer, as any user must who wants a block in one piece.
-async fn bare(tuning: &TransportTuning, block: &Bytes, blocks: usize) -> Duration {
-    let (a, b) = (endpoint(tuning).await, endpoint(tuning).await);
-    let to = EndpointAddr::new(b.id()).with_ip_addr(b.bound_sockets()[0]);
-    let accepting = b.clone();
-    let receiving = tokio::spawn(async move {
-        let incoming = accepting.accept().await.expect("a connection");
-        let connection = incoming.await.expect("a handshake");
-        let (_send, mut recv) = connection.accept_bi().await.expect("a stream");
-        let mut buffer = vec![0; BLOCK];
-        for _ in 0..blocks {
-            recv.read_exact(&mut buffer).await.expect("a block");
-        }
-        connection
-    });
-    let connection = a.connect(to, b"bench").await.expect("a connection");
-    let (mut send, _recv) = connection.open_bi().await.expect("a stream");
+/// A stream as iroh gives it: blocks are not copied, neither here nor there.
+async fn send_bare(block: &Bytes, blocks: usize) -> Duration {
+    let (mut child, id, address) = start_receiver("bare", blocks);
+    let id: EndpointId = id.parse().expect("an id");
+    let to = EndpointAddr::new(id).with_ip_addr(address);
+    let endpoint = endpoint().await;
+    let connection = endpoint.connect(to, b"bench").await.expect("a connection");
+    let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
     let started = Instant::now();
     for _ in 0..blocks {
         send.write_chunk(block.clone()).await.expect("a write");
     }
-    let connection_there = receiving.await.expect("no panic");
+    recv.read_exact(&mut [0]).await.expect("the last word");
     let took = started.elapsed();
-    drop(connection_there);
-    tokio::join!(a.close(), b.close());
+    endpoint.close().await;
+    child.wait().expect("a child");
     took
 }
 
-/// The same blocks, each behind a frame, through this crate.
-async fn transfer(tuning: &TransportTuning, block: &Bytes, blocks: usize) -> Duration {
-    let config = || NetConfig {
+async fn receive_bare(blocks: usize) {
+    let endpoint = endpoint().await;
+    say(&format!(
+        "{} {}\n",
+        endpoint.id(),
+        endpoint.bound_sockets()[0]
+    ));
+    let incoming = endpoint.accept().await.expect("a connection");
+    let connection = incoming.await.expect("a handshake");
+    let (mut send, mut recv) = connection.accept_bi().await.expect("a stream");
+    let mut pieces: [Bytes; 32] = Default::default();
+    let mut left = blocks * BLOCK;
+    while left > 0 {
+        let count = recv.read_many_chunks(&mut pieces).await.expect("pieces");
+        for piece in &mut pieces[..count.expect("more to come")] {
+            left -= piece.len();
+            *piece = Bytes::new();
+        }
+    }
+    send.write_all(&[1]).await.expect("a write");
+    connection.closed().await;
+    endpoint.close().await;
+}
+
+async fn net() -> (Net, tokio::sync::mpsc::Receiver<NetEvent>) {
+    let config = NetConfig {
         listen: vec![loopback()],
         local_discovery: false,
-        transport: tuning.clone(),
         ..NetConfig::new(SecretKey::generate().to_bytes(), "bench")
     };
-    let (a, mut events_a) = Net::bind(config()).await.expect("a socket");
-    let (b, mut events_b) = Net::bind(config()).await.expect("a socket");
-    let to: PeerId = b.peer_id();
-    a.add_user_addresses(PeerAddress {
+    Net::bind(config).await.expect("a socket")
+}
+
+/// The same blocks, each behind a frame, through this crate.
+async fn send_transfer(block: &Bytes, blocks: usize) -> Duration {
+    let (mut child, id, address) = start_receiver("transfer", blocks);
+    let to: PeerId = id.parse().expect("an id");
+    let (net, mut events) = net().await;
+    net.add_user_addresses(PeerAddress {
         peer: to,
-        addresses: b.addresses(),
+        addresses: vec![address],
     });
-    assert_eq!(a.dial(to), Dialed::Started);
-    while !matches!(events_a.recv().await, Some(NetEvent::Up { .. })) {}
-    let receiving = tokio::spawn(async move {
-        let mut stream = loop {
-            if let Some(NetEvent::Transfer { stream, .. }) = events_b.recv().await {
-                break stream;
-            }
-        };
-        let mut buffer = Vec::with_capacity(BLOCK);
-        for _ in 0..blocks {
-            let header = stream.receiver.frame(8).await.expect("a frame");
-            assert!(header.is_some());
-            buffer.clear();
-            stream
-                .receiver
-                .bytes(BLOCK, &mut buffer)
-                .await
-                .expect("a block");
-        }
-        stream
-    });
-    let mut stream = a.open_transfer(to).await.expect("a stream");
+    assert_eq!(net.dial(to), Dialed::Started);
+    while !matches!(events.recv().await, Some(NetEvent::Up { .. })) {}
+    let mut stream = net.open_transfer(to).await.expect("a stream");
     let started = Instant::now();
     for n in 0..blocks {
         let header = n.to_le_bytes();
         stream.sender.send_frame(&header).await.expect("a write");
-        stream
-            .sender
-            .send_bytes(block.clone())
-            .await
-            .expect("a write");
+        let block = block.clone();
+        stream.sender.send_bytes(block).await.expect("a write");
     }
-    let stream_there = receiving.await.expect("no panic");
+    let last_word = stream.receiver.frame(1).await.expect("the last word");
+    assert!(last_word.is_some());
     let took = started.elapsed();
-    drop(stream_there);
-    tokio::join!(a.close(), b.close());
+    net.close().await;
+    child.wait().expect("a child");
     took
+}
+
+async fn receive_transfer(blocks: usize) {
+    let (net, mut events) = net().await;
+    say(&format!("{} {}\n", net.peer_id(), net.addresses()[0]));
+    let mut stream = loop {
+        if let Some(NetEvent::Transfer { stream, .. }) = events.recv().await {
+            break stream;
+        }
+    };
+    let mut buffer = Vec::with_capacity(BLOCK);
+    for _ in 0..blocks {
+        let header = stream.receiver.frame(8).await.expect("a frame");
+        assert!(header.is_some());
+        buffer.clear();
+        let received = stream.receiver.bytes(BLOCK, &mut buffer).await;
+        received.expect("a block");
+    }
+    stream.sender.send_frame(&[1]).await.expect("a write");
+    while !matches!(events.recv().await, Some(NetEvent::Down { .. }) | None) {}
+    net.close().await;
 }

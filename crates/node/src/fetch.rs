@@ -177,6 +177,7 @@ impl Fetch {
     async fn receive(&self, receiver: &mut TransferReceiver, bytes: u32) -> Option<Buffer> {
         let mut left = usize::try_from(bytes).ok()?;
         let mut buffer = self.context.buffers.take();
+        buffer.bytes_mut().clear();
         buffer.bytes_mut().reserve_exact(left);
         let (mut unreported, mut reported_at) = (0, Instant::now());
         while left > 0 {

@@ -47,7 +47,8 @@ pub(crate) trait DiskFile: fmt::Debug + Send + Sync {
     fn id(&self) -> io::Result<FileId>;
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
     fn write_at(&self, bytes: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
-    /// Makes the file `size` bytes long and reserves room for them.
+    /// Makes the file `size` bytes long. Fails if there is no room for them, and
+    /// keeps it from others where that takes no time.
     fn allocate(&self, size: u64) -> io::Result<()>;
     /// Makes the bytes survive power loss.
     fn sync(&self) -> io::Result<()>;
@@ -263,17 +264,46 @@ impl DiskFile for RealFile {
 
     fn allocate(&self, size: u64) -> io::Result<()> {
         if size > self.len()? {
-            match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, size) {
-                Ok(()) => {}
-                Err(error) if lacks(error) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.reserve(size)?;
         }
         self.0.set_len(size)
     }
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+impl RealFile {
+    /// In memory, reserving would be as slow as writing, and everything waits
+    /// for it: there it is only asked whether there is room now.
+    fn reserve(&self, size: u64) -> io::Result<()> {
+        if self.is_in_memory() {
+            let stat = rustix::fs::fstatvfs(&self.0)?;
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let is_limited = stat.f_blocks > 0;
+            if is_limited && free < size.saturating_sub(self.len()?) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            return Ok(());
+        }
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, size) {
+            Ok(()) => Ok(()),
+            Err(error) if lacks(error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(&self) -> bool {
+        // Source: TMPFS_MAGIC of linux/magic.h.
+        const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+        rustix::fs::fstatfs(&self.0).is_ok_and(|stat| stat.f_type == TMPFS)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_in_memory(&self) -> bool {
+        false
     }
 }
 
@@ -315,6 +345,25 @@ mod tests {
             assert_eq!(fs::read(&c).unwrap(), b"new");
             fs::remove_file(&c).unwrap();
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn files_in_memory_are_not_filled_but_must_fit() {
+        let on_disk = tempfile::tempdir().unwrap();
+        let in_memory = tempfile::tempdir_in("/dev/shm").unwrap();
+        for dir in [&on_disk, &in_memory] {
+            let path = dir.path().join("f");
+            let file = RealDisk.create(&path).unwrap();
+            file.allocate(100_000).unwrap();
+            assert_eq!(file.len().unwrap(), 100_000);
+        }
+        let path = in_memory.path().join("f");
+        assert_eq!(fs::metadata(&path).unwrap().blocks(), 0);
+        let file = RealDisk.open(&path).unwrap();
+        let error = file.allocate(1 << 60).unwrap_err();
+        assert!(is_disk_full(&error), "{error}");
+        assert_eq!(file.len().unwrap(), 100_000);
     }
 
     #[test]

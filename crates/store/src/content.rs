@@ -101,10 +101,10 @@ impl ContentReader {
         }
     }
 
-    /// Appends the encoding of `slice` to `out`: hash pairs and data in
-    /// pre-order, without a size header. Every byte has been checked against
-    /// the content id. Costs one read and one hash of the slice. On error
-    /// `out` is as it was.
+    /// Makes `out` the encoding of `slice`: hash pairs and data in pre-order,
+    /// without a size header. Every byte has been checked against the content
+    /// id. Costs one read and one hash of the slice, and less for an `out` that
+    /// has been filled before. On error `out` is empty.
     ///
     /// # Errors
     ///
@@ -112,19 +112,9 @@ impl ContentReader {
     /// then been withdrawn and the listener told. [`ReadError::NotYet`] if the
     /// partial download lacks groups of the slice.
     pub fn read_slice(&self, slice: GroupRange, out: &mut Vec<u8>) -> Result<(), ReadError> {
-        if !is_slice_of(slice, self.size) {
-            return Err(ReadError::OutOfRange {
-                slice,
-                size: self.size,
-            });
-        }
-        let steps = steps(self.size, slice);
-        let start = out.len();
-        let read = self
-            .read_steps(slice, &steps, out)
-            .and_then(|()| self.check(slice, &steps, &out[start..]));
+        let read = self.read_checked(slice, out);
         if read.is_err() {
-            out.truncate(start);
+            out.clear();
         }
         read
     }
@@ -150,6 +140,18 @@ impl ContentReader {
             }
         }
         Ok(())
+    }
+
+    fn read_checked(&self, slice: GroupRange, out: &mut Vec<u8>) -> Result<(), ReadError> {
+        if !is_slice_of(slice, self.size) {
+            return Err(ReadError::OutOfRange {
+                slice,
+                size: self.size,
+            });
+        }
+        let steps = steps(self.size, slice);
+        self.read_steps(slice, &steps, out)?;
+        self.check(slice, &steps, out)
     }
 
     fn read_steps(

@@ -8,8 +8,8 @@ use crate::backend::{DiskFile, read_all, read_exact};
 use crate::outboard::{PAIR_BYTES, PAIR_BYTES_64};
 use crate::slice::{Step, encoded_bytes, group_len};
 
-/// Appends the encoding of `slice`, whose steps are `steps`, to `out`. Nothing
-/// of it is checked. A content of one group needs no outboard.
+/// Makes `out` the encoding of `slice`, whose steps are `steps`. Nothing of it
+/// is checked. A content of one group needs no outboard.
 ///
 /// The data is one read, scattered to where each group belongs; the pairs are
 /// one read per run of neighbours.
@@ -22,9 +22,9 @@ pub(crate) fn gather(
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
     let bytes = usize::try_from(encoded_bytes(size, slice, steps)).expect("a slice is short");
-    let start = out.len();
-    out.resize(start + bytes, 0);
-    let mut rest = &mut out[start..];
+    // Whatever was in it is overwritten: only what it lacks has to be zeroed.
+    out.resize(bytes, 0);
+    let mut rest = out.as_mut_slice();
     let mut groups = Vec::with_capacity(steps.len());
     let mut pairs = Vec::with_capacity(steps.len());
     for step in steps {

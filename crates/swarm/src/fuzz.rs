@@ -81,7 +81,7 @@ impl Choices<'_> {
 
     fn message(&mut self) -> TransferMessage {
         let content = self.content();
-        match self.byte() % 11 {
+        match self.byte() % 12 {
             0 => TransferMessage::Ask { content },
             1 | 10 => TransferMessage::Request {
                 content,
@@ -113,6 +113,10 @@ impl Choices<'_> {
             8 => TransferMessage::Cancel {
                 content,
                 slice: self.slice(),
+            },
+            9 => TransferMessage::Given {
+                content,
+                groups: self.groups(),
             },
             _ => TransferMessage::Refused {
                 content,

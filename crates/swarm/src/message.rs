@@ -155,6 +155,14 @@ pub enum TransferMessage {
         /// Which groups, exactly as requested.
         slice: GroupRange,
     },
+    /// Source: others have asked me for these since I last said so. A hint:
+    /// whoever asks for something else first will get these from the others.
+    Given {
+        /// Which content.
+        content: ContentId,
+        /// Only what is new.
+        groups: GroupSet,
+    },
 }
 
 impl TransferMessage {
@@ -170,13 +178,14 @@ impl TransferMessage {
             | Self::Slice { content, .. }
             | Self::SliceRefused { content, .. }
             | Self::Refused { content, .. }
-            | Self::Cancel { content, .. } => *content,
+            | Self::Cancel { content, .. }
+            | Self::Given { content, .. } => *content,
         }
     }
 }
 
 impl WireMessage for TransferMessage {
-    const VARIANTS: u32 = 10;
+    const VARIANTS: u32 = 11;
     const BYTES_MAX: usize = 48 * 1024;
 
     fn validate(&self) -> Result<(), Malformed> {
@@ -195,7 +204,8 @@ impl WireMessage for TransferMessage {
                 have: Have::Some(groups),
                 ..
             }
-            | Self::Have { groups, .. } => runs(groups),
+            | Self::Have { groups, .. }
+            | Self::Given { groups, .. } => runs(groups),
             Self::Ask { .. }
             | Self::Leave { .. }
             | Self::Ready { .. }
@@ -292,9 +302,9 @@ mod tests {
 
     #[test]
     fn every_variant_is_counted() {
-        let last = TransferMessage::Cancel {
+        let last = TransferMessage::Given {
             content: content(),
-            slice: GroupRange::new(0, 1),
+            groups: GroupSet::new(),
         };
         assert_eq!(
             u32::from(encode(&last)[0]) + 1,

@@ -21,6 +21,11 @@ impl Runs {
         self.groups
     }
 
+    /// How many runs, not groups.
+    pub(crate) fn pieces(&self) -> usize {
+        self.runs.len()
+    }
+
     /// The run at or after `from`; its part before `from` is left out.
     pub(crate) fn seek(&self, from: u64) -> Option<GroupRange> {
         if let Some((_, end)) = self

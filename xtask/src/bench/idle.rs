@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_secs(30);
 
 /// Everything about resting.
 pub(crate) fn run(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
-    let program = tool::build(root, &["--package", "gannet", "--bin", "gannet"], interrupt)?;
+    let program = tool::programs(root, interrupt)?.gannet;
     let folder = scratch::folder()?;
     let shared = folder.path().join("shared");
     write_files(&shared)?;

@@ -4,6 +4,7 @@
 //! Figures that are compared are taken in the same run, taking turns, and are
 //! medians of several runs.
 
+mod flood;
 mod http;
 mod idle;
 mod peer;
@@ -30,6 +31,7 @@ const PARTS: &[Part] = &[
     ("store", suites::store),
     ("transfer", transfer::run),
     ("idle", idle::run),
+    ("flood", flood::run),
 ];
 
 /// Runs one part or all; whether every target was met.
@@ -43,7 +45,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> anyhow::Result<bool> {
     let part = match wanted.as_slice() {
         [] | ["all"] => None,
         [part] if PARTS.iter().any(|(name, _)| name == part) => Some(*part),
-        _ => bail!("bench takes one of index, store, transfer, idle, all; and --json"),
+        _ => bail!("bench takes one of index, store, transfer, idle, flood, all; and --json"),
     };
     let interrupt = Interrupt::register()?;
     let mut figures = Vec::new();

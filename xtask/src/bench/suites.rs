@@ -14,7 +14,7 @@ use super::tool;
 const RUNS: usize = 3;
 
 /// A figure that was promised: its key, what it is, its unit, its target.
-type Promise = (&'static str, &'static str, &'static str, Target);
+pub(super) type Promise = (&'static str, &'static str, &'static str, Target);
 
 const INDEX: &[Promise] = &[
     (
@@ -91,8 +91,7 @@ pub(crate) fn index(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Fi
 /// Hashing and scanning, beside b3sum.
 pub(crate) fn store(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
     let b3sum = b3sum(root, interrupt)?;
-    let bench = ["--package", "gannet-store", "--bench", "store"];
-    let program = tool::build(root, &bench, interrupt)?;
+    let program = tool::programs(root, interrupt)?.store;
     // It makes its files in here, so they go even if it is killed.
     let folder = scratch::folder()?;
     let mut command = Command::new(program);
@@ -140,9 +139,9 @@ fn b3sum(root: &Path, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-type Run = BTreeMap<String, f64>;
+pub(super) type Run = BTreeMap<String, f64>;
 
-fn runs(
+pub(super) fn runs(
     command: &mut Command,
     read: fn(&str) -> anyhow::Result<Run>,
     interrupt: &Interrupt,
@@ -157,7 +156,7 @@ fn runs(
 }
 
 /// The numbers of the JSON object that a program printed, by key.
-fn numbers(text: &str) -> anyhow::Result<Run> {
+pub(super) fn numbers(text: &str) -> anyhow::Result<Run> {
     let value = tool::last_json(text)?;
     let fields = value.as_object().context("the figures are no object")?;
     Ok(fields
@@ -167,7 +166,7 @@ fn numbers(text: &str) -> anyhow::Result<Run> {
 }
 
 /// Medians: first what was promised, then everything else that was measured.
-fn figures(part: &'static str, promises: &[Promise], runs: &[Run]) -> anyhow::Result<Vec<Figure>> {
+pub(super) fn figures(part: &'static str, promises: &[Promise], runs: &[Run]) -> anyhow::Result<Vec<Figure>> {
     let values = |key: &str| -> Vec<f64> {
         let found = runs.iter().filter_map(|run| run.get(key));
         found.copied().collect()

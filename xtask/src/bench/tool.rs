@@ -61,8 +61,59 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command
 }
 
-/// Builds an optimised program or example and says where it is.
+/// What the benchmarks of this workspace run.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// The program itself.
+    pub(crate) gannet: PathBuf,
+    /// A bare stream of the transport.
+    pub(crate) stream: PathBuf,
+    /// The benchmark of the store.
+    pub(crate) store: PathBuf,
+    /// Many peers in one process.
+    pub(crate) flood: PathBuf,
+}
+
+/// Builds all of [`Programs`] at once, whichever are wanted: a build of one
+/// package chooses the features of what all depend on for this package, so that
+/// builds one after the other would each begin anew.
+pub(crate) fn programs(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Programs> {
+    let packages = ["gannet", "gannet-net", "gannet-node", "gannet-store"];
+    let mut what: Vec<&str> = packages
+        .iter()
+        .flat_map(|name| ["--package", name])
+        .collect();
+    what.extend(["--bin", "gannet"]);
+    what.extend(["--example", "stream_bench"]);
+    what.extend(["--example", "flood_bench"]);
+    what.extend(["--bench", "store"]);
+    let built = build_all(root, &what, interrupt)?;
+    let find = |name: &str| {
+        let path = built.iter().find(|(target, _)| target == name);
+        path.map(|(_, path)| path.clone())
+            .with_context(|| format!("cargo built no {name}"))
+    };
+    Ok(Programs {
+        gannet: find("gannet")?,
+        stream: find("stream_bench")?,
+        store: find("store")?,
+        flood: find("flood_bench")?,
+    })
+}
+
+/// Builds an optimised program and says where it is.
 pub(crate) fn build(root: &Path, what: &[&str], interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    let built = build_all(root, what, interrupt)?.pop();
+    let (_, path) = built.with_context(|| format!("cargo built nothing to run from {what:?}"))?;
+    Ok(path)
+}
+
+/// Names and places of what was built.
+fn build_all(
+    root: &Path,
+    what: &[&str],
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let mut command = cargo(root);
     command
         .args([
@@ -71,13 +122,19 @@ pub(crate) fn build(root: &Path, what: &[&str], interrupt: &Interrupt) -> anyhow
             "--message-format=json-render-diagnostics",
         ])
         .args(what);
-    let messages = output(&mut command, interrupt)?;
+    Ok(executables(&output(&mut command, interrupt)?))
+}
+
+/// The executables in the messages of cargo.
+fn executables(messages: &str) -> Vec<(String, PathBuf)> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .next_back()
-        .with_context(|| format!("cargo built nothing to run from {what:?}"))
+        .filter_map(|message| {
+            let name = message["target"]["name"].as_str()?.to_owned();
+            Some((name, message["executable"].as_str().map(PathBuf::from)?))
+        })
+        .collect()
 }
 
 /// The last JSON document that a program printed, one to a line or the whole.
@@ -114,6 +171,15 @@ mod tests {
         let text = output(Command::new("echo").arg("hello"), &calm).unwrap();
         assert_eq!(text, "hello\n");
         assert!(output(&mut Command::new("false"), &calm).is_err());
+    }
+
+    #[test]
+    fn executables_are_found_among_the_messages() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"base\"},\"executable\":null}\n\
+            {\"target\":{\"name\":\"gannet\"},\"executable\":\"/t/gannet\"}\n\
+            {\"reason\":\"build-finished\",\"success\":true}\n";
+        let found = [("gannet".to_owned(), PathBuf::from("/t/gannet"))];
+        assert_eq!(executables(messages), found);
     }
 
     #[test]

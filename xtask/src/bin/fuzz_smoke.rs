@@ -15,8 +15,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use gannet_base::wire;
-use gannet_base::{ContentId, GannetLink, GroupRange, GroupSet, PeerId};
+use gannet_base::wire::{self, SignatureBytes};
+use gannet_base::{
+    ContentId, FileEntry, GannetLink, GroupRange, GroupSet, Hit, Media, PeerAddress, PeerId,
+    Publication, Query, Row, WallTime,
+};
+use gannet_overlay::flood::{Ask, Coverage, FloodMessage, Hits, Patch, SearchId, Wanted, Welcome};
 use gannet_swarm::{Have, RefusedReason, TransferMessage};
 
 /// How long all targets together take when nobody says.
@@ -192,6 +196,7 @@ impl Source {
 fn targets() -> Vec<Target> {
     use gannet_net::fuzz as net;
     use gannet_node::fuzz as node;
+    use gannet_overlay::flood::fuzz as flood;
     use gannet_overlay::hub::fuzz as hub;
     use gannet_store::fuzz as store;
     use gannet_swarm::fuzz as swarm;
@@ -203,6 +208,9 @@ fn targets() -> Vec<Target> {
         new("hub_message", hub::hub_message, vec![]),
         new("hub_server", hub::hub_server, vec![]),
         new("hub_client", hub::hub_client, vec![]),
+        new("flood", flood::flood, vec![]),
+        new("flood_message", flood::flood_message, flood_messages()),
+        new("flood_table", flood::flood_table, vec![]),
         new("query", gannet_index::fuzz_query, queries()),
         new(
             "transfer_message",
@@ -258,6 +266,81 @@ fn events() -> Vec<Vec<u8>> {
     let stream =
         "\x04id: 7\nevent: row\r\ndata: {\"a\":1}\ndata: b\n\n: still here\n\nretry: 9\r\r";
     vec![stream.as_bytes().to_vec()]
+}
+
+fn flood_messages() -> Vec<Vec<u8>> {
+    let peer = PeerId::from_bytes([7; 32]);
+    let addresses = vec!["10.0.0.1:7".parse().expect("it is an address")];
+    let peers = vec![PeerAddress {
+        peer,
+        addresses: addresses.clone(),
+    }];
+    let question = Query::new("harry \"the potter\" pot*").expect("it is a query");
+    let ask = |wanted: Wanted| {
+        FloodMessage::Ask(Ask {
+            search: SearchId(1 << 40),
+            round: 2,
+            ttl: 7,
+            hops: 1,
+            report: true,
+            question: wanted.into(),
+        })
+    };
+    let patch = Patch {
+        sequence: 3,
+        reset: Some(9),
+        last: true,
+        flips: vec![2, 5, 0xff, 0x31],
+    };
+    [
+        FloodMessage::Hello {
+            addresses: addresses.clone(),
+            neighbours: 3,
+        },
+        FloodMessage::Welcome(Box::new(Welcome {
+            addresses,
+            peers: peers.clone(),
+        })),
+        FloodMessage::Pong { nonce: 9, peers },
+        ask(Wanted::Words(question)),
+        ask(Wanted::Content(ContentId::of(b"content"))),
+        FloodMessage::Hits(SearchId(7), Box::new(flood_hits())),
+        FloodMessage::Report {
+            search: SearchId(7),
+            round: 1,
+            ttl: 3,
+            coverage: Coverage::default(),
+        },
+        FloodMessage::Table(Box::new(patch)),
+    ]
+    .iter()
+    .map(wire::encode)
+    .collect()
+}
+
+fn flood_hits() -> Hits {
+    let content = ContentId::of(b"content");
+    let entry = FileEntry {
+        content,
+        size: 1 << 30,
+        path: "Harry Potter/1.flac".to_owned(),
+        media: Media::default(),
+    };
+    let publication = Publication {
+        entry,
+        holder: PeerId::from_bytes([7; 32]),
+        expires: WallTime::from_unix_seconds(1 << 32),
+        signature: SignatureBytes([3; 64]),
+    };
+    Hits {
+        hops: 2,
+        rows: vec![Row {
+            content,
+            holders: 1,
+            hits: vec![Hit { publication }],
+        }],
+        addresses: vec![],
+    }
 }
 
 fn transfer_messages() -> Vec<Vec<u8>> {

@@ -82,10 +82,13 @@ pub enum FloodCommand {
         /// The rows, best first; more than the configured number are cut.
         rows: Vec<Row>,
     },
-    /// A peer sent answers that were forged: its neighbour is told off.
+    /// Answers that came were forged. What came through that neighbour counts
+    /// no more towards enough, and if it answered itself it is held against it.
     Forged {
         /// The neighbour through which they came.
         via: PeerId,
+        /// Their hops, as told with the rows.
+        hops: u8,
     },
     /// These peers are the neighbours, now and for good: no joining, no pings,
     /// no replacement. For laboratories.

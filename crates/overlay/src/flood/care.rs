@@ -5,7 +5,7 @@ use rand_core::Rng as _;
 
 use super::Flood;
 use super::api::DownReason;
-use super::book::jittered;
+use super::book::{jittered, merge};
 use super::message::FloodMessage;
 use super::searches::below;
 use super::slots::Slot;
@@ -18,7 +18,7 @@ const REFUSED_BUDGETS: u64 = 4;
 impl Flood {
     /// There is a neighbour to care for.
     pub(super) fn start_care(&mut self, now: Timestamp) {
-        if self.joining.ping_at.is_none() && !self.joining.fixed {
+        if self.ping_at.is_none() && !self.joining.fixed {
             let shuffle = jittered(&mut self.rng, self.config.shuffle_interval);
             self.joining.shuffle_at = now + shuffle;
             self.schedule_ping(now);
@@ -34,11 +34,11 @@ impl Flood {
         } else {
             self.config.ping_interval
         };
-        self.joining.ping_at = Some(now + jittered(&mut self.rng, interval));
+        self.ping_at = Some(now + jittered(&mut self.rng, interval));
     }
 
     pub(super) fn on_timeout_care(&mut self, now: Timestamp) {
-        let Some(due) = self.joining.ping_at.filter(|due| *due <= now) else {
+        let Some(due) = self.ping_at.filter(|due| *due <= now) else {
             return;
         };
         let slept = now - due > self.config.pause_min;
@@ -49,7 +49,7 @@ impl Flood {
                 continue;
             };
             let peer = neighbour.peer;
-            neighbour.strikes -= neighbour.strikes.div_ceil(8);
+            neighbour.strikes -= neighbour.strikes.div_ceil(4);
             let care = neighbour.care();
             if slept {
                 care.answered = now;
@@ -144,14 +144,8 @@ impl Flood {
         }
         care.ping = None;
         care.answered = now;
-        let mut addresses = care.seen.clone();
-        super::book::merge(&mut addresses, &[]);
-        let named = care
-            .addresses
-            .iter()
-            .filter(|named| !care.seen.contains(named));
-        addresses.extend(named);
-        addresses.truncate(PeerAddress::ADDRESSES_MAX);
+        let mut addresses = care.addresses.clone();
+        merge(&mut addresses, &care.seen);
         let book = &mut self.joining.book;
         book.heard(now, &self.config, peer, &addresses, None);
         book.told(&self.config, self.me, peer, peers);
@@ -173,10 +167,14 @@ impl Flood {
     }
 
     /// The layer above found what came through it forged.
-    pub(super) fn on_forged(&mut self, now: Timestamp, via: PeerId) {
+    pub(super) fn on_forged(&mut self, now: Timestamp, via: PeerId, hops: u8) {
         if let Some(slot) = self.neighbours.find(via) {
             self.searches.forget_from(slot);
-            self.strike(now, slot);
+            // Who only passed them on cannot have known: to blame it would set
+            // honest peers against each other.
+            if hops <= 1 {
+                self.strike(now, slot);
+            }
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Config {
     /// late hits are lost. Too high: memory.
     // Source: hardened nodes remember for ten minutes and more.
     pub seen_life: Duration,
-    /// Questions remembered, about 48 bytes each. Too low: as `seen_life`.
+    /// Questions remembered, about 40 bytes each. Too low: as `seen_life`.
     // Guess: ten minutes at `questions_per_second`.
     pub seen_max: usize,
     /// Questions whose reports are awaited at once, about 72 bytes each; for more
@@ -130,7 +130,7 @@ pub struct Config {
     // Guess: 32 KiB each; questions get through in between.
     pub table_pace: Duration,
     /// Broken rules after which a neighbour is left: unasked hits, forged hits,
-    /// malformed tables. Half of them are forgiven every minute.
+    /// malformed tables. A quarter of them is forgiven with every ping.
     // Guess: accidents of timing are rare.
     pub strikes_max: u16,
     /// How long such a peer is refused.
@@ -166,11 +166,13 @@ impl Config {
     }
 
     /// For a hundred thousand peers in one process: everything remembered is
-    /// small, there is no budget, and questions are forgotten within a minute.
+    /// small, there is no budget, and questions are forgotten within a minute, or
+    /// when 56 others came: no more than one a second should be asked.
     pub fn laboratory() -> Self {
         Self {
-            seen_life: Duration::from_secs(60),
-            seen_max: 256,
+            seen_life: Duration::from_secs(50),
+            // Two tables of 32 places, which hold 28 each.
+            seen_max: 56,
             open_max: 256,
             questions_per_second: 0,
             known_max: 24,

@@ -94,7 +94,8 @@ impl Flood {
         let rows = u16::try_from(hits.rows.len()).unwrap_or(u16::MAX);
         let passed = seen.rows.saturating_add(rows);
         let back = seen.back;
-        if back.slot == ORIGIN || passed > rows_max || hits.hops >= self.config.ttl_max {
+        let nowhere = back.slot == ORIGIN || back.slot == from;
+        if nowhere || passed > rows_max || hits.hops >= self.config.ttl_max {
             self.counters.hits_dropped += 1;
             return;
         }

@@ -1,17 +1,22 @@
 //! Winning neighbours: whom to try, greetings, refusals.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use gannet_base::{Link, Output, PeerAddress, PeerId, Timestamp};
 
 use super::Flood;
 use super::api::{DownReason, FloodEvent};
-use super::book::{Book, jittered};
+use super::book::{Book, jittered, merge};
 use super::message::{FloodMessage, Welcome};
 use super::slots::Slot;
 
 /// Peers refused for breaking rules that are remembered; the oldest goes first.
 const BANNED_MAX: usize = 64;
+
+/// Peers that are no neighbours yet and whose place is remembered; the oldest
+/// goes first.
+const SIGHTINGS_MAX: usize = 32;
 
 /// Everything that has to do with who the neighbours are.
 #[derive(Debug, Default)]
@@ -20,13 +25,12 @@ pub(crate) struct Joining {
     attempts: Vec<Attempt>,
     banned: Vec<(PeerId, Timestamp)>,
     announced: Vec<SocketAddr>,
+    /// Where peers were seen that may become neighbours.
+    sightings: VecDeque<PeerAddress>,
     /// Neighbours were given, for good.
     pub(super) fixed: bool,
     /// Said goodbye.
     pub(super) left: bool,
-    /// When to look for neighbours again.
-    pub(super) seek_at: Option<Timestamp>,
-    pub(super) ping_at: Option<Timestamp>,
     pub(super) shuffle_at: Timestamp,
     /// Greetings in this second.
     hellos: (u64, u32),
@@ -60,6 +64,13 @@ impl Joining {
             self.banned.remove(0);
         }
         self.banned.push((peer, until));
+    }
+
+    /// Where it was seen, and then where it says it is.
+    fn places(&self, peer: PeerId, mut named: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let seen = self.sightings.iter().find(|seen| seen.peer == peer);
+        merge(&mut named, seen.map_or(&[], |seen| &seen.addresses));
+        named
     }
 
     fn take_attempt(&mut self, peer: PeerId) -> Option<Attempt> {
@@ -99,10 +110,17 @@ impl Flood {
 
     pub(super) fn on_seen_at(&mut self, peer: PeerId, mut addresses: Vec<SocketAddr>) {
         addresses.truncate(PeerAddress::ADDRESSES_MAX);
-        if let Some(slot) = self.neighbours.find(peer)
-            && let Some(neighbour) = self.neighbours.at_mut(slot)
-        {
-            neighbour.care().seen = addresses;
+        if let Some(slot) = self.neighbours.find(peer) {
+            if let Some(neighbour) = self.neighbours.at_mut(slot) {
+                neighbour.care().seen = addresses;
+            }
+        } else if !self.joining.fixed {
+            let sightings = &mut self.joining.sightings;
+            sightings.retain(|seen| seen.peer != peer);
+            if sightings.len() >= SIGHTINGS_MAX {
+                sightings.pop_front();
+            }
+            sightings.push_back(PeerAddress { peer, addresses });
         }
     }
 
@@ -189,7 +207,7 @@ impl Flood {
             .flatten();
         let soon = now + std::time::Duration::from_millis(1);
         let ready = ready.map(|ready| ready.max(soon));
-        self.joining.seek_at = given_up.into_iter().chain(ready).min();
+        self.seek_at = given_up.into_iter().chain(ready).min();
     }
 
     /// A link to somebody random, in exchange for an old one: networks that were
@@ -283,8 +301,9 @@ impl Flood {
             return;
         }
         let has_room = neighbours < self.config.neighbours_target;
+        let places = self.joining.places(from, addresses.clone());
         let book = &mut self.joining.book;
-        book.heard(now, &self.config, from, &addresses, Some(has_room));
+        book.heard(now, &self.config, from, &places, Some(has_room));
         if self.neighbours.len() >= self.config.neighbours_accepted() {
             let peers = self.list_for(now, from);
             self.outbox.send(from, FloodMessage::Busy { peers });
@@ -340,8 +359,9 @@ impl Flood {
         }
         let shuffle = self.joining.take_attempt(from).is_some_and(|a| a.shuffle);
         let Welcome { addresses, peers } = welcome;
+        let places = self.joining.places(from, addresses.clone());
         let book = &mut self.joining.book;
-        book.heard(now, &self.config, from, &addresses, None);
+        book.heard(now, &self.config, from, &places, None);
         book.told(&self.config, self.me, from, peers);
         if self.neighbours.len() >= self.config.neighbours_max() {
             let peers = self.list_for(now, from);
@@ -365,8 +385,12 @@ impl Flood {
     ) {
         let place = self.budget.as_mut().and_then(|budget| budget.enter(now));
         let slot = self.neighbours.add(now, peer, place);
+        let sightings = &mut self.joining.sightings;
+        let seen = sightings.iter().position(|seen| seen.peer == peer);
+        let seen = seen.and_then(|seen| sightings.remove(seen));
         if let Some(neighbour) = self.neighbours.at_mut(slot) {
             let care = neighbour.care();
+            care.seen = seen.map(|seen| seen.addresses).unwrap_or_default();
             care.addresses = addresses;
             care.dialled = dialled;
             care.answered = now;
@@ -448,10 +472,8 @@ impl Flood {
             }
             self.drop_neighbour(now, slot, DownReason::Left);
         }
-        let joining = &mut self.joining;
-        joining.left = true;
-        (joining.seek_at, joining.ping_at) = (None, None);
-        self.tables_at = None;
+        self.joining.left = true;
+        (self.seek_at, self.ping_at, self.tables_at) = (None, None, None);
     }
 
     /// These are the neighbours, for good.

@@ -113,23 +113,29 @@ pub use status::{Counters, FloodStatus, NeighbourInfo};
 /// assert_eq!(ending, Some(Ending::NoNeighbours));
 /// ```
 #[derive(Debug)]
+// What every message needs comes first and together: with a hundred thousand
+// peers, a line of memory that is touched is a line that must be fetched.
+#[repr(C)]
 pub struct Flood {
     neighbours: Neighbours,
     seen: SeenTable,
-    opens: Opens,
     outbox: Outbox,
+    opens: Opens,
+    searches: Searches,
+    /// When to send pieces of tables.
+    tables_at: Option<Timestamp>,
+    /// When to ping the neighbours, and when to look for others.
+    ping_at: Option<Timestamp>,
+    seek_at: Option<Timestamp>,
     config: Arc<Config>,
-    counters: Counters,
     /// What neighbours may ask; none if there is no limit.
     budget: Option<Box<FairBudget>>,
-    searches: Searches,
+    counters: Counters,
     joining: Box<Joining>,
     /// What this peer shares.
     table: Option<Arc<Table>>,
     /// What the next table will be made of.
     keys: Option<Box<[u32]>>,
-    /// When to send pieces of tables.
-    tables_at: Option<Timestamp>,
     me: PeerId,
     rng: Rng,
 }
@@ -141,7 +147,7 @@ impl Flood {
     pub fn new(me: PeerId, config: impl Into<Arc<Config>>, mut rng: Rng) -> Self {
         let config = config.into();
         let mut flood = Self {
-            neighbours: Neighbours::default(),
+            neighbours: Neighbours::new(rng.next_u64()),
             seen: SeenTable::new(rng.next_u64()),
             opens: Opens::default(),
             outbox: Outbox::default(),
@@ -152,6 +158,8 @@ impl Flood {
             table: None,
             keys: None,
             tables_at: None,
+            ping_at: None,
+            seek_at: None,
             config,
             me,
             rng,
@@ -177,7 +185,7 @@ impl Flood {
             return;
         };
         match message {
-            FloodMessage::Ask(ask) => self.on_ask(now, slot, ask),
+            FloodMessage::Ask(ask) => self.on_ask(now, slot, from, ask),
             FloodMessage::Report {
                 search,
                 round,
@@ -225,7 +233,7 @@ impl Core for Flood {
             } => self.on_search(now, id, wanted, enough, strategy),
             FloodCommand::Cancel { id } => self.on_cancel(id),
             FloodCommand::Answer { search, rows } => self.on_answer(now, search, rows),
-            FloodCommand::Forged { via } => self.on_forged(now, via),
+            FloodCommand::Forged { via, hops } => self.on_forged(now, via, hops),
             FloodCommand::Fixed(peers) => self.on_fixed(now, peers),
             FloodCommand::Leave => self.on_leave(now),
         }
@@ -240,7 +248,7 @@ impl Core for Flood {
         self.on_timeout_searches(now);
         self.on_timeout_tables(now);
         self.on_timeout_care(now);
-        if self.joining.seek_at.is_some_and(|due| due <= now) {
+        if self.seek_at.is_some_and(|due| due <= now) {
             self.seek(now);
         }
     }
@@ -254,8 +262,8 @@ impl Core for Flood {
             self.opens.due(),
             self.searches.due(),
             self.tables_at,
-            self.joining.ping_at,
-            self.joining.seek_at,
+            self.ping_at,
+            self.seek_at,
         ];
         deadlines.into_iter().flatten().min()
     }

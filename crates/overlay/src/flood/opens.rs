@@ -83,9 +83,13 @@ impl Opens {
         Some((open, moved))
     }
 
-    /// The last one whose deadline has come, by index.
-    pub(crate) fn last_due(&self, now: Timestamp) -> Option<u32> {
-        let index = self.list.iter().rposition(|open| open.due <= now)?;
+    /// The last one before `end` of which this holds, by index. Removing it
+    /// leaves those before it where they are.
+    pub(crate) fn last_before(&self, end: u32, holds: impl Fn(&Open) -> bool) -> Option<u32> {
+        let end = usize::try_from(end)
+            .unwrap_or(usize::MAX)
+            .min(self.list.len());
+        let index = self.list[..end].iter().rposition(holds)?;
         u32::try_from(index).ok()
     }
 

@@ -27,12 +27,16 @@ struct Copies {
     serial: u32,
 }
 
+/// A queue. Most inputs cause one or two outputs: those need no memory of their
+/// own.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox(VecDeque<Pending>);
-
-/// An empty queue with room for more is given back: a hundred thousand peers
-/// each keep theirs.
-const KEPT_CAPACITY: usize = 4;
+pub(crate) struct Outbox {
+    /// The oldest two; the second may outlast the first.
+    first: Option<Pending>,
+    second: Option<Pending>,
+    /// Empty unless the second is there or was.
+    more: VecDeque<Pending>,
+}
 
 impl Outbox {
     pub(crate) fn send(&mut self, to: PeerId, message: FloodMessage) {
@@ -44,30 +48,55 @@ impl Outbox {
     }
 
     pub(crate) fn put(&mut self, output: Done) {
-        self.0.push_back(Pending::Output(output));
+        self.push(Pending::Output(output));
     }
 
     /// A copy for each of these neighbours.
     pub(crate) fn copies(&mut self, ask: Ask, to: SlotSet, neighbours: &Neighbours) {
         let serial = neighbours.joined();
-        self.0
-            .push_back(Pending::Copies(Copies { ask, to, serial }));
+        self.push(Pending::Copies(Copies { ask, to, serial }));
+    }
+
+    fn push(&mut self, pending: Pending) {
+        if !self.more.is_empty() {
+            self.more.push_back(pending);
+        } else if self.second.is_some() {
+            // Memory that is hardly ever needed is given back.
+            self.more = VecDeque::from([pending]);
+        } else if self.first.is_some() {
+            self.second = Some(pending);
+        } else {
+            self.first = Some(pending);
+        }
     }
 
     pub(crate) fn pop(&mut self, neighbours: &Neighbours) -> Option<Done> {
-        while let Some(Pending::Copies(copies)) = self.0.front_mut() {
-            if let Some(output) = copies.pop(neighbours) {
-                return Some(output);
+        loop {
+            let oldest = match (&mut self.first, &mut self.second) {
+                (first @ Some(_), _) => first,
+                (None, second @ Some(_)) => second,
+                (None, None) => {
+                    self.second = self.more.pop_front();
+                    if self.second.is_none() {
+                        if self.more.capacity() > 0 {
+                            self.more = VecDeque::new();
+                        }
+                        return None;
+                    }
+                    continue;
+                }
+            };
+            match oldest.take() {
+                Some(Pending::Output(output)) => return Some(output),
+                Some(Pending::Copies(mut copies)) => {
+                    if let Some(output) = copies.pop(neighbours) {
+                        *oldest = Some(Pending::Copies(copies));
+                        return Some(output);
+                    }
+                }
+                None => {}
             }
-            self.0.pop_front();
         }
-        if let Some(Pending::Output(output)) = self.0.pop_front() {
-            return Some(output);
-        }
-        if self.0.capacity() > KEPT_CAPACITY {
-            self.0 = VecDeque::new();
-        }
-        None
     }
 }
 
@@ -86,5 +115,35 @@ impl Copies {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_oldest_comes_first(steps in proptest::collection::vec(any::<bool>(), 0..60)) {
+            let neighbours = Neighbours::new(1);
+            let (mut outbox, mut model) = (Outbox::default(), VecDeque::new());
+            for (id, is_put) in (0..).zip(steps) {
+                if is_put {
+                    let event = FloodEvent::NeighbourUp {
+                        peer: PeerId::from_bytes([id; 32]),
+                    };
+                    outbox.event(event.clone());
+                    model.push_back(Output::Event(event));
+                } else {
+                    prop_assert_eq!(outbox.pop(&neighbours), model.pop_front());
+                }
+            }
+            while let Some(next) = model.pop_front() {
+                prop_assert_eq!(outbox.pop(&neighbours), Some(next));
+            }
+            prop_assert_eq!(outbox.pop(&neighbours), None);
+        }
     }
 }

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use gannet_base::Timestamp;
+use gannet_base::{PeerId, Timestamp};
 
 use super::Flood;
 use super::api::FloodEvent;
 use super::message::{Ask, Coverage, FloodMessage, SearchId};
 use super::opens::Open;
 use super::seen::{Back, NOT_OPEN, ORIGIN, Seen};
-use super::slots::{Slot, SlotSet};
+use super::slots::{Slot, SlotMask, SlotSet};
 
 /// What became of the copies of a question.
 pub(super) struct Passed {
@@ -29,7 +29,7 @@ struct Earlier {
 impl Flood {
     /// The one rule of forwarding: a copy is passed on if it may go further
     /// than every copy before it, and answered if it is the first.
-    pub(super) fn on_ask(&mut self, now: Timestamp, from: Slot, mut ask: Ask) {
+    pub(super) fn on_ask(&mut self, now: Timestamp, from: Slot, peer: PeerId, mut ask: Ask) {
         if ask.ttl == 0 {
             self.strike(now, from);
             return;
@@ -53,7 +53,7 @@ impl Flood {
                 };
                 if !further {
                     self.counters.duplicates += 1;
-                    self.report(back, &ask, ttl_told, Coverage::default());
+                    self.report(peer, &ask, ttl_told, Coverage::default());
                     return;
                 }
                 Some(Earlier {
@@ -67,7 +67,7 @@ impl Flood {
                 refused: 1,
                 ..Coverage::default()
             };
-            self.report(back, &ask, ttl_told, refused);
+            self.report(peer, &ask, ttl_told, refused);
             return;
         }
         self.counters.questions += 1;
@@ -130,7 +130,17 @@ impl Flood {
         }
         if let Some(seen) = self.seen.find(search) {
             seen.asked.add(&sent);
-            seen.back = back;
+            // Answers keep to the way of the first copy while it lasts: a later
+            // one may be an echo that means to draw them.
+            let is_there = self.neighbours.behind(seen.back).is_some();
+            seen.back = if is_there {
+                Back {
+                    slot: seen.back.slot,
+                    ..back
+                }
+            } else {
+                back
+            };
             seen.open = open;
             seen.ttl = ttl;
             seen.round = round;
@@ -141,7 +151,7 @@ impl Flood {
     fn see_first(&mut self, now: Timestamp, back: Back, ask: &Ask) {
         let seen = Seen {
             search: ask.search,
-            asked: SlotSet::default(),
+            asked: SlotMask::default(),
             back,
             open: NOT_OPEN,
             rows: 0,
@@ -311,9 +321,10 @@ impl Flood {
         if self.opens.due().is_none_or(|due| due > now) {
             return;
         }
-        let mut over = Vec::new();
-        while let Some(index) = self.opens.last_due(now) {
+        let (mut over, mut end) = (Vec::new(), u32::MAX);
+        while let Some(index) = self.opens.last_before(end, |open| open.due <= now) {
             over.extend(self.close(index));
+            end = index;
         }
         self.opens.find_due();
         for mut open in over {
@@ -338,8 +349,10 @@ impl Flood {
                 }
             }
         }
-        while let Some(index) = self.opens.position(|open| open.back.slot == gone) {
+        let mut end = u32::MAX;
+        while let Some(index) = self.opens.last_before(end, |open| open.back.slot == gone) {
             self.close(index);
+            end = index;
         }
         self.opens.find_due();
         self.on_timeout_opens(now);
@@ -357,7 +370,7 @@ impl Flood {
         }
     }
 
-    fn report(&mut self, back: Back, ask: &Ask, ttl_told: u8, coverage: Coverage) {
+    fn report(&mut self, to: PeerId, ask: &Ask, ttl_told: u8, coverage: Coverage) {
         if !ask.report {
             return;
         }
@@ -367,8 +380,6 @@ impl Flood {
             ttl: ttl_told,
             coverage,
         };
-        if let Some(to) = self.neighbours.behind(back) {
-            self.outbox.send(to, message);
-        }
+        self.outbox.send(to, message);
     }
 }

@@ -11,7 +11,7 @@ use super::message::{Ask, Coverage, Hits, SearchId};
 use super::opens::Open;
 use super::question::{Question, Wanted};
 use super::seen::{Back, NOT_OPEN, ORIGIN, Seen};
-use super::slots::{Slot, SlotSet};
+use super::slots::{Slot, SlotMask, SlotSet};
 use super::strategy::{Next, Plan, Standing};
 
 /// Results that are told apart, for one search.
@@ -309,7 +309,7 @@ impl Flood {
         }
         let seen = Seen {
             search,
-            asked: SlotSet::default(),
+            asked: SlotMask::default(),
             back,
             open: NOT_OPEN,
             rows: 0,

@@ -6,7 +6,7 @@ use gannet_base::Timestamp;
 use hashbrown::HashTable;
 
 use super::message::SearchId;
-use super::slots::{Slot, SlotSet};
+use super::slots::{Slot, SlotMask};
 
 /// In place of a slot: the question is our own.
 pub(crate) const ORIGIN: Slot = Slot::MAX;
@@ -27,7 +27,7 @@ pub(crate) struct Back {
 pub(crate) struct Seen {
     pub(crate) search: SearchId,
     /// To whom it was passed on: their hits are wanted.
-    pub(crate) asked: SlotSet,
+    pub(crate) asked: SlotMask,
     /// Where the best copy came from.
     pub(crate) back: Back,
     /// Index of the report that is awaited, or [`NOT_OPEN`].
@@ -119,7 +119,7 @@ mod tests {
     fn seen(n: u64) -> Seen {
         Seen {
             search: SearchId(n),
-            asked: SlotSet::default(),
+            asked: SlotMask::default(),
             back: Back { slot: 0, serial: 0 },
             open: NOT_OPEN,
             rows: 0,

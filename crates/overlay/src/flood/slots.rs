@@ -104,6 +104,22 @@ impl SlotSet {
     }
 }
 
+/// A set that grows only, in eight bytes: the slots from 63 on share a bit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SlotMask(u64);
+
+impl SlotMask {
+    /// Adds all of a set.
+    pub(crate) fn add(&mut self, slots: &SlotSet) {
+        let above = slots.words().any(|word| word != 0);
+        self.0 |= slots.low | (u64::from(above) << 63);
+    }
+
+    pub(crate) fn contains(self, slot: Slot) -> bool {
+        self.0 & (1 << slot.min(63)) != 0
+    }
+}
+
 /// Where in the words of the upper slots a slot is.
 fn place(slot: Slot) -> (usize, u64) {
     (usize::from(slot / BITS) - 1, 1 << (slot % BITS))
@@ -116,6 +132,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_mask_tells_all_but_the_highest_apart() {
+        let (mut set, mut mask) = (SlotSet::default(), SlotMask::default());
+        set.insert(5);
+        mask.add(&set);
+        assert!(mask.contains(5) && !mask.contains(6) && !mask.contains(300));
+        set.insert(200);
+        mask.add(&set);
+        assert!(mask.contains(63) && mask.contains(300) && !mask.contains(62));
+    }
 
     proptest! {
         #[test]

@@ -174,8 +174,8 @@ fn messages_and_peers_are_small() {
         "{}",
         size_of::<neighbours::Neighbour>()
     );
-    assert!(size_of::<seen::Seen>() <= 48, "{}", size_of::<seen::Seen>());
-    assert!(size_of::<Flood>() <= 960, "{}", size_of::<Flood>());
+    assert!(size_of::<seen::Seen>() <= 32, "{}", size_of::<seen::Seen>());
+    assert!(size_of::<Flood>() <= 1_200, "{}", size_of::<Flood>());
 }
 
 #[test]
@@ -426,7 +426,13 @@ fn an_own_search_takes_hits_and_ends_after_the_layer_above_had_its_say() {
         [Output::Event(FloodEvent::Rows { id: 5, hops: 3, rows, .. })] if rows.len() == 2
     ));
     // They were forged: it goes on.
-    command(&mut flood, FloodCommand::Forged { via: id(1) });
+    command(
+        &mut flood,
+        FloodCommand::Forged {
+            via: id(1),
+            hops: 1,
+        },
+    );
     assert_eq!(step(&mut flood, |flood| flood.handle_timeout(T0)), []);
     say(&mut flood, 2, hits(search, 0, vec![row(7), row(8)]));
     let outputs = step(&mut flood, |flood| flood.handle_timeout(T0));

@@ -167,7 +167,7 @@ impl Partial {
             .expect("nothing panics while it holds the state")
     }
 
-    /// Appends the encoding of a slice, unverified.
+    /// Makes `out` the encoding of a slice, unverified.
     pub(crate) fn gather(
         &self,
         slice: GroupRange,

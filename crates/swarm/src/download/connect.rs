@@ -16,6 +16,12 @@ use crate::runs::difference;
 // Guess: past the first few quick retries.
 const FAILURES_EXPENDABLE: u32 = 3;
 
+/// How many times sooner a source is tried again that does not share the
+/// content: one that starts to fetch when we do has its first group in an
+/// instant.
+// Guess: half a second at first, by default.
+const NOT_SHARED_SOONER: u32 = 4;
+
 impl Download {
     /// A peer may have it.
     pub(super) fn add_source(&mut self, cx: &mut Shared, now: Timestamp, peer: PeerId) {
@@ -360,8 +366,12 @@ impl Download {
             .retry_min
             .saturating_mul(1 << (source.failures - 1).min(16));
         let wait = match reason {
-            // Not a matter of seconds. (`NotShared` may be: it may be about to fetch it.)
+            // Not a matter of seconds.
             DropReason::Refused(RefusedReason::Changed) => cx.config.retry_max,
+            // It may be about to fetch it, as we are.
+            DropReason::Refused(RefusedReason::NotShared) => {
+                (doubled / NOT_SHARED_SOONER).min(cx.config.retry_max)
+            }
             _ => doubled.min(cx.config.retry_max),
         };
         let until = now + cx.jitter(wait);

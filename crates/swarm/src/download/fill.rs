@@ -15,6 +15,20 @@ use crate::message::TransferMessage;
 // Guess: a small part of the time that a stall takes to be noticed.
 pub(super) const STEAL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// A request is moved before the end if that brings it home at least this much
+/// earlier …
+// Measured: with the rules of the end instead, a swarm sends 8 % twice.
+const STEAL_GAIN_EARLY: Duration = Duration::from_secs(1);
+
+/// … and as many times the time that it takes then.
+// Measured: without it, a swarm of slow lines sends 10 % twice.
+const STEAL_TIMES_EARLY: u32 = 4;
+
+/// So many requests of a source are with its driver already, and come whether
+/// they are cancelled or not.
+// Derived: `UploadsConfig::serves_per_stream_max` by default.
+const HANDED_OVER: usize = 2;
+
 /// Duplicates that are fine in a content of any size, bytes.
 // Guess: four groups.
 const DUPLICATE_BYTES_FREE: u64 = 4 * GROUP_BYTES;
@@ -133,6 +147,13 @@ impl Download {
         thief: PeerId,
     ) -> Option<(Claim, PeerId, bool)> {
         let source = self.sources.get(&thief)?;
+        // While groups are open that this source lacks, the end is not near: what
+        // is in flight elsewhere is moved only if that is as good as stuck.
+        let open = self
+            .proven
+            .as_ref()
+            .is_some_and(|proven| proven.plan.open_groups() > 0);
+        let open = open && self.watching.is_none();
         let mut best: Option<(Duration, Claim, PeerId, bool)> = None;
         for (claim, holder, start, finish) in self.expected_finishes(now) {
             if claim.holders.len() >= Claims::HOLDERS_MAX
@@ -144,8 +165,13 @@ impl Download {
             let bytes = self.range_bytes(claim.range);
             let mine = source.finish_if_asked(now, bytes);
             let gain = finish - mine;
-            // Twice as soon as otherwise, or it is not worth a message.
-            if gain < cx.config.steal_gain_min.max((mine - now) / 4) {
+            // Noticeably sooner than otherwise, or it is not worth a message.
+            let least = if open {
+                STEAL_GAIN_EARLY.max((mine - now) * STEAL_TIMES_EARLY)
+            } else {
+                cx.config.steal_gain_min.max((mine - now) / 4)
+            };
+            if gain < least {
                 continue;
             }
             let holding = self.sources.get(&holder)?;
@@ -167,10 +193,12 @@ impl Download {
     ) -> impl Iterator<Item = (&Claim, PeerId, Timestamp, Timestamp)> {
         let mut times = std::collections::BTreeMap::new();
         for (peer, source) in &self.sources {
-            for (request, start, finish) in source.finish_times(now) {
-                // Bytes that are here need no thief.
-                if request.wanted && !request.arrived() {
-                    let flowing = request.announced.is_some();
+            let coming = source.finish_times(now);
+            let coming = coming.filter(|(request, ..)| !request.arrived());
+            // Bytes that are here need no thief.
+            for (before, (request, start, finish)) in coming.enumerate() {
+                if request.wanted {
+                    let flowing = request.announced.is_some() || before < HANDED_OVER;
                     let start = if flowing { now } else { start };
                     times.insert((request.range.start, *peer), (start, finish));
                 }

@@ -99,11 +99,18 @@ impl Download {
                 _ => None,
             });
         // All groups of a small content; of a large one where sets begin and end.
-        let borders = partial.clone().flat_map(|set| set.runs().to_vec());
+        let given: Vec<GroupSet> = self
+            .sources
+            .values()
+            .filter(|source| source.given_counted)
+            .map(|source| source.given.to_set())
+            .collect();
+        let sets = partial.clone().chain(&given);
+        let borders = sets.clone().flat_map(|set| set.runs().to_vec());
         let borders = borders.flat_map(|run| [run.start, run.end - 1]);
         let groups = borders.chain(0..whole.end.min(100));
         for group in groups.filter(|group| *group < whole.end) {
-            let counted = partial.clone().filter(|set| set.contains(group)).count();
+            let counted = sets.clone().filter(|set| set.contains(group)).count();
             let known = proven.plan.availability(group);
             assert_eq!(u32::try_from(counted), Ok(known), "who has {group}");
         }

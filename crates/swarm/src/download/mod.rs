@@ -1,15 +1,16 @@
 //! Downloads: the fetching side.
 //!
 //! One file per concern: `connect` (sources come and go), `size` (proving it),
-//! `plan` (which groups are wanted), `fill` (who is asked), `slices` (what
-//! becomes of requests), `claims` and `transfer` (the books), `watchdog` (what
-//! is said about it).
+//! `plan` (which groups are wanted), `given` (what its sources gave to others),
+//! `fill` (who is asked), `slices` (what becomes of requests), `claims` and
+//! `transfer` (the books), `watchdog` (what is said about it).
 
 mod claims;
 mod config;
 mod connect;
 mod event;
 mod fill;
+mod given;
 mod invariants;
 mod plan;
 mod shared;
@@ -284,6 +285,7 @@ impl Core for Downloads {
             }
             TransferMessage::Queued { position, .. } => download.on_queued(cx, now, from, position),
             TransferMessage::Have { groups, .. } => download.on_have(cx, now, from, groups),
+            TransferMessage::Given { groups, .. } => download.on_given(from, &groups),
             TransferMessage::Slice { slice, bytes, .. } => {
                 download.on_slice(cx, now, from, slice, bytes.into());
             }

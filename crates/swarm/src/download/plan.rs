@@ -1,8 +1,8 @@
 //! What to ask for next.
 //!
 //! Open groups are kept in runs, in one set per availability (how many partial
-//! sources have them; whole sources have everything, so they do not tell
-//! groups apart). Picking looks at the rarest set first. A pick costs
+//! sources have them, and how many sources gave them to others; whole sources
+//! have everything, so they do not tell groups apart). Picking looks at the rarest set first. A pick costs
 //! O(levels) steps of O(log runs), whatever the size of the content; for a
 //! partial source a step is bounded by [`HOPS_MAX`], and only if that finds
 //! nothing all its runs are looked at.
@@ -142,7 +142,7 @@ impl Plan {
                 (run.start, run)
             }
             Want::Rarest(cursor) => {
-                let random = rng.next_u64() % self.groups.max(1);
+                let random = (rng.next_u64() % self.groups.max(1), rng.next_u64());
                 let found = |level| rarest_in(level, have, cursor, random, groups_max);
                 let any = |level| seek_both(level, have, 0, usize::MAX).map(|run| (run.start, run));
                 let rarest = self.open.values().find_map(found);
@@ -242,7 +242,7 @@ fn rarest_in(
     level: &Runs,
     have: &Have,
     cursor: Option<u64>,
-    random: u64,
+    random: (u64, u64),
     groups_max: u64,
 ) -> Option<(u64, GroupRange)> {
     if let Some(cursor) = cursor {
@@ -252,8 +252,15 @@ fn rarest_in(
         }
     }
     // In the middle of a long run, start where slices do.
-    let aligned = random / groups_max * groups_max;
+    let aligned = random.0 / groups_max * groups_max;
     let run = seek_both(level, have, aligned, HOPS_MAX)
         .or_else(|| seek_both(level, have, 0, HOPS_MAX))?;
-    Some((run.start, run))
+    if run.start == aligned {
+        return Some((aligned, run));
+    }
+    // Where a run begins another fetcher is at work, and it does not tell in
+    // time how far it is: begin anywhere but there.
+    let inside = (run.start + random.1 % run.len()) / groups_max * groups_max;
+    let start = inside.max(run.start);
+    Some((start, GroupRange::new(start, run.end)))
 }

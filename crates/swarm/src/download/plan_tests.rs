@@ -174,3 +174,29 @@ fn a_huge_content_is_picked_from_in_no_time() {
     }
     assert_eq!(plan.open_groups(), groups - picked);
 }
+
+/// Fetchers of one source do not see each other's newest requests. Where a run
+/// of open groups begins, another is at work: whoever came down on what is
+/// taken and went on to there would ask for the same.
+#[test]
+fn a_new_start_is_not_where_another_is_at_work() {
+    let mut plan = Plan::new(1_000);
+    plan.open(GroupRange::new(600, 1_000));
+    let mut rng = seeded_rng(1);
+    let mut starts = BTreeSet::new();
+    let mut at_the_border = 0;
+    for _ in 0..200 {
+        let slice = plan.pick(&Have::Whole, Want::Rarest(None), 4, &mut rng);
+        let slice = slice.expect("400 groups are open");
+        at_the_border += u32::from(slice.start == 600);
+        starts.insert(slice.start);
+    }
+    assert!(at_the_border < 10, "{at_the_border} of 200");
+    assert!(starts.len() > 60, "anywhere: {starts:?}");
+    let slice = plan.pick(&Have::Whole, Want::Rarest(Some(600)), 4, &mut rng);
+    assert_eq!(
+        slice,
+        Some(GroupRange::new(600, 604)),
+        "who is there goes on"
+    );
+}

@@ -9,6 +9,7 @@ use super::config::DownloadsConfig;
 use super::event::{DropReason, SourceState};
 use crate::message::Have;
 use crate::rate::{RateMeter, bytes_in, time_for};
+use crate::runs::Runs;
 
 /// Most requests that are not answered, per source.
 // Derived: half of what a source accepts by default (64).
@@ -89,6 +90,10 @@ pub(super) struct Source {
     pub(super) have_taken: Timestamp,
     /// Its set is counted in the plan.
     pub(super) counted: bool,
+    /// What it gave to others, as far as it says so, and whether that is
+    /// counted in the plan.
+    pub(super) given: Runs,
+    pub(super) given_counted: bool,
     pub(super) requests: VecDeque<Request>,
     /// Of all requests, wanted or not.
     pub(super) in_flight_bytes: u64,
@@ -122,6 +127,8 @@ impl Source {
             have_next: None,
             have_taken: Timestamp::ZERO,
             counted: false,
+            given: Runs::default(),
+            given_counted: false,
             requests: VecDeque::new(),
             in_flight_bytes: 0,
             cursor: None,
@@ -180,7 +187,11 @@ impl Source {
     pub(super) fn slice_groups(&self, config: &DownloadsConfig, now: Timestamp) -> u64 {
         let groups = match self.meter.rate(now) {
             None => config.slice_groups_initial,
-            Some(rate) => bytes_in(config.slice_duration, rate) / GROUP_BYTES,
+            Some(rate) => {
+                let thrifty = bytes_in(config.slice_duration_thrifty, rate) / GROUP_BYTES;
+                let brisk = bytes_in(config.slice_duration, rate) / GROUP_BYTES;
+                brisk.max(thrifty.min(config.slice_groups_thrifty))
+            }
         };
         let max = if self.distrusted {
             1

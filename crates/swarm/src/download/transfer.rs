@@ -184,7 +184,8 @@ impl Download {
         }
     }
 
-    /// Counts what a partial source has into the availability.
+    /// Counts what a partial source has, and what a source gave to others, into
+    /// the availability.
     pub(super) fn count_have(&mut self, peer: PeerId) {
         let (Some(proven), Some(source)) = (&mut self.proven, self.sources.get_mut(&peer)) else {
             return;
@@ -193,9 +194,12 @@ impl Download {
             proven.plan.gain(groups);
             source.counted = true;
         }
+        if !std::mem::replace(&mut source.given_counted, true) {
+            proven.plan.gain(&source.given.to_set());
+        }
     }
 
-    /// Takes it out again.
+    /// Takes both out again, and forgets what was given.
     pub(super) fn discount_have(&mut self, peer: PeerId) {
         let (Some(proven), Some(source)) = (&mut self.proven, self.sources.get_mut(&peer)) else {
             return;
@@ -204,6 +208,10 @@ impl Download {
             proven.plan.lose(groups);
         }
         source.counted = false;
+        let given = std::mem::take(&mut source.given);
+        if std::mem::replace(&mut source.given_counted, false) {
+            proven.plan.lose(&given.to_set());
+        }
     }
 
     /// `groups` are verified and written. Whoever else was asked for them need

@@ -36,6 +36,10 @@ pub struct UploadsConfig {
     /// short: fetchers that wait for their disk lose it. Too long: slots held
     /// for nothing.
     pub idle_max: Duration,
+    /// The same where we have only a part; its fetcher queues again. Too short:
+    /// fetchers that wait for news of what we have lose it. Too long: in a
+    /// swarm, those who have all that we have keep out those who need it.
+    pub idle_partial_max: Duration,
     /// The same if nobody waits.
     pub idle_alone_max: Duration,
     /// A slot is taken back if the driver reports nothing written for this long
@@ -50,8 +54,13 @@ pub struct UploadsConfig {
     /// Places in the queue that changed are told this often. Too short: noise.
     /// Too long: stale places on screens.
     pub position_interval: Duration,
-    /// Shortest time between two messages about what a partial content has.
+    /// Shortest time between two messages about what a partial content has;
+    /// longer where those would take more than a sixtieth of the line. Too
+    /// short: noise. Too long: in a swarm, groups are passed on late.
     pub have_interval: Duration,
+    /// Shortest time between two messages about what others asked for. Too
+    /// short: noise. Too long: fetchers of a scarce content ask for the same.
+    pub given_interval: Duration,
 }
 
 impl Default for UploadsConfig {
@@ -79,6 +88,8 @@ impl Default for UploadsConfig {
             serves_per_stream_max: 2,
             // Guess.
             idle_max: Duration::from_secs(15),
+            // Measured: a swarm of 48 that takes 24.5 s takes 25.7 s with 2.5 s.
+            idle_partial_max: Duration::from_secs(1),
             // Guess.
             idle_alone_max: Duration::from_secs(120),
             // Source: twice libtorrent's request timeout of 60 s.
@@ -90,7 +101,9 @@ impl Default for UploadsConfig {
             // Guess.
             position_interval: Duration::from_secs(5),
             // Guess.
-            have_interval: Duration::from_secs(2),
+            have_interval: Duration::from_millis(250),
+            // Guess: some round trips; few slices of a slow source.
+            given_interval: Duration::from_millis(250),
         }
     }
 }

@@ -8,12 +8,16 @@ use super::queue::Key;
 use super::slot::Stage;
 use super::{Timer, Uploads};
 use crate::message::{Have, RefusedReason, SIZE_BYTES_MAX, TransferMessage, longest_runs};
+use crate::runs::Runs;
 
 /// A content that can be served.
 #[derive(Debug, Clone)]
 pub(super) struct Offer {
     pub(super) size: u64,
     pub(super) have: Have,
+    /// What was asked for by those who fetch it now or did so lately; at most
+    /// as many runs as fit a message.
+    pub(super) given: Runs,
 }
 
 /// What is known of the contents that somebody wants now.
@@ -31,6 +35,16 @@ impl Contents {
 
     pub(super) fn offer(&self, content: ContentId) -> Option<&Offer> {
         self.offers.get(&content)
+    }
+
+    /// Whether only a part of it is there.
+    pub(super) fn is_partial(&self, content: ContentId) -> bool {
+        let offer = self.offers.get(&content);
+        offer.is_some_and(|offer| offer.have != Have::Whole)
+    }
+
+    pub(super) fn offer_mut(&mut self, content: ContentId) -> Option<&mut Offer> {
+        self.offers.get_mut(&content)
     }
 
     /// Notes that it is to be looked up. False if there are too many lookups.
@@ -68,7 +82,10 @@ impl Uploads {
         if waiting.is_empty() {
             return;
         }
-        self.contents.offers.insert(content, Offer { size, have });
+        let given = Runs::default();
+        self.contents
+            .offers
+            .insert(content, Offer { size, have, given });
         for key in waiting {
             let stage = self.uploads.get(&key).map(|upload| upload.stage);
             if matches!(stage, Some(Stage::LookingUp { .. })) {
@@ -121,7 +138,7 @@ impl Uploads {
         else {
             return;
         };
-        let due = upload.told_have + self.config.have_interval;
+        let due = upload.told_have + upload.have_interval(&self.config, &offer.have);
         if !upload.stale_have || !upload.is_serving() {
             return;
         }

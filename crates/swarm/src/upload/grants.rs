@@ -1,6 +1,8 @@
 //! Slots: given to the next in the queue, taken back from those who do not use
 //! them.
 
+use std::time::Duration;
+
 use gannet_base::Timestamp;
 
 use super::queue::Key;
@@ -57,11 +59,14 @@ impl Uploads {
         };
         upload.told_have = now;
         upload.stale_have = false;
+        upload.untold_given = offer.given.clone();
         let have = match &offer.have {
             Have::Whole => Have::Whole,
             Have::Some(groups) => Have::Some(longest_runs(groups)),
         };
         let (content, size) = (key.1, offer.size);
+        // First, so that it knows when it may ask.
+        self.send_given(now, key);
         self.send(
             key.0,
             TransferMessage::Ready {
@@ -141,6 +146,7 @@ impl Uploads {
 
     /// Whether an upload still deserves what it holds.
     pub(super) fn review(&mut self, now: Timestamp, key: Key) {
+        let idle_max = self.idle_max(key);
         let Some(upload) = self.uploads.get_mut(&key) else {
             return;
         };
@@ -151,14 +157,13 @@ impl Uploads {
             }
             Stage::Serving { since } => {
                 let others = !self.queue.is_empty();
-                let idle_max = if others {
-                    self.config.idle_max
-                } else {
-                    self.config.idle_alone_max
-                };
                 let idle = upload.is_idle() && now >= upload.moved + idle_max;
                 let stuck =
                     !upload.serving.is_empty() && now >= upload.moved + self.config.stuck_max;
+                if idle && others && self.contents.is_partial(key.1) {
+                    self.end_turn(now, key);
+                    return;
+                }
                 if idle || stuck {
                     self.end(now, key, Some(RefusedReason::Busy));
                     return;
@@ -174,7 +179,19 @@ impl Uploads {
             _ => {}
         }
         self.tell_have(now, key);
+        self.tell_given(now, key);
         self.arm(now, key);
+    }
+
+    /// How long `key` may have a slot for nothing.
+    fn idle_max(&self, key: Key) -> Duration {
+        if self.queue.is_empty() {
+            self.config.idle_alone_max
+        } else if self.contents.is_partial(key.1) {
+            self.config.idle_partial_max
+        } else {
+            self.config.idle_max
+        }
     }
 
     /// Back to the end of the queue: others wait.
@@ -201,10 +218,15 @@ impl Uploads {
             Stage::Serving { .. } => match upload.requests.front() {
                 Some(request) => request.not_before,
                 // Whether others wait may change any time after that.
-                None if now < upload.moved + self.config.idle_max => {
-                    upload.moved + self.config.idle_max
+                None => {
+                    let soonest = if self.contents.is_partial(key.1) {
+                        self.config.idle_partial_max
+                    } else {
+                        self.config.idle_max
+                    };
+                    let later = self.config.position_interval.min(soonest);
+                    (upload.moved + soonest).max(now + later)
                 }
-                None => now + self.config.position_interval,
             },
         };
         self.timers.arm(Timer::Upload(key), at);

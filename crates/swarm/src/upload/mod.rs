@@ -2,15 +2,18 @@
 //!
 //! `queue` says who is next, `slot` keeps one upload's books, `grants` moves
 //! uploads between the two and watches for those that hold a slot for nothing,
-//! `contents` knows what can be served.
+//! `contents` knows what can be served, `given` tells what others asked for.
 
 mod config;
 mod contents;
 mod event;
+mod given;
 mod grants;
 mod queue;
 mod slot;
 
+#[cfg(test)]
+mod swarm_tests;
 #[cfg(test)]
 mod tests;
 
@@ -204,6 +207,7 @@ impl Uploads {
             return;
         }
         if upload.on_request(&self.config, now, slice) {
+            self.note_given(now, key, slice);
             self.serve(now, key);
         } else {
             self.end(now, key, Some(RefusedReason::Busy));
@@ -323,6 +327,7 @@ impl Core for Uploads {
             TransferMessage::Ready { .. }
             | TransferMessage::Queued { .. }
             | TransferMessage::Have { .. }
+            | TransferMessage::Given { .. }
             | TransferMessage::Slice { .. }
             | TransferMessage::SliceRefused { .. }
             | TransferMessage::Refused { .. } => {}

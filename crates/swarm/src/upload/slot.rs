@@ -1,13 +1,29 @@
 //! One content for one peer: its place, its requests, its measure.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use gannet_base::{GROUP_BYTES, GroupRange, Timestamp};
 
 use super::config::UploadsConfig;
 use super::queue::Ticket;
 use crate::bucket::TokenBucket;
-use crate::rate::RateMeter;
+use crate::message::Have;
+use crate::rate::{RateMeter, time_for};
+use crate::runs::Runs;
+
+/// Bytes of a message about what there is, and of each run in it.
+// Derived: content id, length and framing; two numbers of postcard.
+const HAVE_BYTES: u64 = 48;
+const RUN_BYTES: u64 = 6;
+
+/// Messages about what there is take at most one part in so many of the line.
+// Guess: noise beside the proofs.
+const HAVE_SHARE: u64 = 64;
+
+/// What the line is taken for before it is measured, bytes a second.
+// Guess: a slow home line's upload.
+const RATE_UNKNOWN: u64 = 256 * 1024;
 
 /// Where an upload stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +60,9 @@ pub(super) struct Upload {
     /// When it was last told what there is, and whether that is stale.
     pub(super) told_have: Timestamp,
     pub(super) stale_have: bool,
+    /// What others asked for and it has not heard of, and when it last heard.
+    pub(super) untold_given: Runs,
+    pub(super) told_given: Timestamp,
     /// Its turn is over; what is with the driver is still finished.
     pub(super) ending: bool,
 }
@@ -64,6 +83,8 @@ impl Upload {
             told_place: 0,
             told_have: now,
             stale_have: false,
+            untold_given: Runs::default(),
+            told_given: now,
             ending: false,
         }
     }
@@ -90,7 +111,7 @@ impl Upload {
         let wait = if tiny {
             self.tiny.take(now, 1)
         } else {
-            std::time::Duration::ZERO
+            Duration::ZERO
         };
         self.requests_bytes += bytes;
         self.requests.push_back(Request {
@@ -122,6 +143,19 @@ impl Upload {
         }
         self.serving.push_back(slice);
         Some(slice)
+    }
+
+    /// Time between two messages about what there is: they are to take a small
+    /// part of the line only.
+    pub(super) fn have_interval(&self, config: &UploadsConfig, have: &Have) -> Duration {
+        let runs = match have {
+            Have::Whole => 1,
+            Have::Some(groups) => groups.runs().len(),
+        };
+        let bytes = HAVE_BYTES + RUN_BYTES * u64::try_from(runs).unwrap_or(u64::MAX);
+        let rate = self.meter.rate(self.moved).unwrap_or(RATE_UNKNOWN);
+        let cheap = time_for(bytes.saturating_mul(HAVE_SHARE), rate);
+        config.have_interval.max(cheap)
     }
 
     /// The driver is done with a slice. False if it never had it.

@@ -9,12 +9,12 @@ use gannet_base::{
 use super::*;
 use crate::message::Have;
 
-type Out = Output<TransferMessage, UploadEvent>;
+pub(super) type Out = Output<TransferMessage, UploadEvent>;
 
-const C: ContentId = ContentId::from_bytes([9; 32]);
-const SIZE: u64 = 1_000 * GROUP_BYTES;
+pub(super) const C: ContentId = ContentId::from_bytes([9; 32]);
+pub(super) const SIZE: u64 = 1_000 * GROUP_BYTES;
 
-fn peer(number: u8) -> PeerId {
+pub(super) fn peer(number: u8) -> PeerId {
     PeerId::from_bytes([number; 32])
 }
 
@@ -22,7 +22,7 @@ fn content(number: u8) -> ContentId {
     ContentId::from_bytes([number; 32])
 }
 
-fn send(to: u8, message: TransferMessage) -> Out {
+pub(super) fn send(to: u8, message: TransferMessage) -> Out {
     Output::Send {
         to: peer(to),
         message,
@@ -40,7 +40,7 @@ fn ready(to: u8, content: ContentId) -> Out {
     )
 }
 
-fn queued(to: u8, position: u32) -> Out {
+pub(super) fn queued(to: u8, position: u32) -> Out {
     send(
         to,
         TransferMessage::Queued {
@@ -48,6 +48,13 @@ fn queued(to: u8, position: u32) -> Out {
             position,
         },
     )
+}
+
+pub(super) fn given(start: u64, end: u64) -> TransferMessage {
+    TransferMessage::Given {
+        content: C,
+        groups: range(start, end).into(),
+    }
 }
 
 fn refused(to: u8, reason: RefusedReason) -> [Out; 2] {
@@ -60,13 +67,13 @@ fn refused(to: u8, reason: RefusedReason) -> [Out; 2] {
     ]
 }
 
-struct Bench {
+pub(super) struct Bench {
     core: Uploads,
     now: Timestamp,
 }
 
 impl Bench {
-    fn new(config: UploadsConfig) -> Self {
+    pub(super) fn new(config: UploadsConfig) -> Self {
         Self {
             core: Uploads::new(config),
             now: Timestamp::from_secs(1),
@@ -83,23 +90,23 @@ impl Bench {
         bench
     }
 
-    fn step(&mut self, input: impl FnOnce(&mut Uploads, Timestamp)) -> Vec<Out> {
+    pub(super) fn step(&mut self, input: impl FnOnce(&mut Uploads, Timestamp)) -> Vec<Out> {
         let now = self.now;
         let outputs = step(&mut self.core, |core| input(core, now));
         self.core.assert_invariants();
         outputs
     }
 
-    fn message(&mut self, from: u8, message: TransferMessage) -> Vec<Out> {
+    pub(super) fn message(&mut self, from: u8, message: TransferMessage) -> Vec<Out> {
         self.step(|core, now| core.handle_message(now, peer(from), message))
     }
 
-    fn command(&mut self, command: UploadCommand) -> Vec<Out> {
+    pub(super) fn command(&mut self, command: UploadCommand) -> Vec<Out> {
         self.step(|core, now| core.handle_command(now, command))
     }
 
     /// Asks; a lookup is answered with the whole content.
-    fn ask(&mut self, from: u8, content: ContentId) -> Vec<Out> {
+    pub(super) fn ask(&mut self, from: u8, content: ContentId) -> Vec<Out> {
         let outputs = self.message(from, TransferMessage::Ask { content });
         if outputs
             == [Output::Event(UploadEvent::Lookup {
@@ -116,7 +123,7 @@ impl Bench {
         outputs
     }
 
-    fn request(&mut self, from: u8, start: u64, end: u64) -> Vec<GroupRange> {
+    pub(super) fn request(&mut self, from: u8, start: u64, end: u64) -> Vec<GroupRange> {
         let slice = GroupRange::new(start, end);
         serves(&self.message(from, TransferMessage::Request { content: C, slice }))
     }
@@ -132,7 +139,7 @@ impl Bench {
         }))
     }
 
-    fn pass(&mut self, seconds: u64) -> Vec<Out> {
+    pub(super) fn pass(&mut self, seconds: u64) -> Vec<Out> {
         self.now = self.now + Duration::from_secs(seconds);
         self.step(|core, now| core.handle_timeout(now))
     }
@@ -146,7 +153,7 @@ fn serves(outputs: &[Out]) -> Vec<GroupRange> {
     outputs.iter().filter_map(serve).collect()
 }
 
-fn range(start: u64, end: u64) -> GroupRange {
+pub(super) fn range(start: u64, end: u64) -> GroupRange {
     GroupRange::new(start, end)
 }
 
@@ -439,7 +446,8 @@ fn a_turn_ends_if_others_wait() {
     };
     let mut outputs = bench.command(served(range(16, 24)));
     outputs.extend(bench.command(served(range(24, 32))));
-    let others = [ready(2, C), queued(1, 1)];
+    let given = send(2, given(0, 32));
+    let others = [given, ready(2, C), queued(1, 1)];
     assert_eq!(
         outputs, others,
         "what was begun was finished, then the other"

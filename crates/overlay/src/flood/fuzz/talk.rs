@@ -285,6 +285,7 @@ impl Talk {
             12 if choices.below(4) == 0 => FloodCommand::Leave,
             12 => FloodCommand::Forged {
                 via: choices.peer(),
+                hops: u8::from(choices.below(2) == 0),
             },
             _ => FloodCommand::Bootstrap(Vec::new()),
         }

@@ -11,7 +11,7 @@ fn who_is_no_neighbour_is_not_served() {
     let now = bench.now;
     let stranger = peer(77);
     let _ = step(&mut bench.flood, |flood| {
-        flood.handle_link(now, stranger, Link::Up)
+        flood.handle_link(now, stranger, Link::Up);
     });
     let patch = Patch {
         sequence: 0,

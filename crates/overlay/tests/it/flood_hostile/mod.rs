@@ -65,7 +65,7 @@ impl Bench {
     pub(super) fn hand(&mut self, from: PeerId, message: FloodMessage) -> Outputs {
         let now = self.now;
         step(&mut self.flood, |flood| {
-            flood.handle_message(now, from, message)
+            flood.handle_message(now, from, message);
         })
     }
 

@@ -16,7 +16,7 @@ fn a_file_that_changes_is_never_served_under_its_old_id() {
     let reader = world.store().open_content(old).unwrap();
     let mut out = b"before".to_vec();
     reader.read_slice(GroupRange::new(0, 2), &mut out).unwrap();
-    out.truncate(6);
+    assert!(!out.starts_with(b"before"));
 
     // Same length, other bytes, and the old time: only the bytes tell.
     let path = world.path("share/f.bin");
@@ -39,7 +39,7 @@ fn a_file_that_changes_is_never_served_under_its_old_id() {
         matches!(read, Err(ReadError::Changed { content }) if content == old),
         "{read:?}"
     );
-    assert_eq!(out, b"before");
+    assert!(out.is_empty());
     let withdrawn = StoreEvent::Withdrawn {
         content: old,
         path: "share/f.bin".to_owned(),
