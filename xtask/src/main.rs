@@ -19,7 +19,7 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   tidy                     check the rules of the house that no compiler knows
-  bench [PART] [--json]    measure, with targets; PART is index, store, transfer, idle or all
+  bench [PART] [--json]    measure, with targets; PART is index, store, transfer, idle, flood or all
   fuzz-smoke [--seconds N] give every decoder random and damaged input for N seconds in all";
 
 fn main() -> ExitCode {

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gannet_base::PeerAddress;
-use gannet_node::{Overrides, Rate};
+use gannet_node::{Overlay, Overrides, Rate};
 
+use crate::commands::lab::LabArgs;
 use crate::exit::EXIT_CODES;
 
 /// Find and fetch files among peers, with no server that has to be trusted.
@@ -67,7 +68,7 @@ pub(crate) enum Command {
     Hub(UpArgs),
     /// Run a peer: share folders, serve others, keep running
     Up(UpFolders),
-    /// Search all hubs for files
+    /// Search the hubs and the neighbours for files
     ///
     /// All words must match. "a phrase" keeps words together, -word leaves out,
     /// OR offers a choice, word* matches beginnings; filters: type:audio,
@@ -99,8 +100,11 @@ pub(crate) enum Command {
         /// For which shell
         shell: Shell,
     },
-    /// Play the whole journey with a hub and six peers on this machine
+    /// Play the whole journey with real peers on this machine, with a hub and
+    /// then without
     Demo(DemoArgs),
+    /// Experiment with thousands of simulated peers; nothing touches the network
+    Lab(LabArgs),
 }
 
 /// `up`.
@@ -126,12 +130,25 @@ pub(crate) struct UpArgs {
     /// Address and port to listen on; repeat for several; port 0 is any
     #[arg(long, value_name = "IP:PORT")]
     listen: Vec<SocketAddr>,
-    /// A peer to know from the start; repeat for several
+    /// A peer to join the network through; repeat for several
     #[arg(long, value_name = "PEER@IP:PORT")]
     peer: Vec<PeerAddress>,
     /// A hub to register at and to search; repeat for several
     #[arg(long, value_name = "PEER@IP:PORT")]
     hub: Vec<PeerAddress>,
+    /// The ways to find and be found: hub (directory servers), flood
+    /// (neighbours that pass questions on) [default: hub,flood]
+    #[arg(
+        long,
+        env = "GANNET_OVERLAY",
+        hide_env_values = true,
+        value_name = "NAMES",
+        value_delimiter = ','
+    )]
+    overlay: Vec<Overlay>,
+    /// How many neighbours to have, 1 to 50 [default: 8]
+    #[arg(long, value_name = "N")]
+    neighbours: Option<u32>,
     /// The network's name; peers of other networks are refused
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
@@ -167,6 +184,8 @@ impl UpArgs {
             listen: self.listen,
             peers: self.peer,
             hubs: self.hub,
+            overlays: self.overlay,
+            neighbours: self.neighbours,
             network: self.network,
             secret_file: self.secret_file,
             limit_up: self.limit_up,
@@ -217,6 +236,10 @@ pub(crate) struct GetArgs {
     /// A hub to ask, when no peer is running; repeat for several
     #[arg(long, value_name = "PEER@IP:PORT")]
     pub(crate) hub: Vec<PeerAddress>,
+    /// A peer to join the network through, when no peer is running; repeat for
+    /// several
+    #[arg(long, value_name = "PEER@IP:PORT")]
+    pub(crate) peer: Vec<PeerAddress>,
     /// The configuration file, when no peer is running
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -320,6 +343,17 @@ pub(crate) struct LinkArgs {
     pub(crate) files: Vec<PathBuf>,
 }
 
+/// The acts of the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Acts {
+    /// With a hub
+    Hub,
+    /// With neighbours only
+    Flood,
+    /// One after the other
+    All,
+}
+
 /// `demo`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DemoArgs {
@@ -327,6 +361,9 @@ pub(crate) struct DemoArgs {
     /// repository, else generated files]
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
+    /// Which ways of finding to play
+    #[arg(long, value_name = "WHICH", default_value = "all")]
+    pub(crate) overlay: Acts,
     /// Keep the demo's files, and say where they are
     #[arg(long)]
     pub(crate) keep: bool,

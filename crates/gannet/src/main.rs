@@ -61,7 +61,9 @@ fn run(cli: Cli) -> Outcome {
 }
 
 async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
-    use commands::{browse, completions, downloads, get, link, lists, search, share, status, up};
+    use commands::{
+        browse, completions, downloads, get, lab, link, lists, search, share, status, up,
+    };
     match command {
         Command::Hub(up) => up::hub(up, out).await,
         Command::Up(up) => up::peer(up, out).await,
@@ -77,5 +79,6 @@ async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
         Command::Stop(target) => status::stop(&target, out).await,
         Command::Completions { shell } => completions::run(shell, out),
         Command::Demo(demo) => demo::run(demo, out).await,
+        Command::Lab(lab) => lab::run(lab, out),
     }
 }

@@ -202,13 +202,19 @@ pub(crate) enum Started {
 }
 
 impl Running {
-    /// Whether there are hubs and all of them answer.
-    pub(crate) async fn all_hubs_answer(&self) -> Result<bool, Failure> {
+    /// Whether there is somebody to ask, and every overlay in use can be asked:
+    /// all hubs that are named, some neighbour where other peers are known.
+    pub(crate) async fn all_answer(&self) -> Result<bool, Failure> {
         let status = match self {
             Self::Here(node) => node.status().await?,
             Self::There(remote) => remote.status().await?,
         };
-        Ok(!status.hubs.is_empty() && status.hubs.iter().all(|hub| hub.connected))
+        let flood = status.flood.unwrap_or_default();
+        let has_neighbours = flood.neighbours > 0;
+        let hubs_answer = status.hubs.iter().all(|hub| hub.connected);
+        let flood_answers = has_neighbours || flood.known_peers == 0;
+        let somebody = has_neighbours || !status.hubs.is_empty();
+        Ok(somebody && hubs_answer && flood_answers)
     }
 
     pub(crate) async fn downloads(&self) -> Result<Vec<DownloadInfo>, Failure> {

@@ -272,6 +272,16 @@ where
     }
 }
 
+/// Waits until something holds that no peer can be asked for, or fails.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < SOON, "no {what}");
+        std::thread::sleep(LOOK); // tidy: allow(polling with a deadline)
+    }
+}
+
 /// Waits until all hubs of a peer have accepted it.
 pub(crate) async fn joined(client: &Client) {
     until(

@@ -4,6 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod flood;
 mod harness;
 mod journey;
+mod lab;
 mod mistakes;

@@ -86,7 +86,7 @@ impl Config {
     /// What an entry is charged for, of [`Config::bytes_per_holder_max`]: about
     /// twice the memory that usual ones take. One whose words occur nowhere
     /// else takes up to six times as much as this.
-    // Measured: 230 bytes for an entry with a path of 64 bytes (`cargo xtask bench index`).
+    // Measured: 241 bytes for an entry with a path of 64 bytes (`cargo xtask bench index`).
     pub fn charge(entry: &FileEntry) -> usize {
         Self::charge_for(entry.path.len(), entry.media.texts().map(str::len).sum())
     }

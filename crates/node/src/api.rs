@@ -30,6 +30,10 @@ pub struct Status {
     pub hubs: Vec<HubInfo>,
     /// What it serves as a hub; `None` if it is none.
     pub hub: Option<HubServerInfo>,
+    /// Names of the overlays that are switched on.
+    pub overlays: Vec<String>,
+    /// How it is connected to neighbours; `None` if flood is switched off.
+    pub flood: Option<FloodInfo>,
     /// What it shares.
     pub shares: SharesSummary,
     /// What moves.
@@ -53,6 +57,21 @@ pub struct HubInfo {
     /// How long its last keep-alive took, in milliseconds.
     pub answer_ms: Option<u64>,
     /// Why it is not connected, in plain words.
+    pub problem: Option<String>,
+}
+
+/// How a peer is connected to neighbours that pass questions on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FloodInfo {
+    /// Neighbours that it has.
+    pub neighbours: u32,
+    /// Neighbours that it wants.
+    pub neighbours_target: u32,
+    /// Other peers that it knows of, to take the place of neighbours that go.
+    pub known_peers: u64,
+    /// Questions of others that it has looked into its files for.
+    pub questions: u64,
+    /// Why there are no neighbours, in plain words.
     pub problem: Option<String>,
 }
 
@@ -132,11 +151,12 @@ pub struct ShareInfo {
 /// Which overlay found something, and how fast.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoundBy {
-    /// The overlay's name: `hub`.
+    /// The overlay's name: `hub` or `flood`.
     pub overlay: String,
-    /// The peer that answered.
+    /// The peer that the answer came from: the hub, or the neighbour that it
+    /// came through.
     pub via: PeerId,
-    /// Hops from the searcher to the answerer.
+    /// Hops from the searcher to the answerer, as it says.
     pub hops: u32,
     /// Milliseconds from the question to the answer.
     pub milliseconds: u64,
@@ -182,7 +202,7 @@ pub struct SearchRow {
 pub struct Asked {
     /// The overlay's name: `hub`.
     pub overlay: String,
-    /// Whom.
+    /// Which hub.
     pub peer: PeerId,
     /// Whether an answer came.
     pub answered: bool,
@@ -192,14 +212,63 @@ pub struct Asked {
     pub milliseconds: u64,
 }
 
+/// What one overlay did in a search.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OverlayEnd {
+    /// Its name.
+    pub overlay: String,
+    /// Whether it has anybody to ask here: a hub that is named, a peer that is
+    /// known.
+    pub used: bool,
+    /// Whether everybody that it can reach was asked and answered.
+    pub complete: bool,
+    /// Whom it asked and what became of it, in plain words.
+    pub outcome: String,
+    /// Different contents that it found.
+    pub found: u32,
+    /// Answers dropped because nobody had signed or nobody had asked for them.
+    pub dropped: u64,
+    /// How far a flood came.
+    pub flood: Option<FloodReach>,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+}
+
+/// How far a flood came. Figures beyond the neighbours are claims of strangers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FloodReach {
+    /// Peers that looked at their files.
+    pub asked: u32,
+    /// Links not used because the peer behind them cannot have a match.
+    pub ruled_out: u32,
+    /// Links not used because the question had gone far enough.
+    pub beyond: u32,
+    /// Questions refused because a peer had too many.
+    pub refused: u32,
+    /// Peers that did not report in time, or were lost.
+    pub silent: u32,
+    /// How many times the question went out, each time further.
+    pub rounds: u32,
+    /// Most hops that it was allowed.
+    pub hops_max: u32,
+    /// Neighbours that it was sent to.
+    pub neighbours: u32,
+}
+
 /// How a search ended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchEnd {
-    /// Whom it asked.
+    /// What became of asking each hub.
     pub asked: Vec<Asked>,
+    /// What every overlay did that is switched on.
+    pub overlays: Vec<OverlayEnd>,
+    /// Whether everybody who can be asked was asked and answered: without rows,
+    /// nobody has it.
+    pub complete: bool,
     /// How many contents match in all, as the answerers say; rows may be fewer.
     pub total: u64,
-    /// Answers dropped because their signature or content was wrong.
+    /// Answers dropped because their signature was wrong or nobody had asked for
+    /// them.
     pub dropped: u64,
     /// The end in one plain sentence: "nobody has it", "I could not ask"…
     pub explanation: String,
@@ -352,6 +421,8 @@ pub struct PeerInfo {
     pub connected_seconds: u64,
     /// Whether it is one of this node's hubs.
     pub is_hub: bool,
+    /// Whether it is one of this node's neighbours.
+    pub is_neighbour: bool,
 }
 
 /// A page of what a peer shares.
@@ -392,6 +463,18 @@ pub enum NodeEvent {
     HubDown {
         /// Which.
         hub: PeerId,
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// A neighbour was won.
+    NeighbourUp {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A neighbour was lost.
+    NeighbourDown {
+        /// Who.
+        peer: PeerId,
         /// Why, in plain words.
         reason: String,
     },

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use etcetera::{BaseStrategy as _, choose_base_strategy};
 use gannet_base::PeerAddress;
+use gannet_overlay::locate::Overlay;
 use serde::Deserialize;
 
 /// A rate in bytes a second as people write it: `500K`, `20M`, `1.5G`,
@@ -84,6 +85,13 @@ pub struct NodeConfig {
     pub peers: Vec<PeerAddress>,
     /// Hubs to register at and to search.
     pub hubs: Vec<PeerAddress>,
+    /// The overlays to find and be found by. Without `hub`, hubs that are named
+    /// are left alone; without `flood`, there are no neighbours.
+    pub overlays: Vec<Overlay>,
+    /// Neighbours to have, 1 to 50. Too few: questions travel further, and a
+    /// peer that goes may cut the network. Too many: every question costs more
+    /// messages.
+    pub neighbours: u32,
     /// The network's name. Peers of other networks are refused.
     pub network: String,
     /// A file whose content (white space at its ends cut off) is the network's
@@ -117,6 +125,9 @@ impl NodeConfig {
     /// Slots when none are named.
     // Source: libtorrent unchokes 8, Nicotine+ has 3 slots.
     pub const DEFAULT_UPLOAD_SLOTS: u32 = 8;
+    /// Neighbours when no number is named.
+    // Source: 5 to 8 neighbours connect random networks of any size.
+    pub const DEFAULT_NEIGHBOURS: u32 = 8;
 
     /// The defaults for this data directory: no hubs, no peers, any port, local
     /// discovery on, downloads in `finished` inside it.
@@ -127,6 +138,8 @@ impl NodeConfig {
             listen: Vec::new(),
             peers: Vec::new(),
             hubs: Vec::new(),
+            overlays: Overlay::ALL.to_vec(),
+            neighbours: Self::DEFAULT_NEIGHBOURS,
             network: Self::DEFAULT_NETWORK.to_owned(),
             secret_file: None,
             limit_up: None,
@@ -158,6 +171,10 @@ pub struct Overrides {
     pub peers: Vec<PeerAddress>,
     /// See [`NodeConfig::hubs`].
     pub hubs: Vec<PeerAddress>,
+    /// See [`NodeConfig::overlays`].
+    pub overlays: Vec<Overlay>,
+    /// See [`NodeConfig::neighbours`].
+    pub neighbours: Option<u32>,
     /// See [`NodeConfig::network`].
     pub network: Option<String>,
     /// See [`NodeConfig::secret_file`].
@@ -246,8 +263,8 @@ pub fn default_data_dir() -> Option<PathBuf> {
 impl NodeConfig {
     /// Puts the sources together. `file` must exist if it is given; otherwise
     /// the default file is read if there is one. `environment` looks a variable
-    /// up; the variables are `GANNET_` and the setting's name in capitals,
-    /// lists separated by spaces.
+    /// up; the variables are `GANNET_` and the setting's name in capitals
+    /// (`GANNET_OVERLAY` for the overlays), lists separated by spaces.
     ///
     /// # Errors
     ///
@@ -297,20 +314,29 @@ impl NodeConfig {
         if let Some(api_listen) = from.api_listen {
             self.api_listen = api_listen;
         }
+        if !from.overlays.is_empty() {
+            self.overlays = from.overlays;
+        }
         if let Some(slots) = from.upload_slots {
-            if !(1..=100).contains(&slots) {
-                let name = "upload_slots";
-                return Err(ConfigError::Range {
-                    name,
-                    min: 1,
-                    max: 100,
-                    found: slots,
-                });
-            }
-            self.upload_slots = slots;
+            self.upload_slots = in_range("upload_slots", slots, 1, 100)?;
+        }
+        if let Some(neighbours) = from.neighbours {
+            self.neighbours = in_range("neighbours", neighbours, 1, 50)?;
         }
         Ok(())
     }
+}
+
+fn in_range(name: &'static str, found: u32, min: u32, max: u32) -> Result<u32, ConfigError> {
+    if (min..=max).contains(&found) {
+        return Ok(found);
+    }
+    Err(ConfigError::Range {
+        name,
+        min,
+        max,
+        found,
+    })
 }
 
 impl Overrides {
@@ -326,6 +352,8 @@ impl Overrides {
             listen: list(self.listen, stronger.listen),
             peers: list(self.peers, stronger.peers),
             hubs: list(self.hubs, stronger.hubs),
+            overlays: list(self.overlays, stronger.overlays),
+            neighbours: stronger.neighbours.or(self.neighbours),
             network: stronger.network.or(self.network),
             secret_file: stronger.secret_file.or(self.secret_file),
             limit_up: stronger.limit_up.or(self.limit_up),
@@ -359,6 +387,12 @@ fn from_environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Override
         listen: words("GANNET_LISTEN", read("GANNET_LISTEN"))?,
         peers: words("GANNET_PEERS", read("GANNET_PEERS"))?,
         hubs: words("GANNET_HUBS", read("GANNET_HUBS"))?,
+        overlays: words(
+            "GANNET_OVERLAY",
+            // As the flag takes them, too.
+            read("GANNET_OVERLAY").map(|names| names.replace(',', " ")),
+        )?,
+        neighbours: one("GANNET_NEIGHBOURS", read("GANNET_NEIGHBOURS"))?,
         network: read("GANNET_NETWORK"),
         secret_file: read("GANNET_SECRET_FILE").map(PathBuf::from),
         limit_up: one("GANNET_LIMIT_UP", read("GANNET_LIMIT_UP"))?,
@@ -426,12 +460,14 @@ mod tests {
         let file = dir.path().join("config.toml");
         std::fs::write(
             &file,
-            "data_dir = '/d'\nnetwork = 'file'\nlimit_up = '1M'\nupload_slots = 3\nlisten = ['127.0.0.1:1']",
+            "data_dir = '/d'\nnetwork = 'file'\nlimit_up = '1M'\nupload_slots = 3\nlisten = ['127.0.0.1:1']
+             overlays = ['hub']\nneighbours = 4",
         )
         .unwrap();
         let environment = |name: &str| match name {
             "GANNET_NETWORK" => Some("environment".to_owned()),
             "GANNET_LIMIT_UP" => Some("2M".to_owned()),
+            "GANNET_OVERLAY" => Some("flood,hub".to_owned()),
             _ => None,
         };
         let flags = Overrides {
@@ -444,6 +480,8 @@ mod tests {
         assert_eq!(config.limit_up, Some(2_000_000));
         assert_eq!(config.upload_slots, 3);
         assert_eq!(config.listen.len(), 1);
+        assert_eq!(config.overlays, [Overlay::Flood, Overlay::Hub]);
+        assert_eq!(config.neighbours, 4);
     }
 
     #[test]
@@ -458,5 +496,11 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let error = NodeConfig::resolve(Some(&file), hubs, Overrides::default()).unwrap_err();
         assert!(error.to_string().contains("GANNET_HUBS"), "{error}");
+        let overlay = |name: &str| (name == "GANNET_OVERLAY").then(|| "tor".to_owned());
+        let error = NodeConfig::resolve(Some(&file), overlay, Overrides::default()).unwrap_err();
+        assert!(error.to_string().contains("hub and flood"), "{error}");
+        std::fs::write(&file, "neighbours = 51").unwrap();
+        let error = NodeConfig::resolve(Some(&file), none, Overrides::default()).unwrap_err();
+        assert!(error.to_string().contains("1 to 50"), "{error}");
     }
 }

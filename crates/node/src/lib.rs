@@ -23,11 +23,13 @@ mod fetch;
 mod handle;
 mod identity;
 mod limiter;
+mod remembered;
 mod report;
 mod scanner;
 mod searches;
 mod serve;
 mod start;
+mod verify;
 
 pub use config::{
     ConfigError, NodeConfig, Overrides, ParseRateError, Rate, default_config_path, default_data_dir,
@@ -35,6 +37,7 @@ pub use config::{
 pub use error::{
     BrowseError, DownloadError, LinkError, SearchError, ShareError, StartError, Stopped,
 };
+pub use gannet_overlay::locate::{Overlay, ParseOverlayError};
 pub use handle::Node;
 
 /// What the program calls itself to other peers.

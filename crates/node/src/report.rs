@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gannet_base::{ContentId, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
+use gannet_overlay::locate::{LocateId, Overlay};
 use gannet_store::{
     ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary,
     StoreEvent, WatchError, Watcher,
@@ -11,7 +12,7 @@ use gannet_swarm::{ServeFailure, TransferMessage};
 
 use crate::api::DownloadInfo;
 use crate::handle::Reply;
-use crate::searches::CheckedRows;
+use crate::verify::CheckedRows;
 
 /// Most reports waiting for the driver; whoever reports more waits.
 pub(crate) const REPORTS_MAX: usize = 1_024;
@@ -46,8 +47,10 @@ pub(crate) enum Report {
     },
     /// Answers were checked.
     Rows {
-        purpose: Purpose,
+        id: LocateId,
+        overlay: Overlay,
         via: PeerId,
+        hops: u8,
         checked: CheckedRows,
     },
     /// What is shared changed.
@@ -81,7 +84,7 @@ pub(crate) struct Wish {
     pub(crate) sources: Vec<PeerAddress>,
 }
 
-/// What a question to the hubs was for.
+/// What a question to the overlays is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A user's search.

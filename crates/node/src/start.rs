@@ -3,11 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use gannet_base::{Rng, Timestamp, fork_rng, seeded_rng};
+use gannet_base::{PeerAddress, PeerId, Rng, Timestamp, fork_rng, seeded_rng};
 use gannet_index::Index;
 use gannet_net::{BindError, Net, NetConfig, Network};
+use gannet_overlay::flood::Flood;
 use gannet_overlay::hub::{ClientConfig, HubClient, HubServer, ServerConfig};
+use gannet_overlay::locate::{Locate, Overlay};
 use gannet_store::{OpenError, Store, StoreConfig, StoreEvent};
 use gannet_swarm::{Downloads, DownloadsConfig, Uploads, UploadsConfig};
 use rand_core::Rng as _;
@@ -16,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::buffers::Buffers;
 use crate::clock::Clock;
-use crate::driver::{Driver, Inputs, own_address, refused, report_channel};
+use crate::driver::{Driver, Flooding, Inputs, own_address, refused, report_channel};
 use crate::fetch::FetchContext;
 use crate::limiter::Limiter;
 use crate::report::Report;
@@ -30,6 +33,13 @@ const REQUESTS_MAX: usize = 256;
 const EVENTS_MAX: usize = 256;
 /// New streams waiting for the driver.
 const ARRIVALS_MAX: usize = 256;
+/// Time between two pings of a neighbour. QUIC would notice its death too, but
+/// only after half a minute.
+// Guess: some hundred bytes a second.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a neighbour may leave pings unanswered.
+// Guess: two pings and a little.
+const SILENCE_MAX: Duration = Duration::from_secs(12);
 /// Longest secret read from a file.
 const SECRET_BYTES_MAX: u64 = 4_096;
 
@@ -37,7 +47,7 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
     let (reports, report_queue) = report_channel();
-    let (store, key) = open(config.clone(), reports.clone()).await?;
+    let (store, key, remembered) = open(config.clone(), reports.clone()).await?;
     let (net, net_events) = Net::bind(net_config(&config, key.to_bytes(), secret))
         .await
         .map_err(bind_error)?;
@@ -51,8 +61,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let (stopped, stopped_watch) = watch::channel(false);
     let mut rng = seeded_rng(os_seed());
     let (hub_client, hub_server) = hubs(&config, &mut rng);
-    let mut tally = crate::driver::Tally::default();
-    tally.on_start(store.warnings().to_vec());
+    let flood = flood(&config, peer, remembered, &mut rng);
     let node = Node::new(
         peer,
         config.data_dir.clone(),
@@ -65,9 +74,12 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         peer,
         hub_client,
         hub_server,
+        flood,
+        locate: Locate::new(gannet_overlay::locate::Config::default()),
         downloads: Downloads::new(DownloadsConfig::default(), fork_rng(&mut rng)),
         uploads: Uploads::new(uploads_config(&config)),
         own: Index::new(own_index_config(&mut rng)),
+        partial: Index::new(own_index_config(&mut rng)),
         searches: crate::searches::Searches::default(),
         list: crate::driver::DownloadList::default(),
         serving: crate::driver::Serving::default(),
@@ -82,7 +94,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         events,
         reports,
         arrivals,
-        tally,
+        tally: crate::driver::Tally::new(store.warnings().to_vec()),
         address: own_address(peer, net.addresses()),
         next_tick: Timestamp::ZERO,
         ticks: 0,
@@ -112,6 +124,24 @@ fn hubs(config: &NodeConfig, rng: &mut Rng) -> (HubClient, Option<HubServer>) {
     (client, server)
 }
 
+fn flood(
+    config: &NodeConfig,
+    peer: PeerId,
+    remembered: Vec<PeerAddress>,
+    rng: &mut Rng,
+) -> Option<Flooding> {
+    let is_on = config.overlays.contains(&Overlay::Flood);
+    is_on.then(|| {
+        let settings = gannet_overlay::flood::Config {
+            neighbours_target: u16::try_from(config.neighbours).unwrap_or(u16::MAX),
+            ping_interval: PING_INTERVAL,
+            silence_max: SILENCE_MAX,
+            ..gannet_overlay::flood::Config::default()
+        };
+        Flooding::new(Flood::new(peer, settings, fork_rng(rng)), remembered)
+    })
+}
+
 /// What the streams of either direction share.
 fn streams(
     clock: Clock,
@@ -138,10 +168,10 @@ fn streams(
     (fetch, serve)
 }
 
-async fn open(
-    config: NodeConfig,
-    reports: mpsc::Sender<Report>,
-) -> Result<(Store, ed25519_dalek::SigningKey), StartError> {
+/// What the data directory holds.
+type Opened = (Store, ed25519_dalek::SigningKey, Vec<PeerAddress>);
+
+async fn open(config: NodeConfig, reports: mpsc::Sender<Report>) -> Result<Opened, StartError> {
     let data_dir = config.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || open_files(&config, reports)).await;
     opened.unwrap_or_else(|error| {
@@ -150,11 +180,9 @@ async fn open(
     })
 }
 
-/// The store, the key, and the shares that the configuration names.
-fn open_files(
-    config: &NodeConfig,
-    reports: mpsc::Sender<Report>,
-) -> Result<(Store, ed25519_dalek::SigningKey), StartError> {
+/// The store, the key, the remembered peers, and the shares that the
+/// configuration names.
+fn open_files(config: &NodeConfig, reports: mpsc::Sender<Report>) -> Result<Opened, StartError> {
     let mut store_config = StoreConfig::new(&config.data_dir, &config.download_dir);
     store_config.scan_bytes_per_second = config.limit_hashing;
     let store = Store::open(store_config).map_err(|error| open_error(&config.data_dir, error))?;
@@ -180,7 +208,7 @@ fn open_files(
             tracing::warn!("a change of the shares was noticed and could not be reported");
         }
     });
-    Ok((store, key))
+    Ok((store, key, crate::remembered::load(&config.data_dir)))
 }
 
 fn open_error(data_dir: &Path, error: OpenError) -> StartError {

@@ -42,7 +42,10 @@ fn main() {
     let began = Instant::now();
     let report = run(&params).expect("these are possible");
     let seconds = began.elapsed().as_secs_f64();
-    println!("{}", serde_json::to_string_pretty(&report).expect("plain data"));
+    println!(
+        "{}",
+        serde_json::to_string_pretty(&report).expect("plain data")
+    );
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let rate = report.events as f64 / seconds / 1e6;
     let peak = peak_kib().saturating_sub(before);

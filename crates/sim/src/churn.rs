@@ -204,7 +204,7 @@ impl Sessions {
     }
 
     /// The mean time that who is online in the steady state still stays:
-    /// E[X^2] / 2 E[X], seconds. The mean age is the same.
+    /// `E[X^2] / 2 E[X]`, seconds. The mean age is the same.
     pub fn mean_residual(&self) -> f64 {
         match self {
             Self::Exponential { mean } => *mean,

@@ -91,7 +91,10 @@ mod tests {
         for (cut, expected) in table {
             let partition = Partition::new([3, 100], cut);
             assert_eq!([partition.stops(3, 4), partition.stops(4, 3)], expected);
-            assert_eq!([partition.stops(100, 1_000), partition.stops(1_000, 100)], expected);
+            assert_eq!(
+                [partition.stops(100, 1_000), partition.stops(1_000, 100)],
+                expected
+            );
             assert!(!partition.stops(3, 100) && !partition.stops(4, 5));
         }
     }

@@ -22,6 +22,7 @@ mod links;
 mod peers;
 mod queue;
 pub mod stats;
+pub mod swarm;
 pub mod topology;
 pub mod workload;
 mod world;

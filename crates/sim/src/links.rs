@@ -234,17 +234,34 @@ mod tests {
         };
         // The mean distance of two points of a unit square is 0.5214.
         let (average, ..) = mean(&plane);
-        assert!((average - 0.005 - 0.05214 / 1.41421).abs() < 0.004, "{average}");
+        assert!(
+            (average - 0.005 - 0.05214 / std::f64::consts::SQRT_2).abs() < 0.004,
+            "{average}"
+        );
     }
 
     #[test]
     fn latencies_can_be_typed() {
         let parse = |text| Latency::parse("--latency", text);
         assert_eq!(parse("equal"), Ok(Latency::Equal(MS(100))));
-        assert_eq!(parse("equal:2.5"), Ok(Latency::Equal(Duration::from_micros(2_500))));
-        assert_eq!(parse("uniform:80,120"), Ok(Latency::Uniform(MS(80), MS(120))));
+        assert_eq!(
+            parse("equal:2.5"),
+            Ok(Latency::Equal(Duration::from_micros(2_500)))
+        );
+        assert_eq!(
+            parse("uniform:80,120"),
+            Ok(Latency::Uniform(MS(80), MS(120)))
+        );
         assert_eq!(parse("exp:50"), Ok(Latency::Exponential(MS(50))));
-        for text in ["", "exp", "exp:-1", "exp:1,2", "uniform:9,8", "equal:inf", "fast:1"] {
+        for text in [
+            "",
+            "exp",
+            "exp:-1",
+            "exp:1,2",
+            "uniform:9,8",
+            "equal:inf",
+            "fast:1",
+        ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains("uniform:LOW,HIGH"), "{error}");
         }

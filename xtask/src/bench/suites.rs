@@ -166,7 +166,11 @@ pub(super) fn numbers(text: &str) -> anyhow::Result<Run> {
 }
 
 /// Medians: first what was promised, then everything else that was measured.
-pub(super) fn figures(part: &'static str, promises: &[Promise], runs: &[Run]) -> anyhow::Result<Vec<Figure>> {
+pub(super) fn figures(
+    part: &'static str,
+    promises: &[Promise],
+    runs: &[Run],
+) -> anyhow::Result<Vec<Figure>> {
     let values = |key: &str| -> Vec<f64> {
         let found = runs.iter().filter_map(|run| run.get(key));
         found.copied().collect()

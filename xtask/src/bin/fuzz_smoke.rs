@@ -283,6 +283,7 @@ fn flood_messages() -> Vec<Vec<u8>> {
             ttl: 7,
             hops: 1,
             report: true,
+            again: false,
             question: wanted.into(),
         })
     };

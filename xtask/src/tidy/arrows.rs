@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["base", "index", "overlay", "swarm", "store", "net"],
     ),
     ("web", &["base", "node"]),
-    ("gannet", &["base", "node", "web"]),
+    ("gannet", &["base", "node", "sim", "web"]),
     ("sim", &["base", "index", "overlay", "swarm"]),
 ];
 

@@ -54,7 +54,12 @@ fn peers_table(peers: &[PeerInfo]) -> Table {
         };
         table.row([
             peer.peer.short().into(),
-            Cell::new(if peer.is_hub { "hub" } else { "" }),
+            Cell::new(match (peer.is_hub, peer.is_neighbour) {
+                (true, true) => "hub, neighbour",
+                (true, false) => "hub",
+                (false, true) => "neighbour",
+                (false, false) => "",
+            }),
             address.into(),
             peer.round_trip_ms
                 .map(milliseconds)
@@ -112,6 +117,7 @@ mod tests {
             received_bytes: 0,
             connected_seconds: 61,
             is_hub: true,
+            is_neighbour: true,
         };
         let upload = UploadInfo {
             peer: peer.peer,
@@ -121,10 +127,10 @@ mod tests {
             bytes_per_second: 0,
             bytes: 5,
         };
-        let peers = peers_table(&[peer]).render(Some(100));
+        let peers = peers_table(&[peer]).render(Some(120));
         let peers = anstream::adapter::strip_str(&peers).to_string();
         assert!(peers.contains("0101010101"), "{peers}");
-        assert!(peers.contains("hub"), "{peers}");
+        assert!(peers.contains("hub, neighbour"), "{peers}");
         assert!(peers.contains("\\u{1b}[31mred\\u{202e}"), "{peers}");
         let uploads = uploads_table(&[upload]).render(None);
         assert!(uploads.contains("place 2 in the queue"), "{uploads}");

@@ -41,8 +41,8 @@ pub(crate) async fn run(args: &GetArgs, wanted: Vec<Wanted>, out: &mut Printer) 
             .any(|wanted| matches!(wanted, Wanted::Link(link) if link.peers.is_empty()));
     if nobody_known {
         note(
-            "the link names no peer and no hub is configured, so only peers on the local network \
-             can be asked; name a hub with --hub",
+            "the link names no peer, and no hub and no other peer is configured, so only peers on \
+             the local network can be asked; name one with --hub or --peer",
         );
     }
     let node = Node::start(config).await?;
@@ -57,6 +57,7 @@ fn config(args: &GetArgs) -> Result<NodeConfig, Failure> {
     let flags = Overrides {
         data_dir: args.target.data_dir.clone(),
         hubs: args.hub.clone(),
+        peers: args.peer.clone(),
         local_discovery: args.no_local_discovery.then_some(false),
         ..Overrides::default()
     };

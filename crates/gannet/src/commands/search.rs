@@ -1,7 +1,7 @@
 //! `gannet search WORDS…`.
 
 use gannet_base::{Escaped, Media};
-use gannet_node::api::{FoundBy, SearchEnd, SearchRow, SearchState, SearchUpdate};
+use gannet_node::api::{FoundBy, OverlayEnd, SearchEnd, SearchRow, SearchState, SearchUpdate};
 
 use crate::cli::SearchArgs;
 use crate::exit::{Exit, Failure, Outcome};
@@ -88,7 +88,7 @@ fn sources(holders: u32) -> String {
 fn exit(rows: &[SearchRow], end: &SearchEnd) -> Exit {
     if !rows.is_empty() {
         Exit::Done
-    } else if !end.asked.is_empty() && end.asked.iter().all(|asked| asked.answered) {
+    } else if end.complete {
         Exit::NothingFound
     } else {
         Exit::Incomplete
@@ -143,24 +143,35 @@ fn about(media: &Media) -> String {
     parts.join(", ")
 }
 
-/// The quickest finder: `hub 3f2a9c01bd, 4 ms`, and how many others.
+/// The quickest finder of each overlay: `hub 3f2a9c01bd, 4 ms; flood, 3 hops,
+/// 20 ms`.
 fn found_by(found: &[FoundBy]) -> String {
-    let Some(first) = found.iter().min_by_key(|found| found.milliseconds) else {
-        return String::new();
-    };
-    let mut text = format!(
-        "{} {}, {}",
-        first.overlay,
-        first.via.short(),
-        milliseconds(first.milliseconds)
-    );
-    if found.len() > 1 {
-        text.push_str(&format!(" +{}", found.len() - 1));
+    let mut quickest: Vec<&FoundBy> = Vec::new();
+    for found in found {
+        match quickest.iter_mut().find(|q| q.overlay == found.overlay) {
+            Some(known) if found.milliseconds < known.milliseconds => *known = found,
+            Some(_) => {}
+            None => quickest.push(found),
+        }
     }
-    text
+    quickest.sort_by_key(|found| found.milliseconds);
+    let words: Vec<String> = quickest.into_iter().map(finder).collect();
+    words.join("; ")
 }
 
-/// How the search ended: the sentence, then whom it asked.
+fn finder(found: &FoundBy) -> String {
+    let after = milliseconds(found.milliseconds);
+    match found.overlay.as_str() {
+        "hub" => format!("hub {}, {after}", found.via.short()),
+        other => format!(
+            "{}, {}, {after}",
+            Escaped(other),
+            crate::output::count(found.hops.into(), "hop")
+        ),
+    }
+}
+
+/// How the search ended: the sentence, then whom each overlay asked.
 pub(crate) fn explanation(end: &SearchEnd, rows: usize) -> String {
     let style = if rows > 0 { DIM } else { SOSO };
     let mut text = format!("{style}{}{style:#}", Escaped(&end.explanation));
@@ -174,19 +185,44 @@ pub(crate) fn explanation(end: &SearchEnd, rows: usize) -> String {
             milliseconds(asked.milliseconds)
         ));
     }
+    for overlay in &end.overlays {
+        // Hubs have a line each already.
+        if overlay.used && overlay.overlay != "hub" {
+            let style = if overlay.complete || rows > 0 {
+                DIM
+            } else {
+                SOSO
+            };
+            text.push_str(&format!("\n{style}  {}{style:#}", overlay_line(overlay)));
+        }
+    }
     if end.dropped > 0 {
         text.push_str(&format!(
-            "\n{SOSO}  {} dropped: signature or content was wrong{SOSO:#}",
+            "\n{SOSO}  {} dropped: not signed, or not what was asked for{SOSO:#}",
             crate::output::count(end.dropped, "answer")
         ));
     }
     text
 }
 
+fn overlay_line(end: &OverlayEnd) -> String {
+    let mut text = format!("{}: {}", Escaped(&end.overlay), Escaped(&end.outcome));
+    if let Some(flood) = end.flood.as_ref().filter(|flood| flood.rounds > 0) {
+        text.push_str(&format!(
+            "; {} through {}, allowed {}",
+            crate::output::count(flood.rounds.into(), "round"),
+            crate::output::count(flood.neighbours.into(), "neighbour"),
+            crate::output::count(flood.hops_max.into(), "hop")
+        ));
+    }
+    text.push_str(&format!(", {}", milliseconds(end.milliseconds)));
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use gannet_base::{ContentId, Dimensions, FileKind, PeerId};
-    use gannet_node::api::Asked;
+    use gannet_node::api::{Asked, FloodReach};
 
     use super::*;
 
@@ -219,6 +255,22 @@ mod tests {
                 outcome: "\u{1b}c0 found".to_owned(),
                 milliseconds: 3,
             }],
+            overlays: vec![OverlayEnd {
+                overlay: "flood".to_owned(),
+                used: true,
+                complete: answered,
+                outcome: "asked 4 peers".to_owned(),
+                flood: Some(FloodReach {
+                    asked: 4,
+                    rounds: 2,
+                    hops_max: 2,
+                    neighbours: 1,
+                    ..FloodReach::default()
+                }),
+                milliseconds: 9,
+                ..OverlayEnd::default()
+            }],
+            complete: answered,
             total: 0,
             dropped: 2,
             explanation: "nobody has it\u{202e}".to_owned(),
@@ -263,12 +315,30 @@ mod tests {
     }
 
     #[test]
+    fn a_row_names_the_quickest_of_each_overlay() {
+        let found = |overlay: &str, hops, milliseconds| FoundBy {
+            overlay: overlay.to_owned(),
+            via: PeerId::from_bytes([2; 32]),
+            hops,
+            milliseconds,
+        };
+        let by = [
+            found("flood", 3, 20),
+            found("flood", 1, 9),
+            found("hub", 1, 4),
+        ];
+        assert_eq!(found_by(&by), "hub 0202020202, 4 ms; flood, 1 hop, 9 ms");
+        assert_eq!(found_by(&[]), "");
+    }
+
+    #[test]
     fn the_end_says_whom_it_asked() {
         let text = anstream::adapter::strip_str(&explanation(&end(true), 0)).to_string();
         assert_eq!(
             text,
             "nobody has it\\u{202e}\n  hub 0202020202: \\u{1b}c0 found, 3 ms\n  \
-             2 answers dropped: signature or content was wrong"
+             flood: asked 4 peers; 2 rounds through 1 neighbour, allowed 2 hops, 9 ms\n  \
+             2 answers dropped: not signed, or not what was asked for"
         );
     }
 
@@ -277,9 +347,6 @@ mod tests {
         assert_eq!(exit(&[row(1, "a")], &end(false)), Exit::Done);
         assert_eq!(exit(&[], &end(true)), Exit::NothingFound);
         assert_eq!(exit(&[], &end(false)), Exit::Incomplete);
-        let mut half = end(true);
-        half.asked.extend(end(false).asked);
-        assert_eq!(exit(&[], &half), Exit::Incomplete);
         assert_eq!(exit(&[], &SearchEnd::default()), Exit::Incomplete);
     }
 

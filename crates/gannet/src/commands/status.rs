@@ -1,7 +1,7 @@
 //! `gannet status` and `gannet stop`.
 
 use gannet_base::Escaped;
-use gannet_node::api::{HubInfo, ScanProgress, Status, Traffic};
+use gannet_node::api::{FloodInfo, HubInfo, ScanProgress, Status, Traffic};
 use serde::Serialize;
 
 use crate::cli::Target;
@@ -62,6 +62,9 @@ fn render(status: &Status) -> String {
         ),
     ];
     lines.extend(status.hubs.iter().map(|hub| ("hub", hub_line(hub))));
+    if let Some(flood) = &status.flood {
+        lines.push(("flood", flood_line(flood)));
+    }
     if let Some(hub) = &status.hub {
         let line = format!(
             "is one: {}, {} of {}, {} answered",
@@ -135,6 +138,23 @@ pub(crate) fn hub_line(hub: &HubInfo) -> String {
     format!("{id}  {SOSO}{}{SOSO:#}", Escaped(problem))
 }
 
+/// The neighbours in words.
+pub(crate) fn flood_line(flood: &FloodInfo) -> String {
+    let neighbours = match flood.neighbours {
+        0 => format!("{SOSO}no neighbour yet{SOSO:#}"),
+        n => format!(
+            "{GOOD}{}{GOOD:#} of {} wanted",
+            count(n.into(), "neighbour"),
+            flood.neighbours_target
+        ),
+    };
+    format!(
+        "{neighbours}, {} known, {} of others looked into",
+        count(flood.known_peers, "other peer"),
+        count(flood.questions, "question")
+    )
+}
+
 fn scan_words(scan: &ScanProgress) -> String {
     let whole = scan.bytes_hashed.saturating_add(scan.bytes_left);
     format!(
@@ -151,14 +171,13 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_status_reads_well() {
+    fn a_status() -> Status {
         let peer = PeerId::from_bytes([1; 32]);
         let address = PeerAddress {
             peer,
             addresses: vec![([127, 0, 0, 1], 7).into()],
         };
-        let status = Status {
+        Status {
             peer,
             address,
             agent: "gannet/0.1.0".to_owned(),
@@ -189,6 +208,14 @@ mod tests {
                 contents: 9,
                 searches: 1,
             }),
+            overlays: vec!["hub".to_owned(), "flood".to_owned()],
+            flood: Some(FloodInfo {
+                neighbours: 3,
+                neighbours_target: 8,
+                known_peers: 20,
+                questions: 1,
+                problem: None,
+            }),
             shares: SharesSummary {
                 folders: 1,
                 files: 3,
@@ -203,13 +230,18 @@ mod tests {
             traffic: Traffic::default(),
             peers_connected: 1,
             problems: vec!["the disk is full".to_owned()],
-        };
-        let text = anstream::adapter::strip_str(&render(&status)).to_string();
+        }
+    }
+
+    #[test]
+    fn a_status_reads_well() {
+        let text = anstream::adapter::strip_str(&render(&a_status())).to_string();
         for part in [
             "film\\u{1b}[2J, private, 1 peer connected",
             "0202020202  connected, 1 file registered, answers in 4 ms",
             "0303030303  no answer",
             "is one: 2 peers, 10 files of 9 different contents, 1 search answered",
+            "3 neighbours of 8 wanted, 20 other peers known, 1 question of others looked into",
             "3 files in 1 folder, 4.0 kB  hashing: 25 %, 3.0 kB left",
             "problem    the disk is full",
             "@127.0.0.1:7",

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::{UpArgs, UpFolders};
 use crate::commands::share::absolute;
-use crate::commands::status::hub_line;
+use crate::commands::status::{flood_line, hub_line};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{BAD, DIM, GOOD, HEAD, Printer, SOSO, count, facts, note, size};
 use crate::progress::state_word;
@@ -169,6 +169,9 @@ fn greeting(status: &Status, url: &str) -> String {
         ));
         lines.extend(status.hubs.iter().map(|hub| ("hub", hub_line(hub))));
     }
+    if let Some(flood) = status.flood.as_ref().filter(|flood| flood.known_peers > 0) {
+        lines.push(("flood", flood_line(flood)));
+    }
     if !is_hub || status.shares.folders > 0 {
         let shares = &status.shares;
         let known = if shares.files > 0 || shares.scanning.is_none() {
@@ -220,6 +223,16 @@ fn event_line(event: &NodeEvent) -> String {
             format!(
                 "{SOSO}hub {} lost: {}{SOSO:#}",
                 hub.short(),
+                Escaped(reason)
+            )
+        }
+        NodeEvent::NeighbourUp { peer } => {
+            format!("{GOOD}neighbour {} joined{GOOD:#}", peer.short())
+        }
+        NodeEvent::NeighbourDown { peer, reason } => {
+            format!(
+                "{DIM}neighbour {} is gone: {}{DIM:#}",
+                peer.short(),
                 Escaped(reason)
             )
         }
@@ -279,6 +292,17 @@ mod tests {
                     reason: "gone\u{1b}[2J".to_owned(),
                 },
                 "hub 0101010101 lost: gone\\u{1b}[2J",
+            ),
+            (
+                NodeEvent::NeighbourUp { peer },
+                "neighbour 0101010101 joined",
+            ),
+            (
+                NodeEvent::NeighbourDown {
+                    peer,
+                    reason: "it said goodbye\u{1b}".to_owned(),
+                },
+                "neighbour 0101010101 is gone: it said goodbye\\u{1b}",
             ),
             (
                 NodeEvent::DownloadComplete {

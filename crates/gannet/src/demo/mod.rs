@@ -6,6 +6,7 @@
 
 mod actors;
 mod files;
+mod flood;
 mod stage;
 mod steps;
 mod transfer;
@@ -15,11 +16,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::cli::DemoArgs;
+use crate::cli::{Acts, DemoArgs};
 use crate::demo::actors::Company;
 use crate::demo::stage::Stage;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Printer, note};
+use crate::output::{DIM, Printer, note};
 use crate::signals::Signals;
 
 /// Longest that the whole may take.
@@ -36,7 +37,7 @@ pub(crate) async fn run(args: DemoArgs, out: &mut Printer) -> Outcome {
     let mut stage = Stage::new(out);
     let mut company = Company::new(place.path())?;
     let played = tokio::select! {
-        played = steps::play(&args, place.path(), &mut company, &mut stage) => played,
+        played = play(&args, place.path(), &mut company, &mut stage) => played,
         () = signals.asked() => Err(Failure::new(Exit::Incomplete, "the demo was interrupted")),
         () = tokio::time::sleep(DEADLINE) => Err(Failure::new(
             Exit::Incomplete,
@@ -60,6 +61,27 @@ pub(crate) async fn run(args: DemoArgs, out: &mut Printer) -> Outcome {
     played?;
     cleared?;
     Ok(Exit::Done)
+}
+
+/// The acts that are wanted. Ends at the first thing that does not hold.
+async fn play(
+    args: &DemoArgs,
+    place: &Path,
+    company: &mut Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    stage.say(format_args!(
+        "{DIM}Gannet finds files among peers and fetches them from many at once. Here is the whole \
+         journey\non this machine: every peer below is a process of its own, with its own \
+         identity and files.{DIM:#}"
+    ))?;
+    if args.overlay != Acts::Flood {
+        steps::play(args, place, company, stage).await?;
+    }
+    if args.overlay != Acts::Hub {
+        flood::play(args, place, company, stage).await?;
+    }
+    Ok(())
 }
 
 /// Deletes the demo's files, or says where they are.

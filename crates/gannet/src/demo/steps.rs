@@ -23,7 +23,7 @@ use crate::progress::final_line;
 
 /// Longest that one thing may take to come true.
 // Guess: ten times what it takes when all is well.
-const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// What each holder of the big file may send, as `--limit-up` takes it: slow
@@ -50,11 +50,6 @@ pub(super) async fn play(
     company: &mut Company,
     stage: &mut Stage<'_>,
 ) -> Result<(), Failure> {
-    stage.say(format_args!(
-        "{DIM}Gannet finds files among peers and fetches them from many at once. Here is the whole \
-         journey\non this machine: every peer below is a process of its own, with its own \
-         identity and files.{DIM:#}"
-    ))?;
     let props = prepare(args, place, stage)?;
     start(place, company, stage).await?;
     register(&props, company, stage).await?;
@@ -65,7 +60,7 @@ pub(super) async fn play(
 }
 
 /// Where a peer's shared files are.
-fn folder_of(place: &Path, name: &str) -> PathBuf {
+pub(super) fn folder_of(place: &Path, name: &str) -> PathBuf {
     place.join(name).join("files")
 }
 
@@ -224,15 +219,16 @@ async fn register(props: &Props, company: &Company, stage: &mut Stage<'_>) -> Re
     )
 }
 
-/// Searches as alice and shows what she would see.
-async fn ask(
+/// Searches as this peer and shows what it would see.
+pub(super) async fn ask(
+    who: &str,
     words: &str,
     company: &Company,
     stage: &mut Stage<'_>,
 ) -> Result<SearchState, Failure> {
     stage.typed(format_args!("gannet search {words}"))?;
-    let alice = &company.actor("alice").client;
-    let mut stream = alice
+    let client = &company.actor(who).client;
+    let mut stream = client
         .search_stream(words, 10)
         .await
         .map_err(Failure::failed)?;
@@ -267,7 +263,7 @@ async fn fetch_small(
     };
     stage.step("Alice types a word; the hub finds who has such files")?;
     let content = files::content_of(&file.path)?;
-    let state = ask(&word, company, stage).await?;
+    let state = ask("alice", &word, company, stage).await?;
     let row = state.rows.iter().find(|row| row.content == content);
     let Some(row) = row else {
         return stage.check(false, format_args!("{} is found", file.name.display()));
@@ -298,7 +294,7 @@ async fn find_big(
     stage: &mut Stage<'_>,
 ) -> Result<SearchRow, Failure> {
     stage.step("Alice looks for something bigger")?;
-    let state = ask("harry potter", company, stage).await?;
+    let state = ask("alice", "harry potter", company, stage).await?;
     let row = state
         .rows
         .into_iter()

@@ -74,7 +74,7 @@ impl Follow {
             bars.clear();
         }
         let (ended, downloads) = watched?;
-        let all_answered = ended == Ended::GaveUp && running.all_hubs_answer().await?;
+        let all_answered = ended == Ended::GaveUp && running.all_answer().await?;
         let mut worst = Exit::Done;
         for download in &downloads {
             let exit = exit_of(download, all_answered);
@@ -194,7 +194,7 @@ fn note_change(old: Option<&DownloadInfo>, download: &DownloadInfo) {
     ));
 }
 
-/// `all_answered`: the wait was given up although every hub answers, so that
+/// `all_answered`: the wait was given up although everybody answers, so that
 /// "no source" means that nobody has it.
 fn exit_of(download: &DownloadInfo, all_answered: bool) -> Exit {
     match download.state {

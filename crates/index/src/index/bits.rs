@@ -1,9 +1,13 @@
 //! A set of entry numbers, one bit each.
 
+use super::chunk::{Bitmap, CHUNK_WORDS};
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bits {
     words: Vec<u64>,
     len: usize,
+    /// How many are in each chunk of 65,536.
+    chunks: Vec<u32>,
 }
 
 impl Bits {
@@ -22,11 +26,14 @@ impl Bits {
     pub(super) fn insert(&mut self, id: u32) {
         let id = id as usize;
         if id / 64 >= self.words.len() {
-            self.words.resize(id / 64 + 1, 0);
+            self.chunks.resize((id >> 16) + 1, 0);
+            self.words.resize(self.chunks.len() * CHUNK_WORDS, 0);
         }
         let word = &mut self.words[id / 64];
-        self.len += usize::from(*word >> (id % 64) & 1 == 0);
+        let is_new = *word >> (id % 64) & 1 == 0;
         *word |= 1 << (id % 64);
+        self.len += usize::from(is_new);
+        self.chunks[id >> 16] += u32::from(is_new);
     }
 
     /// Takes a number out if it is in.
@@ -35,32 +42,34 @@ impl Bits {
             let id = id as usize;
             self.words[id / 64] &= !(1 << (id % 64));
             self.len -= 1;
+            self.chunks[id >> 16] -= 1;
         }
     }
 
-    /// The 64-bit words that hold the numbers of one chunk of 65,536: at most
-    /// 1,024, fewer at the end.
-    pub(super) fn chunk(&self, number: u16) -> &[u64] {
-        let start = (usize::from(number) * 1_024).min(self.words.len());
-        let end = (start + 1_024).min(self.words.len());
-        &self.words[start..end]
+    /// The numbers of one chunk of 65,536; nothing if none is in the set.
+    pub(super) fn chunk(&self, number: u16) -> Option<&Bitmap> {
+        let number = usize::from(number);
+        if *self.chunks.get(number)? == 0 {
+            return None;
+        }
+        self.words.as_chunks().0.get(number)
     }
 
-    /// The numbers in the set, ascending.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
-        self.words.iter().enumerate().flat_map(|(place, &word)| {
-            let base = u32::try_from(place * 64).expect("numbers are 32 bits");
-            ones(word).map(move |bit| base + bit)
-        })
+    /// The numbers in the set of the `at`-th 64 ones, ascending; nothing if all
+    /// that are in the set are smaller.
+    pub(super) fn marks(&self, at: usize) -> Option<impl Iterator<Item = u32> + use<>> {
+        let word = *self.words.get(at)?;
+        let base = u32::try_from(at * 64).expect("numbers are 32 bits");
+        Some(ones(word).map(move |bit| base + bit))
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.words.capacity() * 8
+        self.words.capacity() * 8 + self.chunks.capacity() * 4
     }
 }
 
 /// The places of the ones of a word, ascending.
-pub(super) fn ones(word: u64) -> impl Iterator<Item = u32> {
+pub(super) fn ones(word: u64) -> impl Iterator<Item = u32> + use<> {
     let mut rest = word;
     std::iter::from_fn(move || {
         (rest != 0).then(|| {

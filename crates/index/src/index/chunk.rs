@@ -1,15 +1,18 @@
 //! One chunk of the postings: which of 65,536 numbers are in the set, and
 //! where in each entry the word stands.
 //!
-//! Up to [`LIST_MAX`] numbers are a list, each with its [`Places`]. More are a
-//! bitmap, and beside it one smaller set for each [`Places`] that occurs: the
-//! same word mostly stands at the same few places, so those are few, and
-//! whether two words stand in order is decided for 64 entries at once.
+//! Up to [`LIST_MAX`] numbers are a list, each with its [`Places`], a long one
+//! with a bitmap for counting. More are a bitmap ([`dense`](super::dense)).
 
-use super::bits::{Bits, ones};
+use super::bits::ones;
+use super::dense::Dense;
 
 /// Longest list of a chunk.
-const LIST_MAX: usize = 4_096;
+pub(super) const LIST_MAX: usize = 4_096;
+/// From this length on, a list has a bitmap beside it.
+// Measured: passing over so many numbers takes as long as over a bitmap; 6 bytes an entry of a
+// million Debian paths (`bench/tantivy`).
+const WITH_BITS: usize = 1_024;
 /// 64-bit words of a chunk's bitmap.
 pub(super) const CHUNK_WORDS: usize = 1_024;
 
@@ -38,6 +41,25 @@ impl Places {
     pub(super) fn last(self) -> u8 {
         self.0 & 15
     }
+
+    pub(super) fn byte(self) -> u8 {
+        self.0
+    }
+
+    /// By their bytes.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).map(Self)
+    }
+
+    /// As a byte that is not zero: the last place is never before the first.
+    pub(super) fn mark(self) -> u8 {
+        self.0 ^ 0xf0
+    }
+
+    /// From its mark.
+    pub(super) fn of_mark(mark: u8) -> Self {
+        Self(mark ^ 0xf0)
+    }
 }
 
 /// A number of a chunk's list.
@@ -62,113 +84,54 @@ impl Low {
 
 #[derive(Debug, Clone)]
 pub(super) enum Chunk {
-    List(Vec<Low>),
+    List(List),
     Dense(Box<Dense>),
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Dense {
-    pub(super) all: Counted,
-    /// Disjoint, together all numbers; none if places are not kept.
-    pub(super) parts: Vec<Part>,
+#[derive(Debug, Clone, Default)]
+pub(super) struct List {
+    /// Ascending.
+    pub(super) lows: Vec<Low>,
+    /// The same numbers, if they are many.
+    pub(super) bits: Option<Box<Bitmap>>,
 }
 
-/// The numbers of one [`Places`].
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub(super) places: Places,
-    pub(super) set: PartSet,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum PartSet {
-    List(Vec<u16>),
-    Bits(Box<Counted>),
-}
-
-/// A bitmap and how many ones it has.
-#[derive(Debug, Clone)]
-pub(super) struct Counted {
-    pub(super) len: usize,
-    pub(super) words: Bitmap,
-}
-
-impl Counted {
-    fn of(lows: impl Iterator<Item = u16>) -> Self {
-        let mut made = Self {
-            len: 0,
-            words: [0; CHUNK_WORDS],
-        };
-        lows.for_each(|low| made.insert(low));
+impl List {
+    fn of(lows: Vec<Low>) -> Self {
+        let mut made = Self { lows, bits: None };
+        made.fit();
         made
     }
 
-    fn insert(&mut self, low: u16) {
-        self.words[usize::from(low) / 64] |= 1 << (low % 64);
-        self.len += 1;
-    }
-
-    fn sweep(&mut self, gone: &[u64]) {
-        let pairs = self.words.iter_mut().zip(gone);
-        pairs.for_each(|(word, gone)| *word &= !gone);
-        self.len = count(&self.words);
-    }
-}
-
-impl PartSet {
-    fn len(&self) -> usize {
-        match self {
-            Self::List(lows) => lows.len(),
-            Self::Bits(bits) => bits.len,
-        }
-    }
-
-    fn insert(&mut self, low: u16) {
-        match self {
-            Self::List(lows) => {
-                insert_sorted(lows, low, |low| *low);
-                if lows.len() > LIST_MAX {
-                    *self = Self::Bits(Box::new(Counted::of(lows.iter().copied())));
-                }
-            }
-            Self::Bits(bits) => bits.insert(low),
-        }
-    }
-
-    fn for_each(&self, mut visit: impl FnMut(u16)) {
-        match self {
-            Self::List(lows) => lows.iter().for_each(|low| visit(*low)),
-            Self::Bits(bits) => for_each_bit(&bits.words, visit),
-        }
-    }
-
-    fn sweep(&mut self, gone: &[u64]) {
-        match self {
-            Self::List(lows) => {
-                lows.retain(|&low| !is_gone(gone, low));
-                shrink(lows);
-            }
-            Self::Bits(bits) => {
-                bits.sweep(gone);
-                if bits.len <= LIST_MAX / 2 {
-                    let mut lows = Vec::with_capacity(bits.len);
-                    for_each_bit(&bits.words, |low| lows.push(low));
-                    *self = Self::List(lows);
-                }
-            }
-        }
-    }
-}
-
-impl Dense {
     fn insert(&mut self, low: u16, places: Places) {
-        self.all.insert(low);
-        let part = self.parts.iter_mut().find(|part| part.places == places);
-        if let Some(part) = part {
-            part.set.insert(low);
-        } else {
-            let set = PartSet::List(vec![low]);
-            self.parts.push(Part { places, set });
+        insert_sorted(&mut self.lows, Low::new(low, places), Low::low);
+        if let Some(bits) = &mut self.bits {
+            set_bit(bits, low);
+        } else if self.lows.len() >= WITH_BITS {
+            self.fit();
+        }
+    }
+
+    fn sweep(&mut self, gone: &[u64]) {
+        self.lows.retain(|low| !is_gone(gone, low.low()));
+        if let Some(bits) = &mut self.bits {
+            let pairs = bits.iter_mut().zip(gone);
+            pairs.for_each(|(word, gone)| *word &= !gone);
+        }
+    }
+
+    /// Takes the form that its length asks for. The bitmap stays until half of
+    /// it is gone.
+    fn fit(&mut self) {
+        shrink(&mut self.lows);
+        if self.lows.len() < WITH_BITS / 2 {
+            self.bits = None;
+        } else if self.bits.is_none() && self.lows.len() >= WITH_BITS {
+            let mut bits = Box::new([0; CHUNK_WORDS]);
+            self.lows
+                .iter()
+                .for_each(|low| set_bit(&mut bits, low.low()));
+            self.bits = Some(bits);
         }
     }
 }
@@ -176,35 +139,30 @@ impl Dense {
 impl Chunk {
     /// Of ascending numbers.
     pub(super) fn of(lows: Vec<Low>) -> Self {
-        let mut made = Self::List(lows);
-        made.fit();
-        made
+        if lows.len() <= LIST_MAX {
+            return Self::List(List::of(lows));
+        }
+        Self::Dense(Box::new(Dense::of(&lows)))
     }
 
     /// Without places.
     pub(super) fn of_bitmap(words: &Bitmap) -> Self {
-        Self::Dense(Box::new(Dense {
-            all: Counted {
-                len: count(words),
-                words: *words,
-            },
-            parts: Vec::new(),
-        }))
+        Self::Dense(Box::new(Dense::of_bitmap(words)))
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::List(lows) => lows.len(),
+            Self::List(list) => list.lows.len(),
             Self::Dense(dense) => dense.all.len,
         }
     }
 
     pub(super) fn insert(&mut self, low: u16, places: Places) {
         match self {
-            Self::List(lows) => {
-                insert_sorted(lows, Low::new(low, places), Low::low);
-                if lows.len() > LIST_MAX {
-                    self.fit();
+            Self::List(list) => {
+                list.insert(low, places);
+                if list.lows.len() > LIST_MAX {
+                    *self = Self::of(std::mem::take(&mut list.lows));
                 }
             }
             Self::Dense(dense) => dense.insert(low, places),
@@ -214,71 +172,50 @@ impl Chunk {
     /// Everything in it, ascending.
     pub(super) fn to_list(&self) -> Vec<Low> {
         match self {
-            Self::List(lows) => lows.clone(),
+            Self::List(list) => list.lows.clone(),
+            Self::Dense(dense) => dense.to_list(),
+        }
+    }
+
+    /// Takes numbers out. Returns the work that it was, in numbers of a list.
+    pub(super) fn sweep(&mut self, gone: &[u64]) -> usize {
+        match self {
+            Self::List(list) => {
+                let before = list.lows.len();
+                list.sweep(gone);
+                list.fit();
+                before * 2
+            }
             Self::Dense(dense) => {
-                let mut lows = Vec::with_capacity(dense.all.len);
-                for part in &dense.parts {
-                    part.set
-                        .for_each(|low| lows.push(Low::new(low, part.places)));
+                let mut work = dense.sweep(gone);
+                // It stays until it is half empty, likewise.
+                if dense.all.len <= LIST_MAX / 2 {
+                    work += dense.all.len * 8;
+                    *self = Self::of(self.to_list());
                 }
-                lows.sort_unstable_by_key(Low::low);
-                lows
+                work
             }
-        }
-    }
-
-    pub(super) fn sweep(&mut self, gone: &[u64]) {
-        match self {
-            Self::List(lows) => lows.retain(|low| !is_gone(gone, low.low())),
-            Self::Dense(dense) => {
-                dense.all.sweep(gone);
-                dense.parts.iter_mut().for_each(|part| part.set.sweep(gone));
-                dense.parts.retain(|part| part.set.len() > 0);
-            }
-        }
-        self.fit();
-    }
-
-    /// Takes the smaller form. A bitmap stays until it is half empty, so that
-    /// nobody can make it flip with every insertion.
-    fn fit(&mut self) {
-        match self {
-            Self::List(lows) if lows.len() > LIST_MAX => {
-                let mut dense = Box::new(Dense {
-                    all: Counted::of(std::iter::empty()),
-                    parts: Vec::new(),
-                });
-                lows.iter()
-                    .for_each(|low| dense.insert(low.low(), low.places));
-                *self = Self::Dense(dense);
-            }
-            Self::List(lows) => shrink(lows),
-            Self::Dense(dense) if dense.all.len <= LIST_MAX / 2 => {
-                *self = Self::List(self.to_list());
-            }
-            Self::Dense(_) => {}
         }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
         match self {
-            Self::List(lows) => lows.capacity() * size_of::<Low>(),
-            Self::Dense(dense) => {
-                let parts = dense.parts.iter().map(|part| match &part.set {
-                    PartSet::List(lows) => lows.capacity() * 2,
-                    PartSet::Bits(_) => size_of::<Counted>(),
-                });
-                size_of::<Dense>()
-                    + dense.parts.capacity() * size_of::<Part>()
-                    + parts.sum::<usize>()
+            Self::List(list) => {
+                let bits = list.bits.as_ref().map_or(0, |_| size_of::<Bitmap>());
+                list.lows.capacity() * size_of::<Low>() + bits
             }
+            Self::Dense(dense) => dense.memory_bytes(),
         }
     }
 }
 
-fn is_gone(gone: &[u64], low: u16) -> bool {
+pub(super) fn is_gone(gone: &[u64], low: u16) -> bool {
     let word = gone.get(usize::from(low) / 64);
     word.is_some_and(|word| word >> (low % 64) & 1 == 1)
+}
+
+pub(super) fn set_bit(words: &mut Bitmap, low: u16) {
+    words[usize::from(low) / 64] |= 1 << (low % 64);
 }
 
 pub(super) fn has_bit(words: &Bitmap, low: u16) -> bool {
@@ -323,9 +260,4 @@ pub(super) fn shrink<T>(list: &mut Vec<T>) {
     if list.capacity() > list.len() * 2 + 8 {
         list.shrink_to_fit();
     }
-}
-
-/// Whether nothing of the chunk is gone.
-pub(super) fn is_untouched(gone: &Bits, number: u16) -> bool {
-    gone.chunk(number).iter().all(|word| *word == 0)
 }

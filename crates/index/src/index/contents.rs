@@ -12,7 +12,9 @@ pub(super) struct Contents {
     hasher: Hasher,
     table: HashTable<u32>,
     records: Vec<Content>,
-    free: Vec<u32>,
+    /// The first free record; [`NONE`] if there is none. A list that grew would
+    /// now and then be copied while a holder leaves.
+    free: u32,
     /// The entries whose content has others too.
     shared: Bits,
 }
@@ -20,9 +22,10 @@ pub(super) struct Contents {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Content {
     pub(super) id: ContentId,
-    /// The first entry of its list.
+    /// The first entry of its list; [`NONE`] if the record is free.
     pub(super) first: u32,
-    /// How many different holders its entries have.
+    /// How many different holders its entries have; of a free record, the next
+    /// free one.
     pub(super) holders: u32,
 }
 
@@ -32,13 +35,19 @@ impl Contents {
             hasher,
             table: HashTable::new(),
             records: Vec::new(),
-            free: Vec::new(),
+            free: NONE,
             shared: Bits::default(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Every content that has an entry, in no meaningful order.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ContentId> {
+        let used = self.records.iter().filter(|content| content.first != NONE);
+        used.map(|content| content.id)
     }
 
     /// The entries whose content has others too.
@@ -67,9 +76,9 @@ impl Contents {
             first: NONE,
             holders: 0,
         };
-        let number = if let Some(number) = self.free.pop() {
-            self.records[number as usize] = record;
-            number
+        let number = if self.free != NONE {
+            let free = std::mem::replace(&mut self.records[self.free as usize], record);
+            std::mem::replace(&mut self.free, free.holders)
         } else {
             if self.records.len() == self.records.capacity() {
                 self.records.reserve_exact(self.records.len() / 8 + 16);
@@ -143,14 +152,13 @@ impl Contents {
             if let Ok(found) = self.table.find_entry(hash, |other| *other == number) {
                 found.remove();
             }
-            self.free.push(number);
+            content.holders = std::mem::replace(&mut self.free, number);
         }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
         self.table.allocation_size()
             + self.records.capacity() * size_of::<Content>()
-            + self.free.capacity() * 4
             + self.shared.memory_bytes()
     }
 }

@@ -12,6 +12,7 @@ use super::contents::Contents;
 use super::folders::Folders;
 use super::hash::Hasher;
 use super::holders::Holders;
+use super::pool::Pool;
 use super::slots::{NONE, Slots};
 use super::sweep::Graves;
 use super::words::Words;
@@ -29,6 +30,7 @@ impl Index {
             contents: Contents::new(hasher),
             holders: Holders::new(hasher),
             graves: Graves::default(),
+            pool: Pool::default(),
             len: 0,
         }
     }
@@ -140,12 +142,7 @@ impl Index {
 
     /// Adds an entry that is valid, new and admitted.
     fn add(&mut self, publication: &Publication) {
-        let FileEntry {
-            content,
-            path,
-            media,
-            ..
-        } = &publication.entry;
+        let FileEntry { content, path, .. } = &publication.entry;
         let [folder, name] = path_pieces(path);
         let holder = self.holders.intern(publication.holder);
         let content = self.contents.intern(*content);
@@ -160,8 +157,7 @@ impl Index {
             .add(&self.slots, entry, charge, beside.is_none());
 
         let mut tokens = EntryTokens::default();
-        let texts = [&media.title, &media.artist, &media.album].map(|text| text.as_deref());
-        tokens.fill([folder, name], texts);
+        tokens.fill_from(&publication.entry);
         let mut words: Vec<(&str, usize)> = tokens.iter().zip(0..).collect();
         words.sort_unstable();
         for same in words.chunk_by(|(a, _), (b, _)| a == b) {

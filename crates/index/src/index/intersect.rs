@@ -1,8 +1,9 @@
 //! Sets of entries: what is in all of some, what is in any of some.
 
 use super::bits::ones;
-use super::chunk::{CHUNK_WORDS, Low, has_bit, low_at};
-use super::postings::{LIST_MAX, Posting, Postings, View, join};
+use super::chunk::{Bitmap, CHUNK_WORDS, Low, has_bit, low_at};
+use super::common::Common;
+use super::postings::{Cursor, LIST_MAX, Posting, Postings, View, join};
 use super::work::Work;
 
 /// Price of passing over the bitmaps of one chunk.
@@ -16,29 +17,52 @@ pub(super) fn intersect(
     work: &mut Work,
     mut visit: impl FnMut(&mut Work, u32) -> bool,
 ) {
-    let Some(driver) = lists.iter().min_by_key(|list| list.len()) else {
+    let Some(mut chunks) = Walk::new(lists) else {
         return;
     };
-    let mut scratch = Vec::new();
-    let mut views = Vec::with_capacity(lists.len());
+    let mut excluded: Vec<Cursor<'_>> = excluded.iter().map(|list| list.cursor()).collect();
+    let mut common = Common::default();
     let mut without = Vec::with_capacity(excluded.len());
-    let mut from = 0;
-    while let Some(number) = driver.next_chunk(from) {
-        views.clear();
-        views.extend(lists.iter().map_while(|list| list.view(number)));
-        if views.len() == lists.len() {
-            without.clear();
-            without.extend(excluded.iter().filter_map(|list| list.view(number)));
-            let mut found = |work: &mut Work, low| {
-                without.iter().any(|view| view.contains(low)) || visit(work, join(number, low))
-            };
-            if !intersect_chunk(&views, &mut scratch, work, &mut found) {
-                return;
-            }
+    let mut views = Vec::with_capacity(lists.len());
+    while let Some(number) = chunks.next(&mut views) {
+        without.clear();
+        let all = excluded.iter_mut();
+        without.extend(all.filter_map(|cursor| cursor.view(number)));
+        let mut found = |work: &mut Work, low| {
+            without.iter().any(|view| view.contains(low)) || visit(work, join(number, low))
+        };
+        if !intersect_chunk(&views, &mut common, work, &mut found) {
+            return;
         }
-        match number.checked_add(1) {
-            Some(next) => from = next,
-            None => return,
+    }
+}
+
+/// Goes through the chunks in which all of some words occur.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    cursors: Vec<Cursor<'a>>,
+    /// The one with the fewest numbers.
+    driver: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Nothing without words.
+    pub(super) fn new(lists: &[&'a Postings]) -> Option<Self> {
+        let driver = (0..lists.len()).min_by_key(|place| lists[*place].len())?;
+        let cursors = lists.iter().map(|list| list.cursor()).collect();
+        Some(Self { cursors, driver })
+    }
+
+    /// The next chunk, and into `views` what each word has there.
+    pub(super) fn next(&mut self, views: &mut Vec<View<'a>>) -> Option<u16> {
+        loop {
+            let number = self.cursors[self.driver].next_chunk()?;
+            views.clear();
+            let found = self.cursors.iter_mut();
+            views.extend(found.filter_map(|cursor| cursor.view(number)));
+            if views.len() == self.cursors.len() {
+                return Some(number);
+            }
         }
     }
 }
@@ -46,46 +70,14 @@ pub(super) fn intersect(
 /// One chunk of it. Whether to go on.
 fn intersect_chunk(
     views: &[View<'_>],
-    scratch: &mut Vec<u16>,
+    common: &mut Common,
     work: &mut Work,
     visit: &mut impl FnMut(&mut Work, u16) -> bool,
 ) -> bool {
-    if views.iter().all(|view| matches!(view, View::Dense(_))) {
+    if views.iter().all(|view| view.bitmap().is_some()) {
         return intersect_bitmaps(views, work, visit);
     }
-    if !common_lows(views, scratch, work) {
-        return false;
-    }
-    scratch.iter().all(|&low| visit(work, low))
-}
-
-/// What is in all of these, not all of them bitmaps. Whether the work sufficed.
-pub(super) fn common_lows(views: &[View<'_>], scratch: &mut Vec<u16>, work: &mut Work) -> bool {
-    let lists = views
-        .iter()
-        .enumerate()
-        .filter(|(_, view)| !matches!(view, View::Dense(_)));
-    let Some((driver, shortest)) = lists.min_by_key(|(_, view)| view.len()) else {
-        return false;
-    };
-    scratch.clear();
-    match shortest {
-        View::Ids(ids) => scratch.extend(ids.iter().map(Posting::low)),
-        View::Lows(lows) => scratch.extend(lows.iter().map(Low::low)),
-        View::Dense(_) => {}
-    }
-    for (place, view) in views.iter().enumerate() {
-        if !work.spend_len(scratch.len()) {
-            return false;
-        }
-        match view {
-            _ if place == driver => {}
-            View::Ids(ids) => keep_common(scratch, ids, Posting::low),
-            View::Lows(lows) => keep_common(scratch, lows, Low::low),
-            View::Dense(dense) => scratch.retain(|&low| has_bit(&dense.all.words, low)),
-        }
-    }
-    true
+    common.fill(views, work) && common.lows.iter().all(|&low| visit(work, low))
 }
 
 fn intersect_bitmaps(
@@ -97,9 +89,8 @@ fn intersect_bitmaps(
         return false;
     }
     for place in 0..CHUNK_WORDS {
-        let common = views.iter().fold(u64::MAX, |common, view| match view {
-            View::Dense(dense) => common & dense.all.words[place],
-            View::Ids(_) | View::Lows(_) => 0,
+        let common = views.iter().fold(u64::MAX, |common, view| {
+            common & view.bitmap().map_or(0, |words| words[place])
         });
         for bit in ones(common) {
             if !visit(work, low_at(place, bit)) {
@@ -110,11 +101,20 @@ fn intersect_bitmaps(
     true
 }
 
-impl View<'_> {
-    fn len(&self) -> usize {
+impl<'a> View<'a> {
+    /// The same numbers as a bitmap, if there is one.
+    pub(super) fn bitmap(&self) -> Option<&'a Bitmap> {
+        match self {
+            Self::Ids(_) => None,
+            Self::Lows(list) => list.bits.as_deref(),
+            Self::Dense(dense) => Some(&dense.all.words),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::Ids(ids) => ids.len(),
-            Self::Lows(lows) => lows.len(),
+            Self::Lows(list) => list.lows.len(),
             Self::Dense(dense) => dense.all.len,
         }
     }
@@ -122,41 +122,10 @@ impl View<'_> {
     fn contains(&self, low: u16) -> bool {
         match self {
             Self::Ids(ids) => ids.binary_search_by_key(&low, Posting::low).is_ok(),
-            Self::Lows(lows) => lows.binary_search_by_key(&low, Low::low).is_ok(),
+            Self::Lows(list) => list.lows.binary_search_by_key(&low, Low::low).is_ok(),
             Self::Dense(dense) => has_bit(&dense.all.words, low),
         }
     }
-}
-
-/// Keeps what is in the other list too; both ascend.
-fn keep_common<T>(kept: &mut Vec<u16>, other: &[T], low: impl Fn(&T) -> u16) {
-    let mut at = 0;
-    kept.retain(|&wanted| {
-        at = gallop(other, at, wanted, &low);
-        other.get(at).is_some_and(|item| low(item) == wanted)
-    });
-}
-
-/// The first place from `at` on that is not before `wanted`, in growing steps,
-/// so that a short list costs little beside a long one.
-#[inline]
-pub(super) fn gallop<T>(other: &[T], at: usize, wanted: u16, low: &impl Fn(&T) -> u16) -> usize {
-    let mut at = at;
-    // Mostly it is one of the next few.
-    let near = (at + 8).min(other.len());
-    while at < near {
-        if low(&other[at]) >= wanted {
-            return at;
-        }
-        at += 1;
-    }
-    let mut step = 8;
-    while other.get(at + step).is_some_and(|item| low(item) < wanted) {
-        at += step;
-        step *= 2;
-    }
-    let end = (at + step + 1).min(other.len());
-    at + other[at..end].partition_point(|item| low(item) < wanted)
 }
 
 /// What is in any of some sets, gathered number by number.

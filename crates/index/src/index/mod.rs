@@ -7,11 +7,13 @@
 //! is kept once for all files in it ([`folders`]), its name as it came, so that
 //! the publication can be handed out with its signature. The dictionary
 //! ([`words`]) leads from a word to the sorted numbers of the entries that have
-//! it and to where in them it stands ([`postings`], [`chunk`]), so that queries
-//! of whole words are counted and ranked without looking at entries
-//! ([`plain`]); other queries look at what they match ([`search`]). Entries of one content form a list ([`contents`]), those
-//! of one holder a table ([`holders`]). Deleting marks; a sweep in small steps
-//! cleans the postings ([`sweep`]).
+//! it and to where in them it stands ([`postings`], [`chunk`], [`dense`]), so
+//! that queries of whole words are counted and ranked without looking at entries
+//! ([`plain`]; what words have in common: [`common`], [`counted`]; whether they
+//! stand in order: [`order`], [`pair`]); other queries look at what they match
+//! ([`search`]). Entries of one content form a list ([`contents`]), those of one
+//! holder a table ([`holders`]). Deleting marks; a sweep in small steps cleans
+//! the postings ([`sweep`]).
 //!
 //! **Non-goals.** Persistence: an index is rebuilt from what its holders say.
 //!
@@ -22,20 +24,27 @@
 mod best;
 mod bits;
 mod chunk;
+mod common;
 mod contents;
+mod counted;
+mod dense;
 mod entries;
 mod folders;
 mod hash;
 mod holders;
 mod intersect;
+mod listing;
 mod media;
 mod order;
+mod pair;
 mod plain;
+mod pool;
 mod postings;
 mod rank;
 mod search;
 mod slots;
 mod sweep;
+mod text;
 mod words;
 mod work;
 
@@ -45,6 +54,7 @@ use crate::Config;
 use contents::Contents;
 use folders::Folders;
 use holders::Holders;
+use pool::Pool;
 use slots::Slots;
 use sweep::Graves;
 use words::Words;
@@ -90,6 +100,7 @@ pub struct Index {
     contents: Contents,
     holders: Holders,
     graves: Graves,
+    pool: Pool,
     /// Entries that are not deleted.
     len: usize,
 }

@@ -1,8 +1,9 @@
 //! Whether the words of a query stand in its order, from their [`Places`].
 
-use super::chunk::{Dense, Low, Part, PartSet, Places, has_bit};
-use super::intersect::gallop;
-use super::postings::{Posting, View};
+use super::chunk::{Low, Places, has_bit};
+use super::common::{Common, gallop};
+use super::dense::Dense;
+use super::postings::View;
 
 /// What places tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,179 +65,184 @@ impl Track {
     }
 }
 
-/// Follows entries, ascending numbers that are in all views, through these in
-/// the order of the query.
-pub(super) fn follow(views: &[View<'_>], lows: &[u16], tracks: &mut Vec<Track>) {
+/// Whether two words stand in order: what two steps of a [`Track`] tell.
+pub(super) fn order_of(first: Places, second: Places) -> Order {
+    if second.last() > first.first() {
+        Order::Yes
+    } else if second.last() == Places::FAR {
+        Order::Unknown
+    } else {
+        Order::No
+    }
+}
+
+/// Follows these of the common numbers, which ascend, through all views in the
+/// order of the query.
+pub(super) fn follow(views: &[View<'_>], common: &Common, chosen: &[u16], tracks: &mut Vec<Track>) {
     tracks.clear();
-    tracks.resize(lows.len(), Track::START);
-    for view in views {
-        let pairs = lows.iter().copied();
-        match view {
-            View::Ids(list) => {
-                let pairs = pairs.zip(tracks.iter_mut());
-                follow_list(list, pairs, Posting::low, |one| one.places);
+    tracks.resize(chosen.len(), Track::START);
+    let mut lows = Vec::new();
+    for (view, column) in views.iter().zip(&common.columns) {
+        if let View::Dense(dense) = view {
+            if lows.is_empty() {
+                lows.extend(chosen.iter().map(|at| common.lows[usize::from(*at)]));
             }
-            View::Lows(list) => {
-                let pairs = pairs.zip(tracks.iter_mut());
-                follow_list(list, pairs, Low::low, |one| one.places);
-            }
-            View::Dense(dense) => {
-                follow_dense(dense, lows, tracks);
+            follow_dense(dense, &lows, tracks);
+        } else {
+            for (at, track) in chosen.iter().zip(tracks.iter_mut()) {
+                *track = track.step(column[usize::from(*at)]);
             }
         }
     }
 }
 
-/// Of bitmaps one bit tells; only what is in none of them is looked for in the
-/// lists.
+/// Of common places one bit tells; only what is in none of those is looked for
+/// in the rest.
 fn follow_dense(dense: &Dense, lows: &[u16], tracks: &mut [Track]) {
-    let mut rest = Vec::new();
-    let mut rest_at = Vec::new();
-    for (at, &low) in lows.iter().enumerate() {
-        let mut parts = dense.parts.iter();
-        let part = parts.find(|part| match &part.set {
-            PartSet::Bits(bits) => has_bit(&bits.words, low),
-            PartSet::List(_) => false,
-        });
-        if let Some(part) = part {
-            tracks[at] = tracks[at].step(part.places);
+    let mut at = 0;
+    for (low, track) in lows.iter().zip(tracks) {
+        let mut common = dense.common.iter();
+        if let Some(part) = common.find(|part| has_bit(&part.bits.words, *low)) {
+            *track = track.step(part.places);
         } else {
-            rest.push(low);
-            rest_at.push(at);
-        }
-    }
-    if rest.is_empty() {
-        return;
-    }
-    for Part { places, set } in &dense.parts {
-        let PartSet::List(list) = set else {
-            continue;
-        };
-        let mut step = |place: usize| {
-            let at = rest_at[place];
-            tracks[at] = tracks[at].step(*places);
-        };
-        if list.len() < rest.len() {
-            common(list, &rest).for_each(step);
-        } else {
-            let mut at = 0;
-            for (place, &low) in rest.iter().enumerate() {
-                at = gallop(list, at, low, &|low| *low);
-                if list.get(at) == Some(&low) {
-                    step(place);
-                }
+            at = gallop(&dense.rest, at, *low, &Low::low);
+            if let Some(one) = dense.rest.get(at) {
+                *track = track.step(one.places);
             }
         }
     }
 }
 
-/// The places in `long` of what is in both.
-pub(super) fn common(short: &[u16], long: &[u16]) -> impl Iterator<Item = usize> {
-    let mut at = 0;
-    short.iter().filter_map(move |low| {
-        at = gallop(long, at, *low, &|low| *low);
-        (long.get(at) == Some(low)).then_some(at)
-    })
-}
-
-fn follow_list<'a, T>(
-    list: &[T],
-    pairs: impl Iterator<Item = (u16, &'a mut Track)>,
-    low: impl Fn(&T) -> u16,
-    places: impl Fn(&T) -> Places,
-) {
-    let mut at = 0;
-    for (wanted, track) in pairs {
-        at = gallop(list, at, wanted, &low);
-        if let Some(found) = list.get(at) {
-            *track = track.step(places(found));
+/// Of two words, not both of them bitmaps, and of what they have in common
+/// from the place `from` on: the places of what is perhaps in order; the others
+/// are surely not. Nothing if it is better to follow them all.
+pub(super) fn suspects(views: &[View<'_>], common: &Common, from: usize) -> Option<Vec<u16>> {
+    let column = |place: usize| &common.columns[place][from..];
+    match views {
+        [View::Dense(_), View::Dense(_)] => None,
+        [View::Dense(dense), _] => {
+            let lows = &common.lows[from..];
+            Some(suspects_behind(dense, lows, column(1), from))
         }
+        [_, View::Dense(dense)] => {
+            let lows = &common.lows[from..];
+            suspects_before(dense, lows, column(0), from)
+        }
+        [_, _] => {
+            let pairs = column(0).iter().zip(column(1));
+            Some(chosen(from, pairs, |(first, second)| {
+                order_of(*first, *second) != Order::No
+            }))
+        }
+        _ => None,
     }
 }
 
-/// Of two words, at least one of them a bitmap, and of numbers that have both:
-/// those that are perhaps in order; the others are surely not. Nothing if it is
-/// better to follow them all.
-///
-/// A common word mostly stands at few places. Where it stands elsewhere is soon
-/// looked through; for all the rest, the other word's place alone decides.
-pub(super) fn suspects(views: &[View<'_>], lows: &[u16]) -> Option<Vec<u16>> {
-    let (dense, list, dense_first) = match views {
-        [View::Dense(dense), list @ (View::Ids(_) | View::Lows(_))] => (dense, list, true),
-        [list @ (View::Ids(_) | View::Lows(_)), View::Dense(dense)] => (dense, list, false),
-        _ => return None,
+/// Likewise if the first word is common: it mostly stands at few places, so
+/// that the second one's place alone decides; the rest is looked through.
+fn suspects_behind(dense: &Dense, lows: &[u16], second: &[Places], from: usize) -> Vec<u16> {
+    let earliest = dense.common.iter().map(|part| part.places.first()).min();
+    let found = match earliest {
+        Some(first) => {
+            let first = Places::new(usize::from(first), usize::from(first));
+            chosen(from, second.iter(), |second| {
+                order_of(first, *second) != Order::No
+            })
+        }
+        None => Vec::new(),
     };
-    let mut found = Vec::new();
-    // Of the places where it usually stands: the earliest first, the latest last.
-    let mut usual: Option<(u8, u8)> = None;
-    for Part { places, set } in &dense.parts {
-        match set {
-            PartSet::List(few) if few.len() <= lows.len() / 8 => {
-                found.extend(common(few, lows).map(|place| lows[place]));
-            }
-            _ => {
-                let (first, last) = usual.unwrap_or((Places::FAR, 0));
-                usual = Some((first.min(places.first()), last.max(places.last())));
-            }
-        }
-    }
-    if let Some((first, last)) = usual {
-        if !dense_first && last == Places::FAR {
-            return None;
-        }
-        let perhaps = |places: Places| {
-            if dense_first {
-                places.last() == Places::FAR || places.last() > first
-            } else {
-                places.first() < last
-            }
-        };
-        match list {
-            _ if !dense_first && last == 0 => {}
-            View::Ids(list) => keep_suspects(
-                list,
-                lows,
-                Posting::low,
-                |one| perhaps(one.places),
-                &mut found,
-            ),
-            View::Lows(list) => {
-                keep_suspects(list, lows, Low::low, |one| perhaps(one.places), &mut found);
-            }
-            View::Dense(_) => {}
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    Some(found)
-}
-
-fn keep_suspects<T>(
-    list: &[T],
-    lows: &[u16],
-    low: impl Fn(&T) -> u16,
-    perhaps: impl Fn(&T) -> bool,
-    found: &mut Vec<u16>,
-) {
-    let mut at = 0;
-    for &wanted in lows {
-        at = gallop(list, at, wanted, &low);
-        if list.get(at).is_some_and(&perhaps) {
-            found.push(wanted);
-        }
-    }
-}
-
-/// Of two words, the parts whose places alone tell this of their order, for
-/// all numbers that are in both.
-pub(super) fn pairs<'a>(
-    first: &'a Dense,
-    second: &'a Dense,
-    order: Order,
-) -> impl Iterator<Item = (&'a PartSet, &'a PartSet)> {
-    first.parts.iter().flat_map(move |a| {
-        let behind = Track::START.step(a.places);
-        let fits = move |b: &&Part| behind.step(b.places).order() == order;
-        second.parts.iter().filter(fits).map(|b| (&a.set, &b.set))
+    add_rest(found, dense, lows, from, |first, at| {
+        order_of(first, second[at])
     })
+}
+
+/// Likewise if the second word is common.
+fn suspects_before(dense: &Dense, lows: &[u16], first: &[Places], from: usize) -> Option<Vec<u16>> {
+    let latest = dense.common.iter().map(|part| part.places.last()).max();
+    let found = match latest {
+        Some(Places::FAR) => return None,
+        Some(0) | None => Vec::new(),
+        Some(last) => {
+            let second = Places::new(usize::from(last), usize::from(last));
+            chosen(from, first.iter(), |first| {
+                order_of(*first, second) != Order::No
+            })
+        }
+    };
+    Some(add_rest(found, dense, lows, from, |second, at| {
+        order_of(first[at], second)
+    }))
+}
+
+/// Adds those of which the common word stands at one of its rarer places.
+fn add_rest(
+    mut found: Vec<u16>,
+    dense: &Dense,
+    lows: &[u16],
+    from: usize,
+    order: impl Fn(Places, usize) -> Order,
+) -> Vec<u16> {
+    let before = found.len();
+    let mut add = |one: &Low, at: usize| {
+        if order(one.places, at) != Order::No {
+            found.push(u16::try_from(from + at).expect("a chunk has 65,536 places"));
+        }
+    };
+    let rest = &dense.rest;
+    let mut at = 0;
+    if rest.len() < lows.len() {
+        for one in rest {
+            at = gallop(lows, at, one.low(), &|low| *low);
+            if lows.get(at) == Some(&one.low()) {
+                add(one, at);
+            }
+        }
+    } else {
+        for (place, low) in lows.iter().enumerate() {
+            at = gallop(rest, at, *low, &Low::low);
+            if let Some(one) = rest.get(at).filter(|one| one.low() == *low) {
+                add(one, place);
+            }
+        }
+    }
+    if before > 0 && found.len() > before {
+        found.sort_unstable();
+        found.dedup();
+    }
+    found
+}
+
+/// The places, counted from `from`, of what passes the test.
+fn chosen<T>(
+    from: usize,
+    list: impl ExactSizeIterator<Item = T>,
+    test: impl Fn(T) -> bool,
+) -> Vec<u16> {
+    let mut found = vec![0; list.len()];
+    let mut end = 0;
+    let first = u16::try_from(from).expect("a chunk has 65,536 places");
+    for (place, item) in (first..=u16::MAX).zip(list) {
+        found[end] = place;
+        end += usize::from(test(item));
+    }
+    found.truncate(end);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_words_are_told_apart_as_by_steps() {
+        let all = || (0..=15).flat_map(|first| (first..=15).map(move |last| (first, last)));
+        let mut seen = [0; 3];
+        for ((a, b), (c, d)) in all().flat_map(|one| all().map(move |other| (one, other))) {
+            let (first, second) = (Places::new(a, b), Places::new(c, d));
+            let order = Track::START.step(first).step(second).order();
+            assert_eq!(order_of(first, second), order, "{first:?} {second:?}");
+            seen[order as usize] += 1;
+        }
+        assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+    }
 }

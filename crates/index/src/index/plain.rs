@@ -15,11 +15,13 @@
 use crate::query::{Closeness, Expression};
 
 use super::best::Best;
-use super::bits::ones;
-use super::chunk::{Bitmap, CHUNK_WORDS, Dense, PartSet, count, for_each_bit, has_bit, low_at};
+use super::chunk::{Bitmap, has_bit};
+use super::common::{Common, Marks};
 use super::holders::SpeedClass;
-use super::intersect::{BITMAP_WORK, common_lows};
-use super::order::{Order, Track, common, follow, pairs, suspects};
+use super::intersect::Walk;
+use super::order::{Order, Track, follow, suspects};
+use super::pair::Ordered;
+use super::pool::Buffers;
 use super::postings::{Postings, View, join};
 use super::rank::Reader;
 use super::search::Candidate;
@@ -34,22 +36,25 @@ const VISIT_WORK: u64 = 1;
 /// Entries that are followed through the words at a time.
 const BATCH: usize = 512;
 /// So many of each chunk first: mostly that is enough.
-const FRONT: usize = 64;
+pub(super) const FRONT: usize = 32;
 
-struct Scan<'a, 'r> {
-    index: &'a Index,
+/// A search on its way through the chunks.
+pub(super) struct Scan<'a, 'r> {
+    pub(super) index: &'a Index,
     reader: &'r mut Reader<'a>,
-    work: &'r mut Work,
+    pub(super) work: &'r mut Work,
     /// No holder is faster.
-    fastest: SpeedClass,
-    in_order: Best,
-    whole: Best,
+    pub(super) fastest: SpeedClass,
+    pub(super) in_order: Best,
+    pub(super) whole: Best,
     shared: Vec<Candidate>,
     /// How many contents with one entry match.
-    singles: usize,
+    pub(super) singles: usize,
     /// Whether the first matches of a chunk are worth following by themselves.
-    is_fruitful: bool,
+    pub(super) is_fruitful: bool,
     tracks: Vec<Track>,
+    pub(super) marks: Marks,
+    pub(super) ordered: Option<Box<Ordered>>,
 }
 
 impl Index {
@@ -65,6 +70,7 @@ impl Index {
         let wanted = page.limit.min(self.config.rows_max) as usize;
         let wanted = (page.offset as usize).saturating_add(wanted);
         let end = wanted.min(self.config.ranked_per_query_max);
+        let mut buffers = self.pool.take();
         let mut scan = Scan {
             index: self,
             reader: &mut reader,
@@ -75,16 +81,23 @@ impl Index {
             shared: Vec::new(),
             singles: 0,
             is_fruitful: true,
-            tracks: Vec::new(),
+            tracks: std::mem::take(&mut buffers.tracks),
+            marks: std::mem::take(&mut buffers.marks),
+            ordered: buffers.ordered.take(),
         };
-        scan.run(words);
+        scan.run(words, &mut buffers);
         let Scan {
             in_order,
             whole,
             mut shared,
             singles,
+            tracks,
+            marks,
+            ordered,
             ..
         } = scan;
+        (buffers.tracks, buffers.marks, buffers.ordered) = (tracks, marks, ordered);
+        self.pool.put_back(buffers);
         shared.sort_unstable_by_key(|candidate| (candidate.content, candidate.entry));
         let mut listed = 0;
         let enough = in_order.len() >= end;
@@ -109,65 +122,64 @@ impl Index {
 }
 
 impl Scan<'_, '_> {
-    fn run(&mut self, words: &[&Postings]) {
-        let Some(driver) = words.iter().min_by_key(|postings| postings.len()) else {
+    fn run(&mut self, words: &[&Postings], buffers: &mut Buffers) {
+        let Buffers {
+            common,
+            beside,
+            singles,
+            ..
+        } = buffers;
+        let Some(mut chunks) = Walk::new(words) else {
             return;
         };
-        let mut lows = Vec::new();
         let mut views = Vec::with_capacity(words.len());
-        let mut from = 0;
-        while let Some(number) = driver.next_chunk(from) {
-            views.clear();
-            views.extend(words.iter().map_while(|postings| postings.view(number)));
-            if views.len() == words.len() {
-                let dense = views.iter().map_while(View::dense);
-                let sufficed = match dense.collect::<Vec<_>>() {
-                    dense if dense.len() == views.len() => self.dense(number, &views, &dense),
-                    _ => {
-                        common_lows(&views, &mut lows, self.work)
-                            && self.listed(number, &views, &mut lows)
-                    }
-                };
-                if !sufficed {
-                    return;
-                }
-            }
-            match number.checked_add(1) {
-                Some(next) => from = next,
-                None => return,
+        let mut bitmaps = Vec::with_capacity(words.len());
+        while let Some(number) = chunks.next(&mut views) {
+            bitmaps.clear();
+            bitmaps.extend(views.iter().map_while(View::bitmap));
+            let sufficed = if bitmaps.len() == views.len() {
+                self.counted(number, &views, &bitmaps, common, singles)
+            } else {
+                common.fill(&views, self.work) && self.listed(number, &views, common, beside)
+            };
+            if !sufficed {
+                return;
             }
         }
     }
 
     /// The matches of a chunk as a list. Whether the work sufficed.
-    fn listed(&mut self, number: u16, views: &[View<'_>], lows: &mut Vec<u16>) -> bool {
+    fn listed(
+        &mut self,
+        number: u16,
+        views: &[View<'_>],
+        common: &mut Common,
+        beside: &mut Common,
+    ) -> bool {
         let [waiting, gone] = self.index.graves.chunk(number);
         let shared = self.index.contents.shared().chunk(number);
-        let has = |words: &[u64], low: u16| {
-            let word = words.get(usize::from(low) / 64);
-            word.is_some_and(|word| word >> (low % 64) & 1 == 1)
-        };
-        let mut grouped = Vec::new();
-        if !waiting.is_empty() || !gone.is_empty() {
-            lows.retain(|&low| !has(waiting, low) && !has(gone, low));
+        let has = |words: Option<&Bitmap>, low| words.is_some_and(|words| has_bit(words, low));
+        if waiting.is_some() || gone.is_some() {
+            common.split(beside, |low| {
+                has(shared, low) | has(waiting, low) | has(gone, low)
+            });
+            beside.retain(|low| !has(waiting, low) && !has(gone, low));
+        } else if let Some(shared) = shared {
+            common.split(beside, |low| has_bit(shared, low));
+        } else {
+            beside.lows.clear();
         }
-        lows.retain(|&low| {
-            let is_shared = has(shared, low);
-            if is_shared {
-                grouped.push(low);
-            }
-            !is_shared
-        });
-        self.singles += lows.len();
-        self.group(number, views, &grouped) && self.visit_all(number, views, lows)
+        self.singles += common.lows.len();
+        self.group(number, views, beside) && self.visit_all(number, views, common)
     }
 
     /// Gathers entries whose content has others.
-    fn group(&mut self, number: u16, views: &[View<'_>], lows: &[u16]) -> bool {
+    pub(super) fn group(&mut self, number: u16, views: &[View<'_>], common: &Common) -> bool {
         let mut tracks = std::mem::take(&mut self.tracks);
-        follow(views, lows, &mut tracks);
+        let all: Vec<u16> = (0..=u16::MAX).take(common.lows.len()).collect();
+        follow(views, common, &all, &mut tracks);
         let mut sufficed = true;
-        for (low, track) in lows.iter().zip(&tracks) {
+        for (low, track) in common.lows.iter().zip(&tracks) {
             sufficed = self.work.spend(SHARED_WORK);
             if !sufficed {
                 break;
@@ -188,53 +200,94 @@ impl Scan<'_, '_> {
     }
 
     /// Shows single entries to the best, until no later one can be better.
-    fn visit_all(&mut self, number: u16, views: &[View<'_>], lows: &[u16]) -> bool {
-        let front = if self.is_fruitful { FRONT } else { 0 };
-        let (front, rest) = lows.split_at(lows.len().min(front));
+    fn visit_all(&mut self, number: u16, views: &[View<'_>], common: &Common) -> bool {
+        let len = common.lows.len();
+        let front = if self.is_fruitful { FRONT.min(len) } else { 0 };
+        self.visit_front(number, views, common, front)
+            && self.visit_rest(number, views, common, front)
+    }
+
+    /// The first ones of a chunk.
+    pub(super) fn visit_front(
+        &mut self,
+        number: u16,
+        views: &[View<'_>],
+        common: &Common,
+        front: usize,
+    ) -> bool {
+        let chosen: Vec<u16> = (0..=u16::MAX).take(front).collect();
         let before = self.in_order.len();
-        if !self.follow_all(number, views, front) || rest.is_empty() {
-            return !self.work.is_exhausted();
+        if !self.follow_all(number, views, common, &chosen) {
+            return false;
         }
-        self.is_fruitful &= self.in_order.len() > before;
-        if !self.in_order.takes(self.fastest, join(number, rest[0])) {
+        self.is_fruitful &= front < FRONT || self.in_order.len() > before;
+        !self.work.is_exhausted()
+    }
+
+    /// Those from the place `from` on.
+    pub(super) fn visit_rest(
+        &mut self,
+        number: u16,
+        views: &[View<'_>],
+        common: &Common,
+        from: usize,
+    ) -> bool {
+        let Some(&first) = common.lows.get(from) else {
+            return true;
+        };
+        if !self.in_order.takes(self.fastest, join(number, first)) {
             return true;
         }
-        if rest.len() <= FRONT || self.in_order.is_full() || !self.work.spend_len(rest.len() / 2) {
-            return self.follow_all(number, views, rest);
-        }
-        let Some(suspects) = suspects(views, rest) else {
-            return self.follow_all(number, views, rest);
+        let rest = common.lows.len() - from;
+        let suspects = if rest <= FRONT || self.in_order.is_full() {
+            None
+        } else if !self.work.spend_len(rest / 2) {
+            return false;
+        } else {
+            suspects(views, common, from)
         };
-        if !self.follow_all(number, views, &suspects) {
+        let Some(suspects) = suspects else {
+            let chosen: Vec<u16> = (0..=u16::MAX).skip(from).take(rest).collect();
+            return self.follow_all(number, views, common, &chosen);
+        };
+        if !self.follow_all(number, views, common, &suspects) {
             return false;
         }
         let mut at = 0;
-        for &low in rest {
-            at += usize::from(suspects.get(at).is_some_and(|suspect| *suspect < low));
-            let entry = join(number, low);
+        for (place, low) in (0..=u16::MAX).zip(&common.lows).skip(from) {
+            at += usize::from(suspects.get(at).is_some_and(|suspect| *suspect < place));
+            let entry = join(number, *low);
             if !self.whole.takes(self.fastest, entry) {
                 break;
             }
-            if suspects.get(at) != Some(&low) {
+            if suspects.get(at) != Some(&place) {
                 self.visit(entry, Order::No);
             }
         }
         !self.work.is_exhausted()
     }
 
-    /// Likewise, each that is of a holder fast enough followed through the words.
-    fn follow_all(&mut self, number: u16, views: &[View<'_>], lows: &[u16]) -> bool {
+    /// Likewise those at these places, each that is of a holder fast enough
+    /// followed through the words.
+    fn follow_all(
+        &mut self,
+        number: u16,
+        views: &[View<'_>],
+        common: &Common,
+        chosen: &[u16],
+    ) -> bool {
         let mut tracks = std::mem::take(&mut self.tracks);
         let mut kept = Vec::new();
         let mut sufficed = true;
-        for batch in lows.chunks(BATCH) {
-            if !self.in_order.takes(self.fastest, join(number, batch[0])) {
+        let entry = |place: u16| join(number, common.lows[usize::from(place)]);
+        for batch in chosen.chunks(BATCH) {
+            if !self.in_order.takes(self.fastest, entry(batch[0])) {
                 break;
             }
             let mut batch = batch;
             if self.in_order.is_full() {
-                let takes = |low: &&u16| {
-                    let entry = join(number, **low);
+                let takes = |place: &&u16| {
+                    let entry = entry(**place);
                     self.in_order.takes(self.class(entry), entry)
                 };
                 kept.clear();
@@ -245,9 +298,9 @@ impl Scan<'_, '_> {
             if !sufficed {
                 break;
             }
-            follow(views, batch, &mut tracks);
-            for (low, track) in batch.iter().zip(&tracks) {
-                self.visit(join(number, *low), track.order());
+            follow(views, common, batch, &mut tracks);
+            for (place, track) in batch.iter().zip(&tracks) {
+                self.visit(entry(*place), track.order());
             }
         }
         self.tracks = tracks;
@@ -258,7 +311,7 @@ impl Scan<'_, '_> {
         self.index.holders.class(self.index.slots.holder(entry))
     }
 
-    fn visit(&mut self, entry: u32, order: Order) {
+    pub(super) fn visit(&mut self, entry: u32, order: Order) {
         let best = if order == Order::No {
             &self.whole
         } else {
@@ -289,125 +342,4 @@ impl Scan<'_, '_> {
         };
         best.offer(class, entry);
     }
-
-    /// The matches of a chunk in which all words are bitmaps.
-    fn dense(&mut self, number: u16, views: &[View<'_>], dense: &[&Dense]) -> bool {
-        if !self.work.spend_len(BITMAP_WORK * (dense.len() + 3)) {
-            return false;
-        }
-        let mut common = dense[0].all.words;
-        for other in &dense[1..] {
-            let pairs = common.iter_mut().zip(&other.all.words);
-            pairs.for_each(|(word, other)| *word &= other);
-        }
-        for gone in self.index.graves.chunk(number) {
-            let pairs = common.iter_mut().zip(gone);
-            pairs.for_each(|(word, gone)| *word &= !gone);
-        }
-        let mut lows = Vec::new();
-        let shared = self.index.contents.shared().chunk(number);
-        for (place, (word, shared)) in common.iter_mut().zip(shared).enumerate() {
-            lows.extend(ones(*word & shared).map(|bit| low_at(place, bit)));
-            *word &= !shared;
-        }
-        self.singles += count(&common);
-        if !self.group(number, views, &lows) {
-            return false;
-        }
-        if !self.in_order.takes(self.fastest, join(number, 0)) {
-            return true;
-        }
-        match dense {
-            [_] => self.visit_bits(number, &common, |_, _| Order::Yes),
-            [a, b] => return self.visit_pair(number, &common, a, b),
-            _ => {
-                lows.clear();
-                for_each_bit(&common, |low| lows.push(low));
-                return self.visit_all(number, views, &lows);
-            }
-        }
-        !self.work.is_exhausted()
-    }
-
-    fn visit_pair(&mut self, number: u16, common: &Bitmap, a: &Dense, b: &Dense) -> bool {
-        let mut found = [[0; CHUNK_WORDS]; 2];
-        for (order, found) in [Order::Yes, Order::Unknown].into_iter().zip(&mut found) {
-            for (a, b) in pairs(a, b, order) {
-                if !self.work.spend_len(add_common(a, b, found)) {
-                    return false;
-                }
-            }
-        }
-        let [ordered, unsure] = found;
-        let mut rest = *common;
-        let mut worth = *common;
-        for place in 0..CHUNK_WORDS {
-            worth[place] &= ordered[place] | unsure[place];
-            rest[place] &= !worth[place];
-        }
-        self.visit_bits(number, &worth, |place, bit| {
-            if ordered[place] >> bit & 1 == 1 {
-                Order::Yes
-            } else {
-                Order::Unknown
-            }
-        });
-        if self.in_order.takes(self.fastest, join(number, u16::MAX)) {
-            self.visit_bits(number, &rest, |_, _| Order::No);
-        }
-        !self.work.is_exhausted()
-    }
-
-    fn visit_bits(&mut self, number: u16, bits: &Bitmap, order: impl Fn(usize, u32) -> Order) {
-        for (place, word) in bits.iter().enumerate() {
-            for bit in ones(*word) {
-                let entry = join(number, low_at(place, bit));
-                let order = order(place, bit);
-                let best = if order == Order::No {
-                    &self.whole
-                } else {
-                    &self.in_order
-                };
-                if !best.takes(self.fastest, entry) {
-                    return;
-                }
-                self.visit(entry, order);
-            }
-        }
-    }
-}
-
-impl<'a> View<'a> {
-    fn dense(&self) -> Option<&'a Dense> {
-        match self {
-            Self::Dense(dense) => Some(dense),
-            _ => None,
-        }
-    }
-}
-
-/// Adds what two sets have in common. Returns the work that it was.
-fn add_common(a: &PartSet, b: &PartSet, found: &mut Bitmap) -> usize {
-    match (a, b) {
-        (PartSet::Bits(a), PartSet::Bits(b)) => {
-            let pairs = a.words.iter().zip(&b.words);
-            let found = found.iter_mut().zip(pairs);
-            found.for_each(|(found, (a, b))| *found |= a & b);
-            BITMAP_WORK
-        }
-        (PartSet::List(lows), PartSet::Bits(bits)) | (PartSet::Bits(bits), PartSet::List(lows)) => {
-            let common = lows.iter().filter(|low| has_bit(&bits.words, **low));
-            common.for_each(|low| set(found, *low));
-            lows.len() / 2
-        }
-        (PartSet::List(a), PartSet::List(b)) => {
-            let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-            common(short, long).for_each(|place| set(found, long[place]));
-            short.len() * 5
-        }
-    }
-}
-
-fn set(found: &mut Bitmap, low: u16) {
-    found[usize::from(low) / 64] |= 1 << (low % 64);
 }

@@ -9,7 +9,8 @@
 //! words that nearly every path has cost a quarter of a byte an entry.
 
 use super::bits::Bits;
-use super::chunk::{Bitmap, Chunk, Dense, Low, Places, insert_sorted, is_untouched, shrink};
+use super::chunk::{Bitmap, Chunk, List, Low, Places, insert_sorted, shrink};
+use super::dense::Dense;
 
 /// Numbers that fit the record.
 const FEW_MAX: usize = 3;
@@ -60,8 +61,64 @@ pub(super) enum View<'a> {
     /// Whole numbers, all of this chunk.
     Ids(&'a [Posting]),
     /// Their lower halves.
-    Lows(&'a [Low]),
+    Lows(&'a List),
     Dense(&'a Dense),
+}
+
+/// Goes through the chunks of a word.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cursor<'a> {
+    /// What is left of a plain list.
+    List(&'a [Posting]),
+    /// What is left of the chunks.
+    Chunks(&'a [(u16, Chunk)]),
+}
+
+impl<'a> Cursor<'a> {
+    /// The next chunk in which there is something.
+    pub(super) fn next_chunk(&self) -> Option<u16> {
+        match self {
+            Self::List(list) => list.first().map(|posting| split(posting.id()).0),
+            Self::Chunks(chunks) => chunks.first().map(|(number, _)| *number),
+        }
+    }
+
+    /// What lies in this chunk; goes on behind it.
+    pub(super) fn view(&mut self, number: u16) -> Option<View<'a>> {
+        match self {
+            Self::List(list) => {
+                let start = place_of(list, join(number, 0));
+                let (ids, rest) = list[start..].split_at(match number.checked_add(1) {
+                    Some(next) => place_of(&list[start..], join(next, 0)),
+                    None => list.len() - start,
+                });
+                *list = rest;
+                (!ids.is_empty()).then_some(View::Ids(ids))
+            }
+            Self::Chunks(chunks) => {
+                let place = chunks.iter().take_while(|(other, _)| *other < number);
+                *chunks = &chunks[place.count()..];
+                let (found, rest) = chunks.split_first()?;
+                if found.0 != number {
+                    return None;
+                }
+                *chunks = rest;
+                Some(match &found.1 {
+                    Chunk::List(lows) => View::Lows(lows),
+                    Chunk::Dense(dense) => View::Dense(dense),
+                })
+            }
+        }
+    }
+}
+
+/// The first place at which a number is not below this one.
+fn place_of(list: &[Posting], id: u32) -> usize {
+    match (list.first(), list.last()) {
+        (Some(first), _) if first.id() >= id => 0,
+        (_, Some(last)) if last.id() < id => list.len(),
+        _ => list.partition_point(|posting| posting.id() < id),
+    }
 }
 
 /// The chunk that a number lies in, and its place there.
@@ -152,9 +209,11 @@ impl Postings {
         }
     }
 
-    /// Takes out the numbers that are in the other set.
-    pub(super) fn sweep(&mut self, gone: &Bits) {
-        match self {
+    /// Takes out the numbers that are in the other set: of few, all at once; of
+    /// many, those of the first chunk from `from` on. Returns the work that it
+    /// was, in numbers, and the chunk to go on with.
+    pub(super) fn sweep(&mut self, from: u16, gone: &Bits) -> (usize, Option<u16>) {
+        let work = match self {
             Self::Few { len, list } => {
                 let mut kept = 0;
                 for place in 0..usize::from(*len) {
@@ -164,6 +223,7 @@ impl Postings {
                     }
                 }
                 *len = u8::try_from(kept).expect("few");
+                kept
             }
             Self::List(list) => {
                 let before = list.len();
@@ -176,51 +236,26 @@ impl Postings {
                 } else if list.len() < before {
                     shrink(list);
                 }
+                before * 2
             }
             Self::Chunks(chunks) => {
-                chunks.sweep(gone);
-                if chunks.len <= LIST_MAX / 2 {
+                let (work, next) = chunks.sweep(from, gone);
+                if next.is_none() && chunks.len <= LIST_MAX / 2 {
                     *self = Self::List(chunks.to_list());
                 }
+                return (work, next);
             }
-        }
+        };
+        (work, None)
     }
 
-    fn list(&self) -> Option<&[Posting]> {
+    /// From its beginning.
+    pub(super) fn cursor(&self) -> Cursor<'_> {
         match self {
-            Self::Few { len, list } => Some(&list[..usize::from(*len)]),
-            Self::List(list) => Some(list),
-            Self::Chunks(_) => None,
+            Self::Few { len, list } => Cursor::List(&list[..usize::from(*len)]),
+            Self::List(list) => Cursor::List(list),
+            Self::Chunks(chunks) => Cursor::Chunks(&chunks.list),
         }
-    }
-
-    /// The first chunk from `from` on in which there is something.
-    pub(super) fn next_chunk(&self, from: u16) -> Option<u16> {
-        if let Self::Chunks(chunks) = self {
-            let place = chunks.list.partition_point(|(number, _)| *number < from);
-            return chunks.list.get(place).map(|(number, _)| *number);
-        }
-        let list = self.list()?;
-        let place = list.partition_point(|posting| posting.id() < join(from, 0));
-        list.get(place).map(|posting| split(posting.id()).0)
-    }
-
-    /// What lies in this chunk.
-    pub(super) fn view(&self, number: u16) -> Option<View<'_>> {
-        if let Self::Chunks(chunks) = self {
-            let place = chunks
-                .list
-                .binary_search_by_key(&number, |(number, _)| *number);
-            return Some(match &chunks.list[place.ok()?].1 {
-                Chunk::List(lows) => View::Lows(lows),
-                Chunk::Dense(dense) => View::Dense(dense),
-            });
-        }
-        let list = self.list()?;
-        let start = list.partition_point(|posting| posting.id() < join(number, 0));
-        let last = join(number, u16::MAX);
-        let end = start + list[start..].partition_point(|posting| posting.id() <= last);
-        (start < end).then(|| View::Ids(&list[start..end]))
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -266,19 +301,25 @@ impl Chunks {
             .get(place)
             .is_none_or(|(other, _)| *other != number)
         {
-            self.list.insert(place, (number, Chunk::List(Vec::new())));
+            self.list
+                .insert(place, (number, Chunk::List(List::default())));
         }
         self.list[place].1.insert(low, places);
         self.len += 1;
     }
 
-    fn sweep(&mut self, gone: &Bits) {
-        for (number, chunk) in &mut self.list {
-            if !is_untouched(gone, *number) {
-                chunk.sweep(gone.chunk(*number));
-            }
+    fn sweep(&mut self, from: u16, gone: &Bits) -> (usize, Option<u16>) {
+        let place = self.list.partition_point(|(number, _)| *number < from);
+        let Some((number, chunk)) = self.list.get_mut(place) else {
+            return (0, None);
+        };
+        let number = *number;
+        let before = chunk.len();
+        let work = gone.chunk(number).map_or(0, |gone| chunk.sweep(gone));
+        self.len -= before - chunk.len();
+        if chunk.len() == 0 {
+            self.list.remove(place);
         }
-        self.list.retain(|(_, chunk)| chunk.len() > 0);
-        self.len = self.list.iter().map(|(_, chunk)| chunk.len()).sum();
+        (work, number.checked_add(1))
     }
 }

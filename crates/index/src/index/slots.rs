@@ -44,7 +44,8 @@ struct Page {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     pages: Vec<Page>,
-    free: Vec<u32>,
+    /// The first free slot; `next` leads to the others.
+    free: Option<u32>,
     len: usize,
 }
 
@@ -108,9 +109,14 @@ impl Slots {
         holder: u32,
         folder: u32,
     ) -> u32 {
-        let id = self.free.pop().unwrap_or_else(|| {
-            u32::try_from(self.len).expect("entries_max is below the range of slot numbers")
-        });
+        let id = match self.free {
+            Some(free) => {
+                let next = self.slot(free).next;
+                self.free = (next != NONE).then_some(next);
+                free
+            }
+            None => u32::try_from(self.len).expect("entries_max is below the range of slots"),
+        };
         let (at, place) = place(id);
         if at == self.pages.len() {
             self.pages.push(Page::new());
@@ -168,7 +174,8 @@ impl Slots {
 
     /// Lets a slot be used again.
     pub(super) fn free(&mut self, id: u32) {
-        self.free.push(id);
+        self.slot_mut(id).next = self.free.unwrap_or(NONE);
+        self.free = Some(id);
     }
 
     /// The slots whose entries expire before this time.
@@ -196,7 +203,7 @@ impl Slots {
             .pages
             .iter()
             .map(|page| page.slots.capacity() * (size_of::<Slot>() + 4) + page.text.capacity());
-        pages.sum::<usize>() + self.free.capacity() * 4
+        pages.sum()
     }
 }
 

@@ -5,17 +5,23 @@
 //! holder with 100,000 entries that leaves would stop everything.
 //!
 //! **How.** A deleted entry is only marked: searches skip it, its slot is not
-//! used again. When an eighth of all slots are marked, a sweep over the
-//! dictionary begins, some postings with every later insertion or deletion, so
-//! that it ends before as many again are marked. Then the slots are free.
+//! used again. When an eighth of all slots are marked, a sweep begins, a little
+//! with every later insertion or deletion, so that it ends before as many again
+//! are marked: over the postings of all words, over the alphabetical list for
+//! words that are gone, over the marks, whose slots become free. No step of it
+//! is longer than one chunk of postings.
 //!
 //! **Invariant.** A slot is used again only when no posting names it.
 
 use super::Index;
 use super::bits::Bits;
+use super::chunk::Bitmap;
 
 /// Fewer marked entries than this are not worth a sweep.
 const SWEEP_MIN: usize = 1_024;
+/// The work of freeing a slot, in postings that are passed over.
+// Guess: less than a cache miss, they are next to each other.
+const FREE_WORK: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Graves {
@@ -27,21 +33,33 @@ pub(super) struct Graves {
 #[derive(Debug)]
 struct Sweep {
     gone: Bits,
-    /// The next word.
-    word: usize,
+    next: Next,
     /// Postings for each insertion or deletion.
     pace: usize,
     /// Postings that may be passed over now; below zero if a long list was.
     credit: isize,
 }
 
+/// Where a sweep goes on.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// With the postings of this word from this chunk on.
+    Postings(usize, u16),
+    /// With this block of the alphabetical list.
+    Tidy(usize),
+    /// With the slots of these 64 marks.
+    Free(usize),
+    Done,
+}
+
 impl Graves {
-    /// The deleted entries of a chunk that postings may still name: two sets,
-    /// as [`Bits::chunk`] gives them.
-    pub(super) fn chunk(&self, number: u16) -> [&[u64]; 2] {
-        let sweeping = self.sweep.as_ref();
-        let gone = sweeping.map_or(&[][..], |sweep| sweep.gone.chunk(number));
-        [self.waiting.chunk(number), gone]
+    /// The deleted entries of a chunk that postings may still name: two sets.
+    pub(super) fn chunk(&self, number: u16) -> [Option<&Bitmap>; 2] {
+        let gone = self.sweep.as_ref().map(|sweep| &sweep.gone);
+        [
+            self.waiting.chunk(number),
+            gone.and_then(|gone| gone.chunk(number)),
+        ]
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -66,11 +84,10 @@ impl Index {
         if graves.sweep.is_none() && graves.waiting.len() >= (self.slots.made() / 8).max(SWEEP_MIN)
         {
             let gone = std::mem::take(&mut graves.waiting);
-            let all = self.words.postings_len() + self.words.records_len() * 20;
-            let pace = all / gone.len() + 1;
+            let pace = self.words.sweep_work() / gone.len() + FREE_WORK + 1;
             graves.sweep = Some(Sweep {
                 gone,
-                word: 0,
+                next: Next::Postings(0, 0),
                 pace,
                 credit: 0,
             });
@@ -81,17 +98,36 @@ impl Index {
         let signed = |count: usize| isize::try_from(count).unwrap_or(isize::MAX);
         let earned = signed(sweep.pace.saturating_mul(changes));
         sweep.credit = sweep.credit.saturating_add(earned);
-        while sweep.credit > 0 && sweep.word < self.words.records_len() {
-            sweep.credit -= signed(self.words.sweep(sweep.word, &sweep.gone));
-            sweep.word += 1;
-        }
-        if sweep.word == self.words.records_len() {
-            let gone = graves
-                .sweep
-                .take()
-                .map(|sweep| sweep.gone)
-                .unwrap_or_default();
-            gone.iter().for_each(|entry| self.slots.free(entry));
+        while sweep.credit > 0 {
+            let (work, next) = match sweep.next {
+                Next::Postings(word, _) if word >= self.words.records_len() => (1, Next::Tidy(0)),
+                Next::Postings(word, from) => {
+                    let (work, next) = self.words.sweep(word, from, &sweep.gone);
+                    let next = next.map_or((word + 1, 0), |from| (word, from));
+                    (work, Next::Postings(next.0, next.1))
+                }
+                Next::Tidy(block) => match self.words.tidy(block) {
+                    Some((work, next)) => (work, Next::Tidy(next)),
+                    None => (1, Next::Free(0)),
+                },
+                Next::Free(marks) => match sweep.gone.marks(marks) {
+                    Some(entries) => {
+                        let mut work = 1;
+                        for entry in entries {
+                            self.slots.free(entry);
+                            work += FREE_WORK;
+                        }
+                        (work, Next::Free(marks + 1))
+                    }
+                    None => (1, Next::Done),
+                },
+                Next::Done => {
+                    graves.sweep = None;
+                    return;
+                }
+            };
+            sweep.credit -= signed(work);
+            sweep.next = next;
         }
     }
 }

@@ -2,15 +2,23 @@
 
 use hashbrown::HashTable;
 
+use super::bits::Bits;
 use super::chunk::Places;
 use super::hash::Hasher;
 use super::postings::Postings;
+use super::text::Text;
 
 /// Words of one block of the alphabetical list.
 const BLOCK_MAX: usize = 512;
-/// The work of forgetting a word, in postings that are passed over.
+/// The work of coming to the next word, in postings that are passed over.
+// Guess: a cache miss for a word in two.
+const WORD_WORK: usize = 20;
+/// The work of taking a word out of the table.
 // Guess: a few cache misses.
-const FORGET_WORK: usize = 100;
+const FORGET_WORK: usize = 200;
+/// The work of looking whether a word of the alphabetical list is still there.
+// Guess: words next to each other are far apart in memory.
+const LOOK_WORK: usize = 20;
 
 #[derive(Debug)]
 pub(super) struct Words {
@@ -19,11 +27,8 @@ pub(super) struct Words {
     records: Vec<Word>,
     /// Records to be used again.
     free: Vec<u32>,
-    /// The words' texts, one behind the other.
-    text: String,
-    /// Bytes of `text` that no word uses any more.
-    text_unused: usize,
-    /// All words in the order of their bytes, in blocks, none empty.
+    /// All words in the order of their bytes, in blocks, none empty. Forgotten
+    /// ones stay until [`Words::tidy`] comes by.
     sorted: Vec<Vec<u32>>,
     /// Postings of all words together.
     postings_len: usize,
@@ -31,9 +36,10 @@ pub(super) struct Words {
 
 #[derive(Debug)]
 struct Word {
-    start: u32,
-    /// 0: the record is free.
-    len: u8,
+    text: Text,
+    /// Whether it is in the table. A forgotten one keeps its text while it is
+    /// in the alphabetical list.
+    is_known: bool,
     postings: Postings,
 }
 
@@ -44,8 +50,6 @@ impl Words {
             table: HashTable::new(),
             records: Vec::new(),
             free: Vec::new(),
-            text: String::new(),
-            text_unused: 0,
             sorted: Vec::new(),
             postings_len: 0,
         }
@@ -56,18 +60,23 @@ impl Words {
         self.records.len()
     }
 
-    /// How many postings all words have together, deleted ones too.
-    pub(super) fn postings_len(&self) -> usize {
-        self.postings_len
-    }
-
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }
 
+    /// Every word, in no meaningful order.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let known = self.records.iter().filter(|record| record.is_known);
+        known.map(|record| record.text.as_str())
+    }
+
+    fn text(&self, id: u32) -> &[u8] {
+        self.records[id as usize].text.bytes()
+    }
+
     fn find(&self, word: &str) -> Option<u32> {
         let hash = self.hasher.bytes(word.as_bytes());
-        let same = |id: &u32| text_of(&self.text, &self.records, *id) == word;
+        let same = |id: &u32| self.text(*id) == word.as_bytes();
         self.table.find(hash, same).copied()
     }
 
@@ -84,15 +93,11 @@ impl Words {
     }
 
     fn add(&mut self, word: &str) -> u32 {
-        if self.text.capacity() - self.text.len() < word.len() {
-            self.text.reserve_exact(self.text.len() / 8 + 256);
-        }
         let record = Word {
-            start: u32::try_from(self.text.len()).expect("4 GiB of words are beyond any limit"),
-            len: u8::try_from(word.len()).expect("the tokenizer bounds words"),
+            text: Text::new(word),
+            is_known: true,
             postings: Postings::EMPTY,
         };
-        self.text.push_str(word);
         let id = if let Some(id) = self.free.pop() {
             self.records[id as usize] = record;
             id
@@ -101,27 +106,25 @@ impl Words {
                 self.records.reserve_exact(self.records.len() / 8 + 16);
             }
             self.records.push(record);
-            u32::try_from(self.records.len() - 1).expect("fewer words than bytes of them")
+            u32::try_from(self.records.len() - 1).expect("fewer words than postings")
         };
         let Self {
             hasher,
             table,
             records,
-            text,
             ..
         } = self;
         table.insert_unique(hasher.bytes(word.as_bytes()), id, |id| {
-            hasher.bytes(text_of(text, records, *id).as_bytes())
+            hasher.bytes(records[*id as usize].text.bytes())
         });
         self.sort_in(id);
         id
     }
 
     /// The block where the word is or belongs.
-    fn block_of(&self, word: &str) -> usize {
-        let text = |id| text_of(&self.text, &self.records, id);
+    fn block_of(&self, word: &[u8]) -> usize {
         self.sorted
-            .partition_point(|block| text(block[0]) <= word)
+            .partition_point(|block| self.text(block[0]) <= word)
             .saturating_sub(1)
     }
 
@@ -132,10 +135,9 @@ impl Words {
             self.sorted.push(block);
             return;
         }
-        let word = text_of(&self.text, &self.records, id);
+        let word = self.text(id);
         let at = self.block_of(word);
-        let (text, records) = (&self.text, &self.records);
-        let place = self.sorted[at].partition_point(|&id| text_of(text, records, id) < word);
+        let place = self.sorted[at].partition_point(|&id| self.text(id) < word);
         let block = &mut self.sorted[at];
         block.insert(place, id);
         if block.len() == BLOCK_MAX {
@@ -150,86 +152,74 @@ impl Words {
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = &'a Postings> {
+        let prefix = prefix.as_bytes();
         let at = self.block_of(prefix);
-        let text = |id| text_of(&self.text, &self.records, id);
         self.sorted[at.min(self.sorted.len())..]
             .iter()
             .flatten()
-            .skip_while(move |id| text(**id) < prefix)
-            .take_while(move |id| text(**id).starts_with(prefix))
-            .map(|id| &self.records[*id as usize].postings)
+            .skip_while(move |id| self.text(**id) < prefix)
+            .take_while(move |id| self.text(**id).starts_with(prefix))
+            .map(|id| &self.records[*id as usize])
+            .filter(|record| record.is_known)
+            .map(|record| &record.postings)
     }
 
-    /// Takes entries out of the word with this number and forgets it if
-    /// nothing is left. Returns the work that it was, in postings.
-    pub(super) fn sweep(&mut self, id: usize, gone: &super::bits::Bits) -> usize {
+    /// How much work sweeping everything is, about.
+    pub(super) fn sweep_work(&self) -> usize {
+        self.postings_len + self.records.len() * (WORD_WORK + LOOK_WORK)
+    }
+
+    /// Takes entries out of a part of the word with this number, that which
+    /// begins with this chunk, and forgets the word if nothing is left. Returns
+    /// the work that it was, in postings, and the chunk to go on with.
+    pub(super) fn sweep(&mut self, id: usize, from: u16, gone: &Bits) -> (usize, Option<u16>) {
         let record = &mut self.records[id];
-        let before = record.postings.len();
-        if record.len > 0 {
-            record.postings.sweep(gone);
-            self.postings_len -= before - record.postings.len();
-            if record.postings.len() == 0 {
-                self.forget(u32::try_from(id).expect("word numbers are 32 bits"));
-                return before + FORGET_WORK;
-            }
+        if !record.is_known {
+            return (1, None);
         }
-        before + 1
-    }
-
-    fn forget(&mut self, id: u32) {
-        let (text, records) = (&self.text, &self.records);
-        let word = text_of(text, records, id);
-        let hash = self.hasher.bytes(word.as_bytes());
-        let at = self.block_of(word);
-        let place = self.sorted[at].partition_point(|&id| text_of(text, records, id) < word);
-        if let Ok(found) = self.table.find_entry(hash, |other| *other == id) {
+        let before = record.postings.len();
+        let (work, next) = record.postings.sweep(from, gone);
+        self.postings_len -= before - record.postings.len();
+        if record.postings.len() > 0 {
+            return (WORD_WORK + work, next);
+        }
+        record.is_known = false;
+        record.postings = Postings::EMPTY;
+        let hash = self.hasher.bytes(record.text.bytes());
+        let number = u32::try_from(id).expect("word numbers are 32 bits");
+        if let Ok(found) = self.table.find_entry(hash, |other| *other == number) {
             found.remove();
         }
-        debug_assert_eq!(
-            self.sorted[at][place], id,
-            "every word is in the sorted list"
-        );
-        self.sorted[at].remove(place);
-        if self.sorted[at].is_empty() {
-            self.sorted.remove(at);
-        }
-        let record = &mut self.records[id as usize];
-        self.text_unused += usize::from(record.len);
-        record.len = 0;
-        record.postings = Postings::EMPTY;
-        self.free.push(id);
-        if self.text_unused > self.text.len() / 2 + 4_096 {
-            self.compact_text();
-        }
+        (FORGET_WORK + work, None)
     }
 
-    fn compact_text(&mut self) {
-        let mut text = String::with_capacity(self.text.len() - self.text_unused);
-        for id in 0..self.records.len() {
-            let number = u32::try_from(id).expect("word numbers are 32 bits");
-            let start = u32::try_from(text.len()).expect("no longer than before");
-            text.push_str(text_of(&self.text, &self.records, number));
-            self.records[id].start = start;
+    /// Takes forgotten words out of one block of the alphabetical list; nothing
+    /// if there is no such block. Returns the work that it was and the block to
+    /// go on with.
+    pub(super) fn tidy(&mut self, at: usize) -> Option<(usize, usize)> {
+        let block = self.sorted.get_mut(at)?;
+        let work = block.len() * LOOK_WORK;
+        let (records, free) = (&mut self.records, &mut self.free);
+        block.retain(|&id| {
+            let record = &mut records[id as usize];
+            if !record.is_known {
+                record.text = Text::new("");
+                free.push(id);
+            }
+            record.is_known
+        });
+        if block.is_empty() {
+            self.sorted.remove(at);
+            return Some((work, at));
         }
-        self.text = text;
-        self.text_unused = 0;
+        Some((work, at + 1))
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
+        let of_word = |word: &Word| word.text.memory_bytes() + word.postings.memory_bytes();
         self.table.allocation_size()
             + self.records.capacity() * size_of::<Word>()
-            + self
-                .records
-                .iter()
-                .map(|word| word.postings.memory_bytes())
-                .sum::<usize>()
-            + self.text.capacity()
+            + self.records.iter().map(of_word).sum::<usize>()
             + (self.sorted.len() * BLOCK_MAX + self.free.capacity()) * 4
     }
-}
-
-fn text_of<'a>(text: &'a str, records: &[Word], id: u32) -> &'a str {
-    let record = &records[id as usize];
-    let start = record.start as usize;
-    &text[start..start + usize::from(record.len)]
 }

@@ -33,6 +33,13 @@ impl EntryTokens {
         }
     }
 
+    /// Takes the words of an entry.
+    pub(crate) fn fill_from(&mut self, entry: &FileEntry) {
+        let media = &entry.media;
+        let texts = [&media.title, &media.artist, &media.album];
+        self.fill(path_pieces(&entry.path), texts.map(|text| text.as_deref()));
+    }
+
     /// All words.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.tokens.iter()
@@ -75,6 +82,17 @@ impl EntryTokens {
                 found == word
             }
         })
+    }
+}
+
+impl Tokens {
+    /// The words that an entry is found by: those of its path, title, artist
+    /// and album. Whoever sums up the words of entries sums up these; a long
+    /// path has more of them than [`tokenize`](crate::tokenize) gives for it.
+    pub fn of_entry(entry: &FileEntry) -> Self {
+        let mut tokens = EntryTokens::default();
+        tokens.fill_from(entry);
+        tokens.tokens
     }
 }
 
@@ -133,12 +151,8 @@ impl Expression {
 
     /// How closely the entry matches; nothing if it does not match.
     pub fn closeness(&self, entry: &FileEntry) -> Option<Closeness> {
-        let media = &entry.media;
         let mut tokens = EntryTokens::default();
-        tokens.fill(
-            path_pieces(&entry.path),
-            [&media.title, &media.artist, &media.album].map(|text| text.as_deref()),
-        );
+        tokens.fill_from(entry);
         let subject = Subject {
             tokens: &tokens,
             name: entry.name(),

@@ -104,10 +104,10 @@ impl Expression {
         parse::parse(query.text())
     }
 
-    /// Whole words, as the tokenizer makes them, that every match has: what a
-    /// summary of somebody's words can be asked for before the query is sent.
-    /// Beginnings of words, alternatives and exclusions are left out, so there
-    /// may be none.
+    /// Whole words, as the tokenizer makes them, that every match has in its
+    /// path, title, artist or album: what a summary of somebody's words can be
+    /// asked for before the query is sent. Beginnings of words, alternatives
+    /// and exclusions are left out, so there may be none; a word may come twice.
     pub fn required_words(&self) -> impl Iterator<Item = &str> {
         self.clauses
             .iter()
@@ -119,6 +119,19 @@ impl Expression {
             .flat_map(Sequence::flagged)
             .filter(|(_, open)| !open)
             .map(|(word, _)| word)
+    }
+
+    /// The content that every match has; nothing if matches may differ in it.
+    /// Of a query that asks for two contents at once, which nothing matches,
+    /// one of them.
+    pub fn required_content(&self) -> Option<ContentId> {
+        self.clauses
+            .iter()
+            .filter(|clause| !clause.negated)
+            .find_map(|clause| match clause.any.as_slice() {
+                [Term::Content(content)] => Some(*content),
+                _ => None,
+            })
     }
 }
 

@@ -242,3 +242,19 @@ fn canonical_texts() {
         .collect();
     assert_eq!(words, ["harry", "the", "stone"]);
 }
+
+#[test]
+fn a_content_is_required_unless_there_is_a_choice() {
+    let (song, other) = (ContentId::of(b"song"), ContentId::of(b"other"));
+    let required = |text: String| parse(&text).unwrap().required_content();
+    assert_eq!(required(format!("hash:{song}")), Some(song));
+    assert_eq!(
+        required(format!("waterloo hash:{song} ext:flac")),
+        Some(song)
+    );
+    assert_eq!(required(format!("hash:{song} OR hash:{song}")), Some(song));
+    assert_eq!(required(format!("hash:{song} OR hash:{other}")), None);
+    assert_eq!(required(format!("hash:{song} OR waterloo")), None);
+    assert_eq!(required(format!("waterloo -hash:{song}")), None);
+    assert_eq!(required("waterloo".to_owned()), None);
+}

@@ -2,7 +2,7 @@
 
 use gannet_base::wire::SignatureBytes;
 use gannet_base::{ContentId, Dimensions, FileEntry, Media, PeerId, Publication, Query, WallTime};
-use gannet_index::{Config, Expression, Index, Inserted, Page};
+use gannet_index::{Config, Expression, Index, Inserted, Page, Tokens};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -268,6 +268,28 @@ proptest! {
         }
         first.compare(&other);
         prop_assert_eq!(first.searches, second.searches);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    /// What summaries are asked for never hides a match.
+    #[test]
+    fn every_match_has_what_is_required(text in query(), publication in publication()) {
+        let entry = publication.entry;
+        let Ok(expression) = Expression::parse(&Query::new(&text).unwrap()) else {
+            return Ok(());
+        };
+        if expression.matches(&entry) {
+            let words = Tokens::of_entry(&entry);
+            for word in expression.required_words() {
+                let found = words.iter().any(|other| other == word);
+                prop_assert!(found, "{word} of {text} is not in {entry:?}");
+            }
+            let content = expression.required_content();
+            prop_assert!(content.is_none_or(|content| content == entry.content));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gannet_base::{ContentId, Core as _, GroupRange, GroupSet, PeerAddress, PeerId, Timestamp};
 use gannet_store::{Download, DownloadRecord};
@@ -10,12 +11,22 @@ use gannet_swarm::{self as swarm, DownloadCommand};
 
 use super::Driver;
 use super::fetching::waiting_text;
-use crate::api::{Asked, DownloadInfo, DownloadSource, DownloadState, NodeEvent};
+use crate::api::{DownloadInfo, DownloadSource, DownloadState, NodeEvent};
 use crate::report::Report;
 
 /// Most downloads, finished ones of this run included.
 // Guess: Soulseek clients queue some thousands.
 pub(crate) const DOWNLOADS_MAX: usize = 10_000;
+/// First pause between two looks for more sources of a download that runs;
+/// doubles up to [`LOOK_MAX`].
+// Guess: whoever has it joins within seconds or not soon.
+const LOOK_MIN: Duration = Duration::from_secs(5);
+/// Longest such pause.
+// Guess: a few questions an hour for each download.
+const LOOK_MAX: Duration = Duration::from_secs(300);
+/// Sources with which a download looks for no more.
+// Guess: half of what is used at once (32).
+const SOURCES_ENOUGH: usize = 16;
 /// Sources kept over a restart.
 // Source: the store keeps at most 64.
 const SOURCES_KEPT_MAX: usize = 64;
@@ -44,8 +55,12 @@ pub(crate) struct Item {
     pub(super) published: Option<String>,
     /// Why each source was last dropped.
     pub(super) dropped: BTreeMap<PeerId, String>,
-    /// What the hubs said when last asked for sources.
+    /// Whom the overlays asked when sources were last looked for.
     pub(super) asked: Option<String>,
+    /// When more sources are looked for, while it runs.
+    look_at: Timestamp,
+    /// The pause after that.
+    look_pause: Duration,
     /// Who sent what, once it is over.
     pub(super) senders: Vec<DownloadSource>,
     /// Everything that was ever a source, to start with after a restart.
@@ -85,43 +100,57 @@ impl DownloadList {
             published: None,
             dropped: BTreeMap::new(),
             asked: None,
+            look_at: now + LOOK_MIN,
+            look_pause: LOOK_MIN,
             senders: Vec::new(),
             sources: Vec::new(),
         };
         self.items.insert(content, item);
     }
-
-    fn note_asked(&mut self, content: ContentId, asked: &[Asked]) {
-        let Some(item) = self.items.get_mut(&content) else {
-            return;
-        };
-        let answered = asked.iter().filter(|asked| asked.answered).count();
-        item.asked = Some(match asked {
-            [] => "no hub is named that could be asked for more; start with --hub".to_owned(),
-            _ if answered == 0 => format!("asked {}, none answered", hubs(asked.len())),
-            _ => format!("asked {}, {answered} answered", hubs(asked.len())),
-        });
-    }
 }
 
-fn hubs(n: usize) -> String {
-    if n == 1 {
-        "1 hub".to_owned()
-    } else {
-        format!("{n} hubs")
+impl Item {
+    /// A source is gone: others are looked for soon.
+    pub(super) fn look_soon(&mut self, now: Timestamp) {
+        self.look_pause = LOOK_MIN;
+        self.look_at = self.look_at.min(now + LOOK_MIN);
     }
 }
 
 impl Driver {
-    /// What the hubs said when they were asked for sources.
-    pub(super) fn on_asked(&mut self, content: ContentId, asked: &[Asked]) {
-        self.list.note_asked(content, asked);
-        let Some(item) = self.list.items.get(&content) else {
+    /// What became of looking for sources: whom the overlays asked.
+    pub(super) fn on_asked(&mut self, content: ContentId, asked: &str) {
+        let Some(item) = self.list.items.get_mut(&content) else {
             return;
         };
+        item.asked = Some(if asked.is_empty() {
+            "there is nobody to ask for more; start with --hub or --peer".to_owned()
+        } else {
+            asked.to_owned()
+        });
         if let Some(why) = item.why.filter(|_| item.state == DownloadState::Waiting) {
             let reason = waiting_text(why, item.asked.as_deref());
             self.set_state(content, DownloadState::Waiting, Some(reason));
+        }
+    }
+
+    /// Downloads that run look for more sources, less and less often, as long
+    /// as they have fewer than are of use at once.
+    fn look_for_sources(&mut self) {
+        let now = self.now();
+        let mut wanting = Vec::new();
+        for (content, item) in &mut self.list.items {
+            if item.state == DownloadState::Active && item.look_at <= now {
+                item.look_at = now + item.look_pause;
+                item.look_pause = (item.look_pause * 2).min(LOOK_MAX);
+                wanting.push(*content);
+            }
+        }
+        for content in wanting {
+            let status = self.downloads.status(now, content);
+            if status.is_some_and(|status| status.sources.len() < SOURCES_ENOUGH) {
+                self.ask_for_sources(content);
+            }
         }
     }
 
@@ -235,6 +264,7 @@ impl Driver {
     /// Once a second: what is written is made to last, a full disk is looked at
     /// again.
     pub(super) fn tick_downloads(&mut self) {
+        self.look_for_sources();
         let contents: Vec<ContentId> = self.list.items.keys().copied().collect();
         for content in contents {
             let Some(item) = self.list.items.get_mut(&content) else {

@@ -15,7 +15,7 @@ use super::downloads::all_of;
 use super::links::Wanting;
 use crate::api::{DownloadState, NodeEvent};
 use crate::fetch::FetchHandle;
-use crate::report::{FetchNews, Purpose, Report, SharedChange};
+use crate::report::{FetchNews, Report, SharedChange};
 use crate::scanner::sign;
 
 /// Most dropped sources of one download whose reasons are remembered.
@@ -229,8 +229,8 @@ impl Driver {
         }
         item.published = Some(path);
         let publication = sign(entry, &self.key);
-        // Not in the own index: what is not whole is not "had" by this peer, and
-        // not listed for those who browse.
+        let _ = self.partial.insert(&publication);
+        self.on_own_changed();
         let command = HubClientCommand::Publish(vec![publication]);
         self.hub_client.handle_command(self.clock.now(), command);
     }
@@ -240,6 +240,8 @@ impl Driver {
             return;
         };
         if let Some(path) = item.published.take() {
+            self.partial.remove(self.peer, content, &path);
+            self.on_own_changed();
             let command = HubClientCommand::Withdraw(vec![(content, path)]);
             self.hub_client.handle_command(self.clock.now(), command);
         }
@@ -338,16 +340,10 @@ impl Driver {
         self.set_state(content, state, reason);
     }
 
-    /// The hubs are asked by content id, unless they are being asked.
+    /// The overlays are asked by content id.
     fn on_need_sources(&mut self, content: ContentId, why: WaitReason) {
         tracing::debug!(content = %content.short(), ?why, "needs sources");
-        if self.questions.asks_sources(content) {
-            return;
-        }
-        if let Some(id) = self.questions.ask(Purpose::Sources(content)) {
-            let command = HubClientCommand::Sources { id, content };
-            self.hub_client.handle_command(self.clock.now(), command);
-        }
+        self.ask_for_sources(content);
     }
 
     fn on_source_dropped(&mut self, content: ContentId, peer: PeerId, reason: DropReason) {
@@ -365,6 +361,7 @@ impl Driver {
             item.dropped.pop_first();
         }
         item.dropped.insert(peer, text);
+        item.look_soon(self.clock.now());
         let number = item.number;
         if matches!(
             reason,

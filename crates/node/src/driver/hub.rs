@@ -1,21 +1,23 @@
 //! The hub cores: registering, searching, serving as a hub.
 
-use gannet_base::{Core as _, Output, PeerAddress, PeerId, Publication, Row};
+use gannet_base::{Core as _, Output, PeerAddress, PeerId, Publication};
 use gannet_index::Inserted;
 use gannet_net::Channel;
+use gannet_overlay::flood::FloodCommand;
 use gannet_overlay::hub::{
-    HubClientCommand, HubClientEvent, HubMessage, HubOutcome, HubServerCommand, HubServerEvent,
-    Outcome,
+    HubClientCommand, HubClientEvent, HubMessage, HubServerCommand, HubServerEvent,
 };
+use gannet_overlay::locate::{Overlay, OverlayOutcome};
 
 use super::Driver;
 use super::links::Wanting;
-use crate::api::{Asked, NodeEvent};
+use crate::api::NodeEvent;
 use crate::clock::wall_time;
-use crate::report::{Purpose, Report, SharedChange};
+use crate::report::SharedChange;
 use crate::scanner::Order;
-use crate::searches::{CheckedRows, check_rows};
 
+/// A hub answers itself: one hop.
+const HUB_HOPS: u8 = 1;
 /// Ticks between looks at the own addresses.
 const ADDRESS_TICKS: u64 = 10;
 /// Ticks between tellings of the calendar's time.
@@ -30,6 +32,10 @@ impl Driver {
             hub.handle_command(now, HubServerCommand::WallTime(wall_time()));
         }
         let mut hubs: Vec<PeerId> = Vec::new();
+        if !self.config.overlays.contains(&Overlay::Hub) {
+            // Named, and not to be used.
+            self.config.hubs.clear();
+        }
         for address in &self.config.hubs {
             if address.peer != self.peer && !hubs.contains(&address.peer) {
                 self.net.add_user_addresses(address.clone());
@@ -55,6 +61,7 @@ impl Driver {
             upload_bytes_per_second: self.config.limit_up,
         };
         self.hub_client.handle_command(self.clock.now(), command);
+        self.flood_command(FloodCommand::Announce(self.address.addresses.clone()));
     }
 
     pub(super) fn tick_hubs(&mut self) {
@@ -127,9 +134,11 @@ impl Driver {
                 rows,
                 addresses,
             } => {
-                self.on_hub_rows(id, hub, rows, addresses);
+                self.on_unverified(id, Overlay::Hub, (hub, HUB_HOPS), rows, addresses);
             }
-            HubClientEvent::Ended { id, asked } => self.on_hub_ended(id, &asked),
+            HubClientEvent::Ended { id, asked } => {
+                self.on_overlay_ended(id, Overlay::Hub, OverlayOutcome::Hub(asked));
+            }
         }
     }
 
@@ -139,85 +148,6 @@ impl Driver {
         match self.links.failures.get(&hub) {
             Some(failure) => format!("{reason}: {failure}"),
             None => reason.to_owned(),
-        }
-    }
-
-    fn on_hub_rows(&mut self, id: u64, hub: PeerId, rows: Vec<Row>, addresses: Vec<PeerAddress>) {
-        let Some(purpose) = self.questions.purposes.get(&id).copied() else {
-            return;
-        };
-        for address in addresses {
-            if address.peer != self.peer {
-                self.net.add_addresses(address);
-            }
-        }
-        if let Purpose::Search(search) = purpose {
-            self.searches.on_checking(search);
-        }
-        let reports = self.reports.clone();
-        self.tasks.spawn_blocking(move || {
-            let checked = check_rows(rows, wall_time());
-            // The driver is gone only when everything is.
-            let _ = reports.blocking_send(Report::Rows {
-                purpose,
-                via: hub,
-                checked,
-            });
-        });
-    }
-
-    pub(super) fn on_rows(&mut self, purpose: Purpose, via: PeerId, checked: CheckedRows) {
-        let now = self.now();
-        // One message, one mistake, however many of its hits are wrong.
-        if checked.dropped > 0 {
-            self.hub_client
-                .handle_command(now, HubClientCommand::Forged { hub: via });
-        }
-        match purpose {
-            Purpose::Search(search) => {
-                let own = &self.own;
-                self.searches.on_rows(now, search, via, checked, |content| {
-                    own.holders(content, 1).is_some()
-                });
-            }
-            Purpose::Sources(content) => {
-                let peers = checked.rows.iter().filter(|row| row.content == content);
-                let peers: Vec<PeerId> = peers
-                    .flat_map(|row| row.hits.iter().map(gannet_base::Hit::holder))
-                    .collect();
-                self.add_sources(content, peers);
-            }
-        }
-    }
-
-    fn on_hub_ended(&mut self, id: u64, asked: &[HubOutcome]) {
-        match self.questions.purposes.remove(&id) {
-            Some(Purpose::Search(search)) => {
-                let total = asked.iter().map(total_of).max().unwrap_or(0);
-                let asked = asked.iter().map(|asked| self.describe(asked)).collect();
-                self.searches.on_end(search, asked, total);
-            }
-            Some(Purpose::Sources(content)) => {
-                let asked: Vec<Asked> = asked.iter().map(|asked| self.describe(asked)).collect();
-                self.on_asked(content, &asked);
-            }
-            None => {}
-        }
-    }
-
-    fn describe(&self, asked: &HubOutcome) -> Asked {
-        let (answered, outcome) = match &asked.outcome {
-            Outcome::Answered { total } => (true, format!("answered: {total} in all")),
-            Outcome::Refused { reason } => (false, format!("refused: {reason}")),
-            Outcome::NoAnswer => (false, "did not answer".to_owned()),
-            Outcome::NotConnected => (false, self.hub_problem(asked.hub, "is not connected")),
-        };
-        Asked {
-            overlay: "hub".to_owned(),
-            peer: asked.hub,
-            answered,
-            outcome,
-            milliseconds: u64::try_from(asked.elapsed.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
@@ -272,6 +202,7 @@ impl Driver {
                     );
                 }
                 published.push(*publication);
+                self.on_own_changed();
             }
             SharedChange::Withdrawn(content, path) => {
                 published.retain(|publication| {
@@ -282,6 +213,7 @@ impl Driver {
                     self.withdraw_content(content);
                 }
                 withdrawn.push((content, path));
+                self.on_own_changed();
             }
         }
     }
@@ -300,13 +232,6 @@ impl Driver {
             self.hub_client
                 .handle_command(now, HubClientCommand::Publish(published));
         }
-    }
-}
-
-fn total_of(asked: &HubOutcome) -> u64 {
-    match asked.outcome {
-        Outcome::Answered { total } => total,
-        Outcome::Refused { .. } | Outcome::NoAnswer | Outcome::NotConnected => 0,
     }
 }
 

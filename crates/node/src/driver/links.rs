@@ -2,12 +2,14 @@
 //! user named.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gannet_base::wire::{self, Decoded};
+use gannet_base::wire::{self, Decoded, Malformed};
 use gannet_base::{Core as _, Link, PeerId, Timestamp};
 use gannet_net::{Channel, Dialed, NetEvent, RequestKind};
+use gannet_overlay::flood::{FloodCommand, FloodMessage};
 use gannet_overlay::hub::{HubMessage, HubServerCommand};
 
 use super::Driver;
@@ -21,6 +23,7 @@ use crate::handle::Reply;
 pub(super) enum Wanting {
     HubClient,
     HubServer,
+    Flood,
     Downloads,
     Uploads,
     /// The user named the peer, or asked for its files.
@@ -54,6 +57,20 @@ const IDLE_TICKS: u64 = 30;
 // Guess: long enough to start the next file from the same source.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// How long a link may be sent on without a byte coming back: QUIC acknowledges
+/// within the round trip. Its own idle timeout is half a minute, in which
+/// questions would go to the dead.
+// Guess: longer than a machine under load or a change of network takes.
+const DEAD_AFTER: Duration = Duration::from_secs(5);
+
+/// The last time that a link was seen to be answered: bytes received and sent
+/// by then.
+struct Heard {
+    received_bytes: u64,
+    sent_bytes: u64,
+    at: Timestamp,
+}
+
 /// What is known of links.
 #[derive(Default)]
 pub(crate) struct Links {
@@ -63,6 +80,8 @@ pub(crate) struct Links {
     waiting: BTreeMap<PeerId, Vec<Waiting>>,
     /// Since when links were seen to be of no use.
     idle_since: BTreeMap<PeerId, Timestamp>,
+    /// When links were last seen to be answered.
+    heard: BTreeMap<PeerId, Heard>,
     /// Why the last dial of a peer failed, for those who ask.
     pub(super) failures: BTreeMap<PeerId, String>,
     /// Messages that broke the protocol, since the start.
@@ -132,6 +151,17 @@ impl Driver {
         }
     }
 
+    /// One part of the node needs a link no more. It lives on until it is seen
+    /// to be of no use: what was just sent must arrive, and others may use it.
+    pub(super) fn want_no_more(&mut self, wanting: Wanting, peer: PeerId) {
+        if let Some(wanted) = self.links.wanted.get_mut(&peer) {
+            wanted.remove(&wanting);
+            if wanted.is_empty() {
+                self.links.wanted.remove(&peer);
+            }
+        }
+    }
+
     fn tell_link(&mut self, wanting: Wanting, peer: PeerId, link: Link) {
         let now = self.now();
         match wanting {
@@ -139,6 +169,11 @@ impl Driver {
             Wanting::HubServer => {
                 if let Some(hub) = &mut self.hub_server {
                     hub.handle_link(now, peer, link);
+                }
+            }
+            Wanting::Flood => {
+                if let Some(flood) = &mut self.flood {
+                    flood.core().handle_link(now, peer, link);
                 }
             }
             Wanting::Downloads => self.downloads.handle_link(now, peer, link),
@@ -151,6 +186,7 @@ impl Driver {
         for wanting in [
             Wanting::HubClient,
             Wanting::HubServer,
+            Wanting::Flood,
             Wanting::Downloads,
             Wanting::Uploads,
         ] {
@@ -158,30 +194,29 @@ impl Driver {
         }
     }
 
+    fn on_up(&mut self, peer: PeerId, remote: Vec<SocketAddr>) {
+        let now = self.now();
+        self.links.up.insert(peer);
+        self.links.failures.remove(&peer);
+        if let Some(named) = self.links.named.get_mut(&peer) {
+            *named = Named {
+                pause: REDIAL_MIN,
+                dial_at: None,
+            };
+        }
+        let addresses = remote.clone();
+        self.flood_command(FloodCommand::Seen { peer, addresses });
+        self.tell_link_to_all(peer, Link::Up);
+        if let Some(hub) = &mut self.hub_server {
+            let addresses = remote;
+            hub.handle_command(now, HubServerCommand::Seen { peer, addresses });
+        }
+        self.ask_waiting(peer);
+    }
+
     pub(super) fn handle_net(&mut self, event: NetEvent) {
         match event {
-            NetEvent::Up { peer, remote, .. } => {
-                self.links.up.insert(peer);
-                self.links.failures.remove(&peer);
-                if let Some(named) = self.links.named.get_mut(&peer) {
-                    *named = Named {
-                        pause: REDIAL_MIN,
-                        dial_at: None,
-                    };
-                }
-                self.tell_link_to_all(peer, Link::Up);
-                let now = self.now();
-                if let Some(hub) = &mut self.hub_server {
-                    hub.handle_command(
-                        now,
-                        HubServerCommand::Seen {
-                            peer,
-                            addresses: remote,
-                        },
-                    );
-                }
-                self.ask_waiting(peer);
-            }
+            NetEvent::Up { peer, remote, .. } => self.on_up(peer, remote),
             NetEvent::Down { peer, reason } => {
                 tracing::debug!(peer = %peer.short(), %reason, "link down");
                 self.links.up.remove(&peer);
@@ -225,24 +260,20 @@ impl Driver {
                 if self.links.named.contains_key(&address.peer) {
                     self.dial(Wanting::User, address.peer);
                 }
+                self.flood_command(FloodCommand::Bootstrap(vec![address]));
             }
         }
     }
 
     fn handle_body(&mut self, peer: PeerId, channel: Channel, body: &[u8]) {
-        let now = self.now();
-        if channel != Channel::Hub {
-            self.links.unknown += 1;
-            return;
-        }
-        match wire::decode::<HubMessage>(body) {
-            Ok(Decoded::Message(message)) if message.is_for_hub() => match &mut self.hub_server {
-                Some(hub) => hub.handle_message(now, peer, message),
-                // A client that takes this peer for a hub: silence tells it.
-                None => self.links.unknown += 1,
-            },
-            Ok(Decoded::Message(message)) => self.hub_client.handle_message(now, peer, message),
-            Ok(Decoded::Unknown { .. }) => self.links.unknown += 1,
+        let taken = match channel {
+            Channel::Hub => self.handle_hub_body(peer, body),
+            Channel::Flood => self.handle_flood_body(peer, body),
+            Channel::Supernode | Channel::Dht => Ok(false),
+        };
+        match taken {
+            Ok(true) => {}
+            Ok(false) => self.links.unknown += 1,
             Err(error) => {
                 tracing::info!(peer = %peer.short(), %error, "broke the protocol");
                 self.links.malformed += 1;
@@ -250,6 +281,33 @@ impl Driver {
                 self.net.disconnect(peer);
             }
         }
+    }
+
+    /// Whether anybody here understands the message.
+    fn handle_hub_body(&mut self, peer: PeerId, body: &[u8]) -> Result<bool, Malformed> {
+        let now = self.now();
+        let Decoded::Message(message) = wire::decode::<HubMessage>(body)? else {
+            return Ok(false);
+        };
+        match &mut self.hub_server {
+            Some(hub) if message.is_for_hub() => hub.handle_message(now, peer, message),
+            // A client that takes this peer for a hub: silence tells it.
+            None if message.is_for_hub() => return Ok(false),
+            _ => self.hub_client.handle_message(now, peer, message),
+        }
+        Ok(true)
+    }
+
+    fn handle_flood_body(&mut self, peer: PeerId, body: &[u8]) -> Result<bool, Malformed> {
+        let now = self.now();
+        let Decoded::Message(message) = wire::decode::<FloodMessage>(body)? else {
+            return Ok(false);
+        };
+        let Some(flood) = &mut self.flood else {
+            return Ok(false);
+        };
+        flood.core().handle_message(now, peer, message);
+        Ok(true)
     }
 
     pub(super) fn send(&self, peer: PeerId, channel: Channel, body: Vec<u8>) {
@@ -285,6 +343,45 @@ impl Driver {
         if self.ticks.is_multiple_of(IDLE_TICKS) {
             self.hang_up_idle();
         }
+        // A hub has leases for this, and more links than are looked at in
+        // passing.
+        if self.hub_server.is_none() {
+            self.hang_up_dead();
+        }
+    }
+
+    /// Gives up every dial that is under way.
+    pub(super) fn stop_dials(&self) {
+        let dialled = self.links.wanted.keys();
+        for peer in dialled.filter(|peer| !self.links.is_up(**peer)) {
+            self.net.disconnect(*peer);
+        }
+    }
+
+    /// Gives up links on which nothing comes back.
+    fn hang_up_dead(&mut self) {
+        let now = self.now();
+        let connections = self.net.connections();
+        let mut heard = std::mem::take(&mut self.links.heard);
+        for connection in connections {
+            let (received_bytes, sent_bytes) = (connection.received_bytes, connection.sent_bytes);
+            let current = Heard {
+                received_bytes,
+                sent_bytes,
+                at: now,
+            };
+            let before = heard.remove(&connection.peer);
+            let is_owed = |before: &Heard| {
+                before.received_bytes == received_bytes && before.sent_bytes != sent_bytes
+            };
+            let kept = before.filter(is_owed).unwrap_or(current);
+            if now - kept.at >= DEAD_AFTER {
+                tracing::info!(peer = %connection.peer.short(), "nothing comes back");
+                self.net.disconnect(connection.peer);
+            } else {
+                self.links.heard.insert(connection.peer, kept);
+            }
+        }
     }
 
     /// Gives up links that this peer dialled and needs no more: else the sources
@@ -311,8 +408,10 @@ impl Driver {
         }
     }
 
-    fn is_needed(&self, peer: PeerId) -> bool {
+    pub(super) fn is_needed(&self, peer: PeerId) -> bool {
+        let flood = self.flood.as_ref();
         self.links.named.contains_key(&peer)
+            || flood.is_some_and(|flood| flood.has_neighbour(peer))
             || self.links.waiting.contains_key(&peer)
             || self.config.hubs.iter().any(|hub| hub.peer == peer)
             || self.has_streams(peer)

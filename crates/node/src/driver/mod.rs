@@ -7,21 +7,23 @@
 
 mod downloads;
 mod fetching;
+mod flood;
 mod hub;
 mod links;
+mod questions;
 mod requests;
 mod shares;
 mod status;
 mod uploads;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use gannet_base::{ContentId, Core as _, PeerAddress, PeerId, Timestamp, pump};
+use gannet_base::{Core, Output, PeerAddress, PeerId, Timestamp, pump};
 use gannet_index::Index;
 use gannet_net::{Net, NetEvent};
 use gannet_overlay::hub::{HubClient, HubServer};
+use gannet_overlay::locate::{Locate, LocateCommand};
 use gannet_store::{Store, Watcher};
 use gannet_swarm::{Downloads, Uploads};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -32,14 +34,16 @@ use crate::api::NodeEvent;
 use crate::clock::Clock;
 use crate::fetch::FetchContext;
 use crate::handle::Request;
-use crate::report::{Purpose, REPORTS_MAX, Report};
+use crate::report::{REPORTS_MAX, Report};
 use crate::scanner::Scanner;
 use crate::searches::Searches;
 use crate::serve::{Arrival, ServeContext};
 
 pub(crate) use downloads::DownloadList;
+pub(crate) use flood::Flooding;
 pub(crate) use hub::own_address;
 pub(crate) use links::Links;
+pub(crate) use questions::Questions;
 pub(crate) use shares::refused;
 pub(crate) use status::Tally;
 pub(crate) use uploads::Serving;
@@ -63,10 +67,16 @@ pub(crate) struct Driver {
     pub(crate) store: Store,
     pub(crate) hub_client: HubClient,
     pub(crate) hub_server: Option<HubServer>,
+    /// `None`: switched off.
+    pub(crate) flood: Option<Flooding>,
+    pub(crate) locate: Locate,
     pub(crate) downloads: Downloads,
     pub(crate) uploads: Uploads,
     /// What this peer shares itself.
     pub(crate) own: Index,
+    /// The downloads that it shares while they run. Apart from the others: what
+    /// is not whole is not "had", and not listed for those who browse.
+    pub(crate) partial: Index,
     pub(crate) searches: Searches,
     pub(crate) list: DownloadList,
     pub(crate) serving: Serving,
@@ -86,35 +96,6 @@ pub(crate) struct Driver {
     pub(crate) stopping: bool,
     /// Everything that runs beside the driver and holds files.
     pub(crate) tasks: TaskTracker,
-}
-
-/// The questions that are with the hubs, and what for.
-#[derive(Debug, Default)]
-pub(crate) struct Questions {
-    purposes: BTreeMap<u64, Purpose>,
-    next: u64,
-}
-
-impl Questions {
-    /// Most at once; the hub client has a limit of its own.
-    const MAX: usize = 256;
-
-    /// A number for a question; `None` if too many are out.
-    fn ask(&mut self, purpose: Purpose) -> Option<u64> {
-        if self.purposes.len() >= Self::MAX {
-            return None;
-        }
-        self.next += 1;
-        self.purposes.insert(self.next, purpose);
-        Some(self.next)
-    }
-
-    /// Whether somebody is asked for more sources of a content already.
-    fn asks_sources(&self, content: ContentId) -> bool {
-        self.purposes
-            .values()
-            .any(|purpose| *purpose == Purpose::Sources(content))
-    }
 }
 
 /// Where the driver's inputs come from.
@@ -177,7 +158,10 @@ impl Driver {
     }
 
     fn begin(&mut self) {
+        let overlays = LocateCommand::Overlays(self.config.overlays.clone());
+        self.locate.handle_command(self.clock.now(), overlays);
         self.begin_hubs();
+        self.begin_flood();
         self.begin_downloads();
         self.begin_links();
         self.begin_shares();
@@ -188,6 +172,8 @@ impl Driver {
         [
             self.hub_client.next_deadline(),
             self.hub_server.as_ref().and_then(HubServer::next_deadline),
+            self.flood.as_ref().and_then(Flooding::next_deadline),
+            self.locate.next_deadline(),
             self.downloads.next_deadline(),
             self.uploads.next_deadline(),
         ]
@@ -202,6 +188,10 @@ impl Driver {
         if let Some(hub) = &mut self.hub_server {
             hub.handle_timeout(now);
         }
+        if let Some(flood) = &mut self.flood {
+            flood.core().handle_timeout(now);
+        }
+        self.locate.handle_timeout(now);
         self.downloads.handle_timeout(now);
         self.uploads.handle_timeout(now);
         if now >= self.next_tick {
@@ -216,6 +206,7 @@ impl Driver {
         self.tick_downloads();
         self.tick_links();
         self.tick_hubs();
+        self.tick_flood();
     }
 
     fn handle_reports(&mut self, reports: &mut Vec<Report>) {
@@ -250,10 +241,12 @@ impl Driver {
                 }
                 Report::Opened { content, result } => self.on_opened(content, result),
                 Report::Rows {
-                    purpose,
+                    id,
+                    overlay,
                     via,
+                    hops,
                     checked,
-                } => self.on_rows(purpose, via, checked),
+                } => self.on_verified(id, overlay, (via, hops), checked),
                 Report::Watching(watcher) => self.on_watching(watcher),
                 Report::Scanned(summary) => self.on_scanned(summary),
                 Report::Store(event) => self.on_store_event(event),
@@ -268,35 +261,39 @@ impl Driver {
     /// Does what the cores want done, until none wants anything.
     fn drain(&mut self) {
         loop {
-            let mut hub_outputs = Vec::new();
-            pump(&mut self.hub_client, |output| hub_outputs.push(output));
-            let mut server_outputs = Vec::new();
-            if let Some(hub) = &mut self.hub_server {
-                pump(hub, |output| server_outputs.push(output));
-            }
-            let mut download_outputs = Vec::new();
-            pump(&mut self.downloads, |output| download_outputs.push(output));
-            let mut upload_outputs = Vec::new();
-            pump(&mut self.uploads, |output| upload_outputs.push(output));
-            let idle = hub_outputs.is_empty()
-                && server_outputs.is_empty()
-                && download_outputs.is_empty()
-                && upload_outputs.is_empty();
-            if idle {
+            let hub = outputs(Some(&mut self.hub_client));
+            let server = outputs(self.hub_server.as_mut());
+            let flood = outputs(self.flood.as_mut().map(Flooding::core));
+            let locate = outputs(Some(&mut self.locate));
+            let downloads = outputs(Some(&mut self.downloads));
+            let uploads = outputs(Some(&mut self.uploads));
+            let is_idle = hub.is_empty()
+                && server.is_empty()
+                && flood.is_empty()
+                && locate.is_empty()
+                && downloads.is_empty()
+                && uploads.is_empty();
+            if is_idle {
                 return;
             }
-            hub_outputs
-                .into_iter()
-                .for_each(|output| self.on_hub_client_output(output));
-            server_outputs
-                .into_iter()
-                .for_each(|output| self.on_hub_server_output(output));
-            download_outputs
-                .into_iter()
-                .for_each(|output| self.on_download_output(output));
-            upload_outputs
-                .into_iter()
-                .for_each(|output| self.on_upload_output(output));
+            for output in hub {
+                self.on_hub_client_output(output);
+            }
+            for output in server {
+                self.on_hub_server_output(output);
+            }
+            for output in flood {
+                self.on_flood_output(output);
+            }
+            for output in locate {
+                self.on_locate_output(output);
+            }
+            for output in downloads {
+                self.on_download_output(output);
+            }
+            for output in uploads {
+                self.on_upload_output(output);
+            }
         }
     }
 
@@ -309,7 +306,9 @@ impl Driver {
     /// connections are closed, the scanner's thread has ended.
     async fn end(&mut self, inputs: &mut Inputs) {
         inputs.requests.close();
+        let remember = self.remember();
         self.end_hubs();
+        self.end_flood();
         self.drain();
         self.watcher = None;
         let scanner = self.scanner.as_mut().and_then(Scanner::stop);
@@ -319,11 +318,14 @@ impl Driver {
         let saved = self.save_downloads();
         let files = self.tasks.spawn_blocking(move || {
             saved();
+            remember();
             scanner.map(std::thread::JoinHandle::join)
         });
         if files.await.is_err() {
             tracing::error!("saving the downloads failed at the end");
         }
+        // Closing would wait for dials that are under way.
+        self.stop_dials();
         if tokio::time::timeout(PATIENCE, self.net.close())
             .await
             .is_err()
@@ -331,4 +333,13 @@ impl Driver {
             tracing::warn!("connections did not close in time");
         }
     }
+}
+
+/// What a core wants done now.
+fn outputs<C: Core>(core: Option<&mut C>) -> Vec<Output<C::Message, C::Event>> {
+    let mut outputs = Vec::new();
+    if let Some(core) = core {
+        pump(core, |output| outputs.push(output));
+    }
+    outputs
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use gannet_base::{ContentId, Core as _, FileEntry, GannetLink, PeerAddress, Query};
 use gannet_index::Expression;
-use gannet_overlay::hub::HubClientCommand;
+use gannet_overlay::locate::LocateCommand;
 use gannet_swarm::DownloadCommand;
 
 use super::Driver;
@@ -79,15 +79,12 @@ impl Driver {
             return Err(SearchError::TooMany { running });
         }
         let limit = limit.clamp(1, ROWS_MAX);
-        let now = self.now();
-        let (search, updates) = self.searches.start(now, query.text(), limit as usize);
-        match self.questions.ask(Purpose::Search(search)) {
-            Some(id) => {
-                let command = HubClientCommand::Search { id, query, limit };
-                self.hub_client.handle_command(now, command);
-            }
-            None => self.searches.on_end(search, Vec::new(), 0),
-        }
+        let (search, updates) = self.searches.start(query.text(), limit as usize);
+        self.ask_overlays(Purpose::Search(search), |id| LocateCommand::Search {
+            id,
+            query,
+            rows_max: limit,
+        });
         Ok((search, updates))
     }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 use gannet_base::Timestamp;
 use gannet_net::Road;
 use gannet_overlay::hub::HubPhase;
+use gannet_overlay::locate::Overlay;
 use gannet_store::Store;
 use gannet_swarm::UploadState;
 
 use super::Driver;
 use super::fetching::Streams;
 use crate::api::{
-    DownloadState, HubInfo, HubServerInfo, PeerInfo, SharesSummary, Status, Traffic, UploadInfo,
+    DownloadState, FloodInfo, HubInfo, HubServerInfo, PeerInfo, SharesSummary, Status, Traffic,
+    UploadInfo,
 };
 
 /// Figures, and small things that belong to nobody else.
@@ -36,9 +38,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// What the store repaired while opening, for the user to know.
-    pub(crate) fn on_start(&mut self, warnings: Vec<String>) {
-        self.warnings = warnings;
+    /// With what the store repaired while opening, for the user to know.
+    pub(crate) fn new(warnings: Vec<String>) -> Self {
+        Self {
+            warnings,
+            ..Self::default()
+        }
     }
 
     pub(super) fn received(&mut self, bytes: u64) {
@@ -109,7 +114,9 @@ impl Driver {
     pub(super) fn status(&mut self) -> Status {
         self.tally.on_shares_changed(&self.store);
         let hubs = self.hub_infos();
-        let problems = self.problems(&hubs);
+        let flood = self.flood_info();
+        let problems = self.problems(&hubs, flood.as_ref());
+        let overlays = self.config.overlays.iter();
         Status {
             peer: self.peer,
             address: self.address.clone(),
@@ -129,6 +136,8 @@ impl Driver {
                     searches: status.searches,
                 }
             }),
+            overlays: overlays.map(|overlay| overlay.name().to_owned()).collect(),
+            flood,
             shares: SharesSummary {
                 folders: self.tally.folders,
                 files: self.tally.shared.0,
@@ -184,20 +193,13 @@ impl Driver {
     }
 
     /// What is wrong, each with what to do.
-    fn problems(&self, hubs: &[HubInfo]) -> Vec<String> {
+    fn problems(&self, hubs: &[HubInfo], flood: Option<&FloodInfo>) -> Vec<String> {
         let mut problems = self.tally.warnings.clone();
         problems.extend(self.tally.share_problems.iter().cloned());
         if let Some(problem) = &self.tally.scan_problem {
             problems.push(format!("the shares could not be looked through: {problem}"));
         }
-        if hubs.is_empty() && self.hub_server.is_none() {
-            problems.push(
-                "no hub is named, so nothing can be searched; start with --hub PEER@ADDRESS"
-                    .to_owned(),
-            );
-        } else if !hubs.is_empty() && hubs.iter().all(|hub| !hub.connected) {
-            problems.push("no hub is connected, so nothing can be searched now".to_owned());
-        }
+        problems.extend(self.nobody_to_ask(hubs, flood));
         if self
             .list
             .items
@@ -210,6 +212,42 @@ impl Driver {
             ));
         }
         problems
+    }
+
+    /// Why searches reach nobody, or not those that they should.
+    fn nobody_to_ask(&self, hubs: &[HubInfo], flood: Option<&FloodInfo>) -> Option<String> {
+        let has_neighbours = flood.is_some_and(|flood| flood.neighbours > 0);
+        if !hubs.is_empty() && hubs.iter().all(|hub| !hub.connected) {
+            return Some(if has_neighbours {
+                "no hub is connected, so only neighbours can be searched now".to_owned()
+            } else {
+                "no hub is connected, so nothing can be searched now".to_owned()
+            });
+        }
+        if let Some(problem) = flood.and_then(|flood| flood.problem.clone()) {
+            return Some(problem);
+        }
+        let knows_somebody = flood.is_some_and(|flood| flood.known_peers > 0);
+        if !hubs.is_empty() || self.hub_server.is_some() || has_neighbours || knows_somebody {
+            return None;
+        }
+        let hub = self.config.overlays.contains(&Overlay::Hub);
+        Some(match (hub, flood) {
+            (true, None) => {
+                "no hub is named, so nothing can be searched; start with --hub PEER@ADDRESS"
+                    .to_owned()
+            }
+            (true, Some(_)) => format!(
+                "no hub is named and no other peer is known, so nothing can be searched; start \
+                 with --hub or --peer PEER@ADDRESS, or let others start with --peer {}",
+                self.address
+            ),
+            (false, _) => format!(
+                "no neighbours: name one with --peer PEER@ADDRESS, or let others start with \
+                 --peer {}",
+                self.address
+            ),
+        })
     }
 
     pub(super) fn upload_infos(&self) -> Vec<UploadInfo> {
@@ -254,6 +292,10 @@ impl Driver {
                 .hubs
                 .iter()
                 .any(|hub| hub.peer == connection.peer),
+            is_neighbour: self
+                .flood
+                .as_ref()
+                .is_some_and(|flood| flood.has_neighbour(connection.peer)),
         };
         self.net.connections().into_iter().map(info).collect()
     }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod evil;
+mod flood;
 mod journey;
 mod mistakes;
 mod support;

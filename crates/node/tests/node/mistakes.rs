@@ -157,7 +157,7 @@ async fn a_content_that_nobody_has_waits_and_says_whom_it_asked() {
         let info = peer.node.downloads().await.unwrap().remove(0);
         assert_ne!(info.state, DownloadState::Complete);
         let reason = info.reason.unwrap_or_default();
-        (info.state == DownloadState::Waiting && reason.contains("asked 1 hub, 1 answered"))
+        (info.state == DownloadState::Waiting && reason.contains("asked 1 hub, all answered"))
             .then_some(())
     })
     .await;

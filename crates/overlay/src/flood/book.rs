@@ -224,8 +224,9 @@ impl Book {
         })
     }
 
-    /// Anybody who may be tried now, the named and the failing as likely as the
-    /// others: links across what was once split.
+    /// Anybody who may be tried now, the failing as likely as the others, and
+    /// every other time one of the named: links across what was once split, where
+    /// the rest of the book is of this side only.
     pub(crate) fn anybody(
         &self,
         now: Timestamp,
@@ -233,7 +234,11 @@ impl Book {
         is_taken: impl Fn(PeerId) -> bool,
     ) -> Option<PeerAddress> {
         let ready = |known: &&Known| known.retry_at <= now && !is_taken(known.peer);
-        let ready: Vec<&Known> = self.known.iter().chain(&self.named).filter(ready).collect();
+        let mut ready: Vec<&Known> = self.named.iter().filter(ready).collect();
+        if ready.is_empty() || below(rng, 2) == 0 {
+            let known = self.known.iter();
+            ready.extend(known.filter(|known| known.retry_at <= now && !is_taken(known.peer)));
+        }
         if ready.is_empty() {
             return None;
         }

@@ -152,7 +152,7 @@ impl Config {
     /// Most neighbours that are accepted.
     pub(crate) fn neighbours_accepted(&self) -> usize {
         let target = usize::from(self.neighbours_target);
-        target + target.div_ceil(4)
+        target + (target / 4).max(1)
     }
 
     /// Most neighbours ever.

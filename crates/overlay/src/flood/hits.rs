@@ -23,6 +23,10 @@ impl Flood {
             return;
         }
         rows.truncate(self.config.rows_per_answer);
+        if let Some(open) = self.opens.at_mut(open).filter(|open| open.search == search) {
+            let answers = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            open.coverage.answers = open.coverage.answers.saturating_add(answers);
+        }
         if let Some(to) = self.neighbours.behind(back) {
             for hits in self.in_messages(rows) {
                 self.counters.hits_sent += 1;

@@ -51,6 +51,8 @@ pub struct Coverage {
     /// Peers that were sent the question and did not report in time, or were
     /// lost.
     pub silent: u32,
+    /// Rows that were sent back. If fewer arrive, some were lost on the way.
+    pub answers: u32,
 }
 
 impl Coverage {
@@ -61,6 +63,7 @@ impl Coverage {
         self.beyond = self.beyond.saturating_add(other.beyond);
         self.refused = self.refused.saturating_add(other.refused);
         self.silent = self.silent.saturating_add(other.silent);
+        self.answers = self.answers.saturating_add(other.answers);
     }
 
     /// Whether the question reached everybody whom links lead to. A peer that
@@ -76,8 +79,8 @@ pub struct Ask {
     /// The search.
     pub search: SearchId,
     /// Which widening of the search this is, from 0. A peer answers a search
-    /// once, whatever the round, and passes it on again when a copy may go
-    /// further than any before.
+    /// once, whatever the round, unless `again` is set, and passes it on again
+    /// when a copy may go further than any before.
     pub round: u8,
     /// Hops that it may still go, counting the one to the receiver: 1 is not
     /// passed on. Larger than the receiver's limit counts as the limit; 0 is
@@ -87,6 +90,9 @@ pub struct Ask {
     pub hops: u8,
     /// Whether a [`FloodMessage::Report`] is wanted.
     pub report: bool,
+    /// Answers of an earlier round may have been lost: who answered then answers
+    /// again.
+    pub again: bool,
     /// What is looked for.
     pub question: Question,
 }

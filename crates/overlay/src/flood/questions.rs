@@ -82,16 +82,20 @@ impl Flood {
         ttl_told: u8,
         earlier: Option<Earlier>,
     ) {
-        let asked = match earlier {
-            Some(earlier) => self.supersede(&earlier, ask.round),
+        let mut coverage = match earlier {
+            Some(earlier) => {
+                if ask.again && ask.round > earlier.round {
+                    self.outbox.event(self.asked(&ask));
+                }
+                self.supersede(&earlier, ask.round)
+            }
             None => {
                 self.see_first(now, back, &ask);
-                1
+                Coverage {
+                    asked: 1,
+                    ..Coverage::default()
+                }
             }
-        };
-        let mut coverage = Coverage {
-            asked,
-            ..Coverage::default()
         };
         let (search, round, ttl, report) = (ask.search, ask.round, ask.ttl, ask.report);
         let mut others = self.neighbours.live().clone();
@@ -130,17 +134,7 @@ impl Flood {
         }
         if let Some(seen) = self.seen.find(search) {
             seen.asked.add(&sent);
-            // Answers keep to the way of the first copy while it lasts: a later
-            // one may be an echo that means to draw them.
-            let is_there = self.neighbours.behind(seen.back).is_some();
-            seen.back = if is_there {
-                Back {
-                    slot: seen.back.slot,
-                    ..back
-                }
-            } else {
-                back
-            };
+            seen.back = back;
             seen.open = open;
             seen.ttl = ttl;
             seen.round = round;
@@ -160,27 +154,36 @@ impl Flood {
         };
         let (life, seen_max) = (self.config.seen_life, self.config.seen_max);
         self.seen.insert(now, life, seen_max, seen);
-        self.outbox.event(FloodEvent::Asked {
+        self.outbox.event(self.asked(ask));
+    }
+
+    fn asked(&self, ask: &Ask) -> FloodEvent {
+        FloodEvent::Asked {
             search: ask.search,
             question: ask.question.clone(),
             rows_max: self.config.rows_per_answer,
-        });
+        }
     }
 
     /// A copy that may go further takes the place of a lesser one, whose sender
-    /// has nothing more to expect. How many were asked so far and are not
-    /// reported on in this round: each counts once a round.
-    fn supersede(&mut self, earlier: &Earlier, round: u8) -> u32 {
+    /// has nothing more to expect. What is still to be reported of the past: who
+    /// was asked, each once a round, and what was answered.
+    fn supersede(&mut self, earlier: &Earlier, round: u8) -> Coverage {
         let lesser = self.close(earlier.open);
         let asked = match &lesser {
             Some(lesser) if lesser.round == round => lesser.coverage.asked,
             None if earlier.round == round => 0,
             _ => 1,
         };
+        let answers = lesser.as_ref().map_or(0, |lesser| lesser.coverage.answers);
         if let Some(lesser) = lesser {
             self.report_on(&lesser, Coverage::default());
         }
-        asked
+        Coverage {
+            asked,
+            answers,
+            ..Coverage::default()
+        }
     }
 
     /// Sends copies; on the last hop only to whom may have a match.
@@ -285,7 +288,11 @@ impl Flood {
         if ttl != open.ttl_sent {
             // To a lesser copy, before the one that replaced it: whom that one
             // does not count again was asked all the same.
-            open.coverage.asked = open.coverage.asked.saturating_add(coverage.asked);
+            open.coverage.add(Coverage {
+                asked: coverage.asked,
+                answers: coverage.answers,
+                ..Coverage::default()
+            });
             return;
         }
         open.waiting.remove(from);

@@ -45,6 +45,11 @@ pub(crate) struct Search {
     /// Different results, and through whom they came.
     found: BTreeMap<[u8; 32], Slot>,
     rows: u32,
+    /// Rows that were sent, as reports say, and rows that arrived.
+    answers: u32,
+    arrived: u32,
+    /// Whether answers may have been lost so far.
+    doubt: bool,
     /// When to look at what was found, or when the round is over if no reports
     /// are wanted.
     due: Option<Timestamp>,
@@ -99,6 +104,7 @@ impl Search {
     }
 
     fn note_coverage(&mut self, coverage: Coverage) {
+        self.answers = self.answers.saturating_add(coverage.answers);
         if self.partly {
             self.coverage.add(coverage);
         } else if coverage.asked >= self.coverage.asked {
@@ -155,6 +161,9 @@ impl Flood {
             partly: false,
             found: BTreeMap::new(),
             rows: 0,
+            answers: 0,
+            arrived: 0,
+            doubt: false,
             due: None,
         };
         if self.searches.len() >= self.config.searches_max {
@@ -186,8 +195,14 @@ impl Flood {
             };
             let live = self.neighbours.live().clone();
             let own = &mut self.searches.list[index];
-            if let Some(coverage) = coverage {
-                own.note_coverage(coverage);
+            if let Some(coverage) = &mut coverage {
+                own.note_coverage(*coverage);
+                if own.arrived < own.answers {
+                    // Something between here and there swallowed them.
+                    coverage.silent = coverage.silent.saturating_add(1);
+                    own.arrived = own.answers;
+                }
+                own.doubt |= coverage.silent > 0 || coverage.refused > 0;
             }
             own.partly = false;
             let unasked = live.iter().filter(|slot| !own.asked.contains(*slot));
@@ -263,6 +278,7 @@ impl Flood {
             ttl,
             hops: 0,
             report: reports,
+            again: own.doubt,
             question: own.question.clone(),
         };
         let passed = self.pass_on(to, ask);
@@ -339,9 +355,10 @@ impl Flood {
         if !own.asked.contains(from) || serial > own.serial {
             return false;
         }
-        let rows = own
-            .rows
-            .saturating_add(u32::try_from(hits.rows.len()).unwrap_or(u32::MAX));
+        let count = u32::try_from(hits.rows.len()).unwrap_or(u32::MAX);
+        let rows = own.rows.saturating_add(count);
+        let own = &mut self.searches.list[index];
+        own.arrived = own.arrived.saturating_add(count);
         if rows > u32::from(self.config.rows_per_search) || hits.hops >= self.config.ttl_max {
             self.counters.hits_dropped += 1;
             return true;

@@ -44,6 +44,8 @@ pub(crate) struct Seen {
 /// half a life old, the older is forgotten. So nothing needs a timer of its own.
 #[derive(Debug)]
 pub(crate) struct SeenTable {
+    /// The latest, which most copies are of: found without a look elsewhere.
+    latest: Option<Seen>,
     newer: HashTable<Seen>,
     older: HashTable<Seen>,
     turned: Timestamp,
@@ -57,6 +59,7 @@ const KEPT_CAPACITY: usize = 64;
 impl SeenTable {
     pub(crate) fn new(secret: u64) -> Self {
         Self {
+            latest: None,
             newer: HashTable::new(),
             older: HashTable::new(),
             turned: Timestamp::ZERO,
@@ -65,10 +68,15 @@ impl SeenTable {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.newer.len() + self.older.len()
+        usize::from(self.latest.is_some()) + self.newer.len() + self.older.len()
     }
 
     pub(crate) fn find(&mut self, search: SearchId) -> Option<&mut Seen> {
+        if let Some(latest) = &mut self.latest
+            && latest.search == search
+        {
+            return self.latest.as_mut();
+        }
         let hash = hash(self.secret, search);
         let newer = self.newer.find_mut(hash, |seen| seen.search == search);
         if newer.is_some() {
@@ -82,14 +90,16 @@ impl SeenTable {
 
     /// Adds one that is not there.
     pub(crate) fn insert(&mut self, now: Timestamp, life: Duration, seen_max: usize, seen: Seen) {
+        if let Some(before) = self.latest.replace(seen) {
+            let secret = self.secret;
+            let hash = hash(secret, before.search);
+            self.newer
+                .insert_unique(hash, before, |seen| self::hash(secret, seen.search));
+        }
         let age = now - self.turned;
         if self.newer.len() >= (seen_max / 2).max(1) || age >= life / 2 {
             self.turn(now, age >= life);
         }
-        let secret = self.secret;
-        let hash = hash(secret, seen.search);
-        self.newer
-            .insert_unique(hash, seen, |seen| self::hash(secret, seen.search));
     }
 
     fn turn(&mut self, now: Timestamp, both: bool) {

@@ -219,6 +219,7 @@ fn share(coverage: Coverage, among: u32) -> Coverage {
         beyond: coverage.beyond / among,
         refused: coverage.refused / among,
         silent: coverage.silent / among,
+        answers: coverage.answers / among,
     }
 }
 

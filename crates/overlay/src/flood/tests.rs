@@ -76,6 +76,7 @@ fn ask(search: u64, round: u8, ttl: u8) -> Ask {
         ttl,
         hops: 1,
         report: true,
+        again: false,
         question: Question::from(words("harry potter")),
     }
 }
@@ -256,6 +257,7 @@ fn a_report_follows_the_own_answer() {
     assert_eq!((outputs.len(), is_asked(&outputs)), (1, true));
     let beyond = Coverage {
         beyond: 1,
+        answers: 45,
         ..asked(1)
     };
     let answer = FloodCommand::Answer {
@@ -280,7 +282,18 @@ fn a_report_follows_the_own_answer() {
     say(&mut flood, 2, FloodMessage::Ask(ask(8, 0, 1)));
     assert_eq!(flood.next_deadline(), Some(T0));
     let outputs = step(&mut flood, |flood| flood.handle_timeout(T0));
-    assert_eq!(reports(&outputs), [(2, 0, 1, beyond)]);
+    assert_eq!(
+        reports(&outputs),
+        [(
+            2,
+            0,
+            1,
+            Coverage {
+                answers: 0,
+                ..beyond
+            }
+        )]
+    );
     assert_eq!(flood.next_deadline(), None);
 }
 

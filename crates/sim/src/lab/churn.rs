@@ -72,7 +72,7 @@ pub struct Report {
     pub at_s: f64,
     /// How many were online.
     pub online: u32,
-    /// E\[on\] / (E\[on\] + E\[off\]) of all.
+    /// `E[on] / (E[on] + E[off])` of all.
     pub expected_online: f64,
     /// Sessions that began.
     pub joins: u64,
@@ -93,7 +93,7 @@ pub struct Report {
     pub mean_age_s: f64,
     /// The mean time that those online still stayed, seconds.
     pub mean_residual_s: f64,
-    /// E\[X^2\] / 2 E\[X\], which is the expected mean age too.
+    /// `E[X^2] / 2 E[X]`, which is the expected mean age too.
     pub expected_mean_residual_s: f64,
     /// The median of all sessions that began, or of as many draws as it takes
     /// to have 10,000.
@@ -330,7 +330,7 @@ mod tests {
             "weibull:0.59,2514",
             "weibull:2,9000",
         ] {
-            for at in [0.0, 1_000.0, 90_000.0] {
+            for at in [0.0, 20_000.0] {
                 let report = run(&params(session, 20_000, at)).unwrap();
                 agrees(&report);
                 assert_eq!(report.online, 20_000);

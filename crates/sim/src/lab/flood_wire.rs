@@ -12,9 +12,7 @@ pub(crate) fn size(message: &FloodMessage) -> u32 {
     let body = match message {
         FloodMessage::Ask(ask) => 1 + ask_size(ask),
         FloodMessage::Report {
-            search,
-            coverage,
-            ..
+            search, coverage, ..
         } => 3 + varint(search.0) + coverage_size(coverage),
         other => encode(other).len(),
     };
@@ -53,8 +51,8 @@ fn ask_size(ask: &Ask) -> usize {
         }
         Wanted::Content(_) => size_of::<ContentId>(),
     };
-    // Round, TTL, hops, report, and which kind of thing is wanted.
-    varint(ask.search.0) + 4 + 1 + wanted
+    // Round, TTL, hops, report, again, and which kind of thing is wanted.
+    varint(ask.search.0) + 5 + 1 + wanted
 }
 
 fn coverage_size(coverage: &Coverage) -> usize {
@@ -64,8 +62,9 @@ fn coverage_size(coverage: &Coverage) -> usize {
         beyond,
         refused,
         silent,
+        answers,
     } = *coverage;
-    [asked, ruled_out, beyond, refused, silent]
+    [asked, ruled_out, beyond, refused, silent, answers]
         .into_iter()
         .map(|number| varint(u64::from(number)))
         .sum()
@@ -92,31 +91,35 @@ mod tests {
             "[a-z ]{0,80}[a-z]".prop_map(|text| Wanted::Words(Query::new(&text).expect("a word"))),
             any::<[u8; 32]>().prop_map(|bytes| Wanted::Content(ContentId::from_bytes(bytes))),
         ];
-        let ask = (search(), any::<[u8; 3]>(), any::<bool>(), wanted).prop_map(
-            |(search, [round, ttl, hops], report, wanted)| {
+        let ask = (search(), any::<[u8; 3]>(), any::<[bool; 2]>(), wanted).prop_map(
+            |(search, [round, ttl, hops], [report, again], wanted)| {
                 FloodMessage::Ask(Ask {
                     search,
                     round,
                     ttl,
                     hops,
                     report,
+                    again,
                     question: Question::from(wanted),
                 })
             },
         );
-        let numbers = [number(), number(), number(), number(), number()];
+        let numbers = std::array::from_fn::<_, 6, _>(|_| number());
         let report = (search(), any::<[u8; 2]>(), numbers).prop_map(
-            |(search, [round, ttl], [asked, ruled_out, beyond, refused, silent])| FloodMessage::Report {
-                search,
-                round,
-                ttl,
-                coverage: Coverage {
-                    asked,
-                    ruled_out,
-                    beyond,
-                    refused,
-                    silent,
-                },
+            |(search, [round, ttl], [asked, ruled_out, beyond, refused, silent, answers])| {
+                FloodMessage::Report {
+                    search,
+                    round,
+                    ttl,
+                    coverage: Coverage {
+                        asked,
+                        ruled_out,
+                        beyond,
+                        refused,
+                        silent,
+                        answers,
+                    },
+                }
             },
         );
         prop_oneof![ask, report]

@@ -6,10 +6,15 @@
 //! seed print the same report to the byte; how fast it went is measured by who
 //! calls `run`.
 
+pub mod attack;
 pub mod churn;
+pub mod devices;
 pub mod flood;
 mod flood_wire;
+pub mod join;
 pub mod search;
+pub mod seeds;
+pub mod swarm;
 
 use std::fmt;
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use gannet_base::{GROUP_BYTES, groups_in};
 use gannet_swarm::{DownloadsConfig, UploadsConfig};
 
+use crate::stats::share;
+
 /// A swarm to be run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SwarmConfig {
@@ -89,7 +91,9 @@ impl SwarmConfig {
     /// distribution time.
     pub fn ideal(&self) -> Duration {
         let peers = u64::from(self.peers);
-        let all = self.seeds_up().saturating_add(self.up.saturating_mul(peers));
+        let all = self
+            .seeds_up()
+            .saturating_add(self.up.saturating_mul(peers));
         let once = seconds(self.size, self.seeds_up());
         let each = seconds(self.size, self.down);
         let together = seconds(self.size.saturating_mul(peers), all);
@@ -108,13 +112,12 @@ impl SwarmConfig {
         Duration::from_secs_f64(seconds(rounds.saturating_mul(GROUP_BYTES), self.up))
     }
 
-    /// How many of `all` a share is.
-    pub(super) fn doomed(&self, all: u32, share: f64) -> usize {
-        let rounded = (f64::from(all) * share.clamp(0.0, 1.0)).round();
+    /// How many of `all` a share is, to the nearest.
+    pub(crate) fn doomed(all: u32, share: f64) -> u32 {
+        let rounded = (f64::from(all) * share).round();
         (0..=all)
             .rev()
             .find(|n| f64::from(*n) <= rounded)
-            .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(0)
     }
 
@@ -125,5 +128,5 @@ impl SwarmConfig {
 }
 
 fn seconds(bytes: u64, rate: u64) -> f64 {
-    super::line::as_float(bytes) / super::line::as_float(rate.max(1))
+    share(bytes, rate.max(1))
 }

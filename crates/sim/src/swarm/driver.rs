@@ -9,7 +9,8 @@ use gannet_swarm::{
 
 use super::peer::Fetching;
 use super::stream::{Cargo, Job, Packet, message_bytes};
-use super::{CONTENT, Event, Swarm, node_of, peer_id};
+use super::{CONTENT, Event, Swarm, node_of};
+use crate::peer_id;
 
 /// How often arriving bytes are reported.
 // Source: the node's driver.
@@ -30,33 +31,6 @@ impl Swarm {
         }
         self.send_next(node);
         self.arm(node);
-        self.debug();
-    }
-    fn debug(&mut self) {
-        use std::cell::Cell;
-        thread_local!{ static T: Cell<u64> = const { Cell::new(0) }; }
-        let t = self.now.as_micros()/2_000_000;
-        if T.get() >= t { return; }
-        T.set(t);
-        let now=self.now;
-        let mut line=String::new();
-        let mut haves=Vec::new(); let mut readys=Vec::new(); let mut idle=0; let mut busy=0; let mut slots=0;
-        for (i,p) in self.nodes.iter().enumerate() {
-            for u in p.uploads.status(now).uploads { if u.state==gannet_swarm::UploadState::Serving { slots+=1; if u.requests==0 {idle+=1} else {busy+=1} } }
-            if let Some(s)=p.downloads.status(now, CONTENT) {
-                let r=s.sources.iter().filter(|x|x.state==gannet_swarm::SourceState::Ready).count();
-                let q=s.sources.iter().filter(|x|matches!(x.state,gannet_swarm::SourceState::Queued{..})).count();
-                let b=s.sources.iter().filter(|x|matches!(x.state,gannet_swarm::SourceState::BackOff{..})).count();
-                let o=s.sources.len()-r-q-b;
-                haves.push(s.have_bytes/16384); readys.push(r);
-                if now.as_micros()>std::env::var("AT").map_or(1<<60,|x|x.parse::<u64>().unwrap()*1_000_000) { line+=&format!("\n   {i}: have {} r {r} q {q} b {b} o {o} rate {} {:?}", s.have_bytes/16384, s.rate_bytes_per_second/1000, s.state); }
-            }
-        }
-        haves.sort(); readys.sort();
-        let q=|v:&Vec<u64>,f:usize| v.get(v.len().saturating_sub(1)*f/100).copied().unwrap_or(0);
-        let r=|v:&Vec<usize>,f:usize| v.get(v.len().saturating_sub(1)*f/100).copied().unwrap_or(0);
-        let up:u64=self.nodes.iter().map(|p|p.up.bytes).sum();
-        eprintln!("{now} n {} have {} {} {} {} {} ready {} {} {} {} {} slots {slots} idle {idle} busy {busy} sent {} {line}", haves.len(), q(&haves,0),q(&haves,10),q(&haves,50),q(&haves,90),q(&haves,100), r(&readys,0),r(&readys,10),r(&readys,50),r(&readys,90),r(&readys,100), up/16384);
     }
 
     fn arm(&mut self, node: u32) {

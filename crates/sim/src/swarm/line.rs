@@ -46,9 +46,3 @@ impl Line {
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
-
-/// For ratios: exact below 2^53.
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-pub(super) fn as_float(bytes: u64) -> f64 {
-    bytes as f64
-}

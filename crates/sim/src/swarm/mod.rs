@@ -28,16 +28,19 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use gannet_base::{
     ContentId, Core as _, GroupSet, Link, PeerId, Rng, Timestamp, fork_rng, seeded_rng,
 };
 use gannet_swarm::{DownloadCommand, TransferMessage, UploadCommand};
-use rand_core::Rng as _;
 
 use outcome::Tally;
 use peer::Peer;
 use stream::Packet;
+
+use crate::draw::below;
+use crate::peer_id;
 
 pub use config::SwarmConfig;
 pub use outcome::{Finish, Outcome};
@@ -191,10 +194,9 @@ impl Swarm {
     }
 
     fn schedule_starts(&mut self) {
-        let spread = self.config.start_spread.as_micros().max(1);
+        let spread = micros(self.config.start_spread).max(1);
         for node in self.config.seeds..self.config.seeds + self.config.peers {
-            let after = u128::from(self.rng.next_u64()) % spread;
-            let at = Timestamp::from_micros(u64::try_from(after).unwrap_or(0));
+            let at = Timestamp::from_micros(below(&mut self.rng, spread));
             self.schedule(at, Event::Start { node });
             self.tally.unfinished += 1;
         }
@@ -204,14 +206,13 @@ impl Swarm {
     /// half of what the fetching takes at best.
     fn schedule_crashes(&mut self) {
         let (seeds, peers) = (self.config.seeds, self.config.peers);
-        let half = (self.config.ideal().as_micros() / 2).max(1);
-        let doomed_seeds = self.config.doomed(seeds, self.config.die_seeds);
-        let doomed_peers = self.config.doomed(peers, self.config.die);
-        let mut doomed = self.sample((0..seeds).collect(), doomed_seeds);
-        doomed.extend(self.sample((seeds..seeds + peers).collect(), doomed_peers));
+        let half = (micros(self.config.ideal()) / 2).max(1);
+        let doomed_seeds = SwarmConfig::doomed(seeds, self.config.die_seeds);
+        let doomed_peers = SwarmConfig::doomed(peers, self.config.die);
+        let mut doomed = self.sample((0..seeds).collect(), index(doomed_seeds));
+        doomed.extend(self.sample((seeds..seeds + peers).collect(), index(doomed_peers)));
         for node in doomed {
-            let after = u128::from(self.rng.next_u64()) % half;
-            let at = Timestamp::from_micros(u64::try_from(after).unwrap_or(0));
+            let at = Timestamp::from_micros(below(&mut self.rng, half));
             self.schedule(at, Event::Crash { node });
         }
     }
@@ -397,27 +398,20 @@ impl Swarm {
     }
 
     /// One way, between two nodes: fixed, so that streams stay in order.
-    fn latency(&self, a: u32, b: u32) -> std::time::Duration {
+    fn latency(&self, a: u32, b: u32) -> Duration {
         self.node(a).access + self.node(b).access
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn index(node: u32) -> usize {
     usize::try_from(node).expect("a number of nodes fits memory")
 }
 
-/// The id of a node: its number in the last bytes, the rest spread, so that the
-/// order of ids is not that of nodes.
-fn peer_id(node: u32) -> PeerId {
-    let mut bytes = [0; 32];
-    let spread = outcome::mix(u64::from(node).wrapping_add(1));
-    bytes[..8].copy_from_slice(&spread.to_be_bytes());
-    bytes[28..].copy_from_slice(&node.to_be_bytes());
-    PeerId::from_bytes(bytes)
-}
-
-/// The node with this id.
+/// The node with this id: cores name only peers that they were told of.
 fn node_of(peer: PeerId) -> u32 {
-    let bytes = peer.as_bytes();
-    u32::from_be_bytes([bytes[28], bytes[29], bytes[30], bytes[31]])
+    crate::node_of(peer).expect("every peer of a swarm has a number")
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use gannet_base::Timestamp;
 
 use super::Swarm;
-use super::line::as_float;
+use crate::Fingerprint;
+use crate::stats::share;
 
 /// Counted while it runs.
 #[derive(Debug, Default)]
@@ -19,25 +20,15 @@ pub(super) struct Tally {
     pub(super) dropped_sources: u64,
     pub(super) wrong: u64,
     events: u64,
-    print: u64,
+    print: Fingerprint,
 }
 
 impl Tally {
     pub(super) fn count(&mut self, at: Timestamp, (kind, a, b): (u64, u64, u64)) {
         self.events += 1;
-        for part in [at.as_micros(), kind, a, b] {
-            self.print = mix(self.print ^ part);
-        }
+        self.print.add(at.as_micros(), kind);
+        self.print.add(a, b);
     }
-}
-
-/// Spreads a number over all its bits.
-// Source: the finaliser of SplitMix64 (Steele, Lea & Flood).
-pub(super) fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// How one fetcher ended.
@@ -105,13 +96,13 @@ impl Outcome {
 
     /// How often the seeds sent the content, counted in bytes of `size`.
     pub fn seed_copies(&self, size: u64) -> f64 {
-        as_float(self.seed_bytes) / as_float(size.max(1))
+        share(self.seed_bytes, size)
     }
 
     /// Received for nothing, as a share of what was needed.
     pub fn duplicate_share(&self) -> f64 {
         let duplicate = self.stored_bytes - self.fresh_bytes;
-        as_float(duplicate) / as_float(self.fresh_bytes.max(1))
+        share(duplicate, self.fresh_bytes)
     }
 }
 
@@ -141,7 +132,7 @@ impl Swarm {
             dropped_sources: self.tally.dropped_sources,
             wrong: self.tally.wrong,
             events: self.tally.events,
-            event_hash: self.tally.print,
+            event_hash: self.tally.print.value(),
         }
     }
 }

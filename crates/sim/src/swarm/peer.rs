@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use gannet_base::{GroupSet, Rng, Timestamp};
 use gannet_swarm::{Downloads, Have, Uploads};
-use rand_core::Rng as _;
 
 use super::config::SwarmConfig;
 use super::line::Line;
 use super::stream::{Packet, Stream};
+use crate::draw::below;
 
 /// The receiving end of a stream.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ impl Peer {
     pub(super) fn new(config: &SwarmConfig, node: u32, mut rng: Rng) -> Self {
         let is_seed = node < config.seeds;
         let (low, high) = config.latency;
-        let spread = (high.saturating_sub(low) / 2).as_micros().max(1);
-        let extra = u64::try_from(u128::from(rng.next_u64()) % spread).unwrap_or(0);
+        let spread = super::micros(high.saturating_sub(low) / 2).max(1);
+        let extra = below(&mut rng, spread);
         let have = if is_seed {
             GroupSet::whole(config.size)
         } else {

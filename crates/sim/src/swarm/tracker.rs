@@ -2,9 +2,10 @@
 
 use gannet_base::Core as _;
 use gannet_swarm::DownloadCommand;
-use rand_core::Rng as _;
 
-use super::{CONTENT, Event, Swarm, peer_id};
+use super::{CONTENT, Event, Swarm};
+use crate::draw::place;
+use crate::peer_id;
 
 impl Swarm {
     /// At its start a peer is told of seeds and of others that start as well.
@@ -53,8 +54,7 @@ impl Swarm {
     pub(super) fn sample(&mut self, mut all: Vec<u32>, most: usize) -> Vec<u32> {
         let most = most.min(all.len());
         for chosen in 0..most {
-            let left = u64::try_from(all.len() - chosen).unwrap_or(1);
-            let other = usize::try_from(self.rng.next_u64() % left).unwrap_or(0);
+            let other = place(&mut self.rng, all.len() - chosen);
             all.swap(chosen, chosen + other);
         }
         all.truncate(most);

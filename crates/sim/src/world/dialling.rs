@@ -48,7 +48,8 @@ impl<C: Core> Net<C> {
     pub(super) fn dial(&mut self, from: u32, peer: PeerId) {
         let gives_up = self.now + self.model.dial_timeout;
         let Some(to) = self.known(peer).filter(|to| *to != from) else {
-            self.queue.push(gives_up, Happening::Nobody { to: from, peer });
+            self.queue
+                .push(gives_up, Happening::Nobody { to: from, peer });
             return;
         };
         if self.model.mode == Mode::Open {

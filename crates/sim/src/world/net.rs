@@ -62,7 +62,7 @@ where
     /// Evenly from zero to `most`.
     fn draw(&mut self, most: Duration) -> Duration {
         let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-        let drawn = u128::from(self.rng.next_u64()) * (u128::from(micros) + 1) >> 64;
+        let drawn = (u128::from(self.rng.next_u64()) * (u128::from(micros) + 1)) >> 64;
         Duration::from_micros(u64::try_from(drawn).unwrap_or(u64::MAX))
     }
 

@@ -49,14 +49,26 @@ impl Pipes {
     pub(super) fn send(&mut self, node: u32, now: Timestamp, size: u32) -> Option<Timestamp> {
         let queue_bytes_max = self.queue_bytes_max;
         let lines = self.lines_of(node);
-        through(lines.bandwidth.up, &mut lines.out_free, now, size, queue_bytes_max)
+        through(
+            lines.bandwidth.up,
+            &mut lines.out_free,
+            now,
+            size,
+            queue_bytes_max,
+        )
     }
 
     /// When the last byte is in; nothing if too many wait.
     pub(super) fn receive(&mut self, node: u32, now: Timestamp, size: u32) -> Option<Timestamp> {
         let queue_bytes_max = self.queue_bytes_max;
         let lines = self.lines_of(node);
-        through(lines.bandwidth.down, &mut lines.in_free, now, size, queue_bytes_max)
+        through(
+            lines.bandwidth.down,
+            &mut lines.in_free,
+            now,
+            size,
+            queue_bytes_max,
+        )
     }
 
     fn lines_of(&mut self, node: u32) -> &mut Lines {
@@ -99,10 +111,7 @@ mod tests {
 
     #[test]
     fn bytes_wait_for_those_before_them() {
-        let bandwidth = Bandwidth {
-            up: 1_000,
-            down: 0,
-        };
+        let bandwidth = Bandwidth { up: 1_000, down: 0 };
         let mut pipes = Pipes::new(bandwidth, 2_000);
         let at = Timestamp::from_secs(5);
         let ms = |ms: u64| Some(Timestamp::from_millis(5_000 + ms));

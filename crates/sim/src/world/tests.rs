@@ -155,7 +155,10 @@ fn a_dial_an_exchange_and_a_farewell() {
     world.run_until(SECONDS(2));
     check(
         &mut world,
-        &[(1_050, 1, message(0, 1_005)), (1_050, 1, link(0, Link::Down))],
+        &[
+            (1_050, 1, message(0, 1_005)),
+            (1_050, 1, link(0, Link::Down)),
+        ],
     );
     let stats = world.stats();
     assert_eq!((stats.messages, stats.bytes, stats.delivered), (2, 200, 1));
@@ -294,9 +297,11 @@ fn partitions_cut_one_way_or_both_and_break_links() {
         assert_eq!(world.stats().cut, 2 - u64::try_from(in_ + out).unwrap());
         world.app_mut().0.clear();
         world.run_until(SECONDS(20));
-        let down = world.app().0.iter().filter(|(_, _, heard)| {
-            matches!(heard, Heard::Link(_, Link::Down))
-        });
+        let down = world
+            .app()
+            .0
+            .iter()
+            .filter(|(_, _, heard)| matches!(heard, Heard::Link(_, Link::Down)));
         assert_eq!(down.count(), 4, "two links, two ends");
         world.heal();
         world.command(0, Tell::Dial(1));
@@ -384,10 +389,7 @@ fn bandwidth_is_shared_in_order_and_overflows() {
     assert_eq!(out.stats().overflowed, 2);
 
     let mut in_ = world(3, open());
-    let down = Bandwidth {
-        up: 0,
-        down: 1_000,
-    };
+    let down = Bandwidth { up: 0, down: 1_000 };
     in_.set_bandwidth(1, down);
     in_.command(0, Tell::Send(1, 1));
     in_.command(2, Tell::Send(1, 2));

@@ -194,6 +194,8 @@ impl Peer for Fake {
             download_dir: "/d".into(),
             hubs: Vec::new(),
             hub: None,
+            overlays: Vec::new(),
+            flood: None,
             shares: SharesSummary::default(),
             traffic: Traffic::default(),
             peers_connected: 0,

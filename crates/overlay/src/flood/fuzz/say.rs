@@ -122,6 +122,7 @@ impl Choices<'_> {
             beyond: self.short(),
             refused: u32::from(self.below(2)),
             silent: u32::from(self.below(2)),
+            answers: self.short(),
         };
         // Often the right one.
         let echo = heard.filter(|_| self.below(8) > 0);
@@ -147,6 +148,7 @@ impl Choices<'_> {
             ttl: self.byte(),
             hops: self.below(9),
             report: self.below(2) == 0,
+            again: self.below(2) == 0,
             question: self.wanted().into(),
         };
         match heard {

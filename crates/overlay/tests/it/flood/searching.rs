@@ -192,6 +192,7 @@ fn say_something_new(net: &mut Net, from: PeerId) {
             ttl: 7,
             hops: 0,
             report: false,
+            again: false,
             question: Question::from(words("whatever")),
         };
         let say = Order::Say(neighbour.peer, FloodMessage::Ask(ask));

@@ -126,6 +126,7 @@ pub(super) fn ask(search: u64, ttl: u8, hops: u8) -> FloodMessage {
         ttl,
         hops,
         report: true,
+        again: false,
         question: words("harry potter").into(),
     })
 }

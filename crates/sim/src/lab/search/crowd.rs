@@ -19,20 +19,20 @@ const KINDS: usize = 10;
 
 /// Everybody.
 #[derive(Debug)]
-pub(super) struct Crowd {
-    pub(super) library: Library,
-    pub(super) trials: Vec<Trial>,
+pub(in crate::lab) struct Crowd {
+    pub(in crate::lab) library: Library,
+    pub(in crate::lab) trials: Vec<Trial>,
     /// How many of them are neither over nor abandoned.
-    pub(super) running: usize,
+    pub(in crate::lab) running: usize,
     /// Whether messages count: not while the network is being made.
-    pub(super) counting: bool,
-    pub(super) tally: Tally,
+    pub(in crate::lab) counting: bool,
+    pub(in crate::lab) tally: Tally,
     /// Messages that searches caused, by who handled them.
-    pub(super) load: Vec<u32>,
+    pub(in crate::lab) load: Vec<u32>,
     /// Answers that are none: no match, or not their holder's.
-    pub(super) wrong: u64,
+    pub(in crate::lab) wrong: u64,
     /// Peers that are up, where peers come and go.
-    pub(super) up: Vec<bool>,
+    pub(in crate::lab) up: Vec<bool>,
     recent: Vec<(SearchId, Matches)>,
     /// Where in `recent` the last question was; questions come in bunches.
     last: usize,
@@ -40,32 +40,32 @@ pub(super) struct Crowd {
 
 /// Messages and bytes by kind.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
-    pub(super) messages: [u64; KINDS],
-    pub(super) bytes: [u64; KINDS],
+pub(in crate::lab) struct Tally {
+    pub(in crate::lab) messages: [u64; KINDS],
+    pub(in crate::lab) bytes: [u64; KINDS],
 }
 
 /// One search.
 #[derive(Debug)]
-pub(super) struct Trial {
-    pub(super) searcher: u32,
-    pub(super) file: u32,
-    pub(super) began: Timestamp,
+pub(in crate::lab) struct Trial {
+    pub(in crate::lab) searcher: u32,
+    pub(in crate::lab) file: u32,
+    pub(in crate::lab) began: Timestamp,
     /// Peers that had the file and were up when it began, the searcher not
     /// counted.
-    pub(super) alive: u32,
+    pub(in crate::lab) alive: u32,
     /// Time until the first answer, and its hops.
-    pub(super) first: Option<(Duration, u8)>,
+    pub(in crate::lab) first: Option<(Duration, u8)>,
     /// Peers that were found to have it.
-    pub(super) found: Vec<u32>,
-    pub(super) outcome: Option<FloodOutcome>,
+    pub(in crate::lab) found: Vec<u32>,
+    pub(in crate::lab) outcome: Option<FloodOutcome>,
     /// Whether the searcher itself went away meanwhile.
-    pub(super) abandoned: bool,
+    pub(in crate::lab) abandoned: bool,
 }
 
 impl Trial {
     /// Whether it claims that nobody has what somebody has.
-    pub(super) fn denies(&self) -> bool {
+    pub(in crate::lab) fn denies(&self) -> bool {
         let outcome = self.outcome.as_ref();
         self.found.is_empty()
             && self.alive > 0
@@ -78,7 +78,7 @@ impl Trial {
 }
 
 impl Crowd {
-    pub(super) fn new(library: Library, nodes: u32) -> Self {
+    pub(in crate::lab) fn new(library: Library, nodes: u32) -> Self {
         let nodes = index(nodes);
         Self {
             library,
@@ -95,7 +95,7 @@ impl Crowd {
     }
 
     /// Notes a search for a file, which begins now; returns its number.
-    pub(super) fn begin(&mut self, now: Timestamp, searcher: u32, file: u32) -> RequestId {
+    pub(in crate::lab) fn begin(&mut self, now: Timestamp, searcher: u32, file: u32) -> RequestId {
         let alive = self.library.holders(file).iter();
         let alive = alive.filter(|node| **node != searcher && self.up[index(**node)]);
         self.running += 1;
@@ -113,7 +113,7 @@ impl Crowd {
     }
 
     /// A peer is down, with all its searches.
-    pub(super) fn on_crash(&mut self, node: u32) {
+    pub(in crate::lab) fn on_crash(&mut self, node: u32) {
         self.up[index(node)] = false;
         // Searches last seconds: only the last ones can be under way.
         for trial in self.trials.iter_mut().rev().take(RECENT_MAX) {
@@ -149,7 +149,10 @@ impl Crowd {
     }
 
     fn on_rows(&mut self, now: Timestamp, id: RequestId, hops: u8, rows: &[Row]) {
-        let Some(trial) = self.trials.get_mut(usize::try_from(id).unwrap_or(usize::MAX)) else {
+        let Some(trial) = self
+            .trials
+            .get_mut(usize::try_from(id).unwrap_or(usize::MAX))
+        else {
             self.wrong += 1;
             return;
         };

@@ -7,9 +7,7 @@
 use std::collections::BTreeSet;
 
 use gannet_base::wire::SignatureBytes;
-use gannet_base::{
-    ContentId, FileEntry, Hit, Media, Publication, Query, Rng, Row, WallTime,
-};
+use gannet_base::{ContentId, FileEntry, Hit, Media, Publication, Query, Rng, Row, WallTime};
 use gannet_index::{Tokens, tokenize};
 use gannet_overlay::flood::{Question, Wanted, entry_keys};
 
@@ -55,7 +53,7 @@ impl Lists {
 
 /// All files and where they are.
 #[derive(Debug)]
-pub(super) struct Library {
+pub(in crate::lab) struct Library {
     paths: Vec<String>,
     holders: Lists,
     shares: Lists,
@@ -68,18 +66,18 @@ pub(super) struct Library {
 
 /// How many files there are, and how they are spread.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shares {
-    pub(super) nodes: u32,
-    pub(super) files: u32,
+pub(in crate::lab) struct Shares {
+    pub(in crate::lab) nodes: u32,
+    pub(in crate::lab) files: u32,
     /// Copies of a file on average.
-    pub(super) copies: f64,
+    pub(in crate::lab) copies: f64,
     /// Exponent of popularity.
-    pub(super) zipf: f64,
+    pub(in crate::lab) zipf: f64,
 }
 
 /// What matches a question.
 #[derive(Debug)]
-pub(super) struct Matches {
+pub(in crate::lab) struct Matches {
     /// Peers with a match, ascending, each with the file.
     holders: Vec<(u32, u32)>,
 }
@@ -88,7 +86,7 @@ pub(super) struct Matches {
 const NAME_WORDS: usize = 4;
 
 impl Library {
-    pub(super) fn new(shares: Shares, rng: &mut Rng) -> Self {
+    pub(in crate::lab) fn new(shares: Shares, rng: &mut Rng) -> Self {
         let Shares {
             nodes, files, zipf, ..
         } = shares;
@@ -123,22 +121,22 @@ impl Library {
     }
 
     /// A file that somebody asks for.
-    pub(super) fn target(&self, rng: &mut Rng) -> u32 {
+    pub(in crate::lab) fn target(&self, rng: &mut Rng) -> u32 {
         self.popularity.sample(rng)
     }
 
     /// The peers that have a file, ascending.
-    pub(super) fn holders(&self, file: u32) -> &[u32] {
+    pub(in crate::lab) fn holders(&self, file: u32) -> &[u32] {
         self.holders.list(file)
     }
 
     /// Whether a peer has a file.
-    pub(super) fn holds(&self, node: u32, file: u32) -> bool {
+    pub(in crate::lab) fn holds(&self, node: u32, file: u32) -> bool {
         self.holders(file).binary_search(&node).is_ok()
     }
 
     /// The keys of all that a peer has.
-    pub(super) fn keys(&self, node: u32) -> Vec<u32> {
+    pub(in crate::lab) fn keys(&self, node: u32) -> Vec<u32> {
         let mut keys = Vec::new();
         for file in self.shares.list(node) {
             entry_keys(&self.entry(*file), &mut keys);
@@ -147,13 +145,13 @@ impl Library {
     }
 
     /// The words of a file's name, which no other file's name has all of.
-    pub(super) fn query(&self, file: u32) -> Query {
+    pub(in crate::lab) fn query(&self, file: u32) -> Query {
         let path = &self.paths[index(file)];
         let words: Vec<&str> = path.split(['/', ' ']).take(NAME_WORDS).collect();
         Query::new(&words.join(" ")).expect("four short words")
     }
 
-    pub(super) fn entry(&self, file: u32) -> FileEntry {
+    pub(in crate::lab) fn entry(&self, file: u32) -> FileEntry {
         FileEntry {
             content: content_of(file),
             size: 1_000_000 + u64::from(file),
@@ -163,7 +161,7 @@ impl Library {
     }
 
     /// The file of this content.
-    pub(super) fn file_of(&self, content: ContentId) -> Option<u32> {
+    pub(in crate::lab) fn file_of(&self, content: ContentId) -> Option<u32> {
         let file = node_of(gannet_base::PeerId::from_bytes(*content.as_bytes()));
         let file = file.map(|number| !number)?;
         (index(file) < self.paths.len()).then_some(file)
@@ -177,9 +175,9 @@ impl Library {
             (Wanted::Words(_), Some(expression)) => expression,
         };
         let all: Vec<u32>;
-        let postings = expression.required_words().map(|word| {
-            place(&self.words, word).map_or(&[][..], |word| self.postings.list(word))
-        });
+        let postings = expression
+            .required_words()
+            .map(|word| place(&self.words, word).map_or(&[][..], |word| self.postings.list(word)));
         let candidates = match postings.min_by_key(|files| files.len()) {
             Some(files) => files,
             None => {
@@ -192,7 +190,7 @@ impl Library {
     }
 
     /// Who has what matches.
-    pub(super) fn matches(&self, question: &Question) -> Matches {
+    pub(in crate::lab) fn matches(&self, question: &Question) -> Matches {
         let mut holders = Vec::new();
         for file in self.files(question) {
             holders.extend(self.holders(file).iter().map(|node| (*node, file)));
@@ -202,8 +200,10 @@ impl Library {
     }
 
     /// What a peer answers.
-    pub(super) fn rows(&self, node: u32, matches: &Matches) -> Vec<Row> {
-        let start = matches.holders.partition_point(|(holder, _)| *holder < node);
+    pub(in crate::lab) fn rows(&self, node: u32, matches: &Matches) -> Vec<Row> {
+        let start = matches
+            .holders
+            .partition_point(|(holder, _)| *holder < node);
         let own = matches.holders[start..].iter();
         own.take_while(|(holder, _)| *holder == node)
             .map(|(_, file)| self.row(node, *file))
@@ -245,7 +245,9 @@ fn paths(files: u32, rng: &mut Rng) -> Vec<String> {
             words.sort_unstable();
             words.dedup();
             let sum = words.iter().fold(0, |sum: u64, word| {
-                let bytes = word.bytes().fold(0, |sum: u64, byte| sum << 8 | u64::from(byte));
+                let bytes = word
+                    .bytes()
+                    .fold(0, |sum: u64, byte| sum << 8 | u64::from(byte));
                 sum.wrapping_add(mixed(bytes))
             });
             // Two sets with one sum cost a new name, and nothing else.
@@ -273,7 +275,9 @@ fn distinct(rng: &mut Rng, nodes: u32, count: u32) -> BTreeSet<u32> {
 }
 
 fn place(words: &[String], word: &str) -> Option<u32> {
-    let place = words.binary_search_by(|other| other.as_str().cmp(word)).ok()?;
+    let place = words
+        .binary_search_by(|other| other.as_str().cmp(word))
+        .ok()?;
     u32::try_from(place).ok()
 }
 
@@ -350,7 +354,13 @@ mod tests {
         }
         check(Wanted::Content(content_of(7)));
         check(Wanted::Content(content_of(7_000)));
-        for text in ["ba*", "baba OR bada", "mp3 -baba", "ext:mp3 ba*", "nonsense"] {
+        for text in [
+            "ba*",
+            "baba OR bada",
+            "mp3 -baba",
+            "ext:mp3 ba*",
+            "nonsense",
+        ] {
             check(Wanted::Words(Query::new(text).unwrap()));
         }
         assert!(found > 1_400);

@@ -5,9 +5,9 @@
 //! of their names. What is found, at what cost, and how searches end is
 //! counted outside the cores.
 
-mod crowd;
-mod library;
-mod network;
+pub(super) mod crowd;
+pub(super) mod library;
+pub(super) mod network;
 mod report;
 
 use std::time::Duration;
@@ -117,7 +117,11 @@ impl Params {
             Err(Impossible::new(parameter, given, possible))
         };
         if !(2..=NODES_MAX).contains(&self.nodes) {
-            return wrong("--nodes", &self.nodes, format!("from 2 to {NODES_MAX} peers"));
+            return wrong(
+                "--nodes",
+                &self.nodes,
+                format!("from 2 to {NODES_MAX} peers"),
+            );
         }
         let degree_max = (self.nodes - 1).min(1_000);
         if !(1..=degree_max).contains(&self.degree) {

@@ -57,7 +57,11 @@ pub(super) fn build(
     let config = config(params);
     let mut world = World::new(params.seed, model, crowd);
     for node in 0..params.nodes {
-        world.add(Flood::new(peer_id(node), Arc::clone(&config), fork_rng(rng)));
+        world.add(Flood::new(
+            peer_id(node),
+            Arc::clone(&config),
+            fork_rng(rng),
+        ));
     }
     match mode {
         Mode::Open => link_as_given(params, &mut world)?,
@@ -126,14 +130,14 @@ fn join(params: &Params, world: &mut World<Flood, Crowd>, rng: &mut Rng) {
     world.run_until(Timestamp::ZERO + last + SETTLE);
 }
 
-fn address(node: u32) -> PeerAddress {
+pub(in crate::lab) fn address(node: u32) -> PeerAddress {
     PeerAddress {
         peer: peer_id(node),
         addresses: Vec::new(),
     }
 }
 
-pub(super) fn below(rng: &mut Rng, bound: u32) -> u32 {
+pub(in crate::lab) fn below(rng: &mut Rng, bound: u32) -> u32 {
     let drawn = draw::below(rng, u64::from(bound));
     u32::try_from(drawn).expect("it is below a u32")
 }

@@ -18,7 +18,11 @@ fn flood(ttl: u8) -> Strategy {
 #[track_caller]
 fn sound(params: &Params) -> Report {
     let report = run(params).unwrap();
-    assert_eq!((report.wrong, report.denied, report.ended.never), (0, 0, 0), "{report:?}");
+    assert_eq!(
+        (report.wrong, report.denied, report.ended.never),
+        (0, 0, 0),
+        "{report:?}"
+    );
     assert_eq!(report.queries + report.abandoned, u64::from(params.queries));
     report
 }
