@@ -1,5 +1,7 @@
 //! Keeping neighbours: pings, silence, surplus, and what is held against them.
 
+use std::time::Duration;
+
 use gannet_base::{PeerAddress, PeerId, Timestamp};
 use rand_core::Rng as _;
 
@@ -15,14 +17,27 @@ use super::slots::Slot;
 // Guess: honest peers with larger budgets stay below.
 const REFUSED_BUDGETS: u64 = 4;
 
+/// Time to the first exchange of a neighbour; each later one takes twice as
+/// long, up to the configured interval. Who has just joined is linked to others
+/// who have just joined: without exchanges a network grown in a row stays one.
+// Guess: most of the mixing is done within a minute.
+const SHUFFLE_FIRST: Duration = Duration::from_secs(2);
+
 impl Flood {
     /// There is a neighbour to care for.
     pub(super) fn start_care(&mut self, now: Timestamp) {
         if self.ping_at.is_none() && !self.joining.fixed {
-            let shuffle = jittered(&mut self.rng, self.config.shuffle_interval);
-            self.joining.shuffle_at = now + shuffle;
+            self.schedule_shuffle(now);
             self.schedule_ping(now);
         }
+    }
+
+    fn schedule_shuffle(&mut self, now: Timestamp) {
+        let exchanges = u32::from(self.joining.exchanges.min(16));
+        let pause = SHUFFLE_FIRST * (1 << exchanges);
+        let pause = pause.min(self.config.shuffle_interval);
+        self.joining.exchanges = self.joining.exchanges.saturating_add(1);
+        self.joining.shuffle_at = now + jittered(&mut self.rng, pause);
     }
 
     fn schedule_ping(&mut self, now: Timestamp) {
@@ -34,7 +49,8 @@ impl Flood {
         } else {
             self.config.ping_interval
         };
-        self.ping_at = Some(now + jittered(&mut self.rng, interval));
+        let ping_at = now + jittered(&mut self.rng, interval);
+        self.ping_at = Some(ping_at.min(self.joining.shuffle_at.max(now)));
     }
 
     pub(super) fn on_timeout_care(&mut self, now: Timestamp) {
@@ -69,8 +85,7 @@ impl Flood {
             self.drop_surplus(now, self.me);
         }
         if self.joining.shuffle_at <= now {
-            let pause = jittered(&mut self.rng, self.config.shuffle_interval);
-            self.joining.shuffle_at = now + pause;
+            self.schedule_shuffle(now);
             self.shuffle(now);
         }
         self.schedule_ping(now);

@@ -8,6 +8,7 @@ use gannet_base::{Link, Output, PeerAddress, PeerId, Timestamp};
 use super::Flood;
 use super::api::{DownReason, FloodEvent};
 use super::book::{Book, jittered, merge};
+use super::config::Config;
 use super::message::{FloodMessage, Welcome};
 use super::slots::Slot;
 
@@ -17,6 +18,12 @@ const BANNED_MAX: usize = 64;
 /// Peers that are no neighbours yet and whose place is remembered; the oldest
 /// goes first.
 const SIGHTINGS_MAX: usize = 32;
+
+/// Neighbours that a full peer gives up, in one interval of exchanges, for
+/// greeters that have enough already and only exchange theirs. No more, or
+/// strangers could take every place.
+// Guess: as many exchanges as a newcomer makes in its first half minute.
+const SWAPS_MAX: u8 = 4;
 
 /// Everything that has to do with who the neighbours are.
 #[derive(Debug, Default)]
@@ -32,6 +39,10 @@ pub(crate) struct Joining {
     /// Said goodbye.
     pub(super) left: bool,
     pub(super) shuffle_at: Timestamp,
+    /// Exchanges begun so far.
+    pub(super) exchanges: u8,
+    /// Neighbours given up for greeters, and since when these are counted.
+    swaps: (Timestamp, u8),
     /// Greetings in this second.
     hellos: (u64, u32),
 }
@@ -79,6 +90,15 @@ impl Joining {
             .iter()
             .position(|attempt| attempt.peer == peer)?;
         Some(self.attempts.swap_remove(position))
+    }
+
+    /// Whether one neighbour more is given up in exchange.
+    fn admit_swap(&mut self, now: Timestamp, config: &Config) -> bool {
+        if now >= self.swaps.0 + config.shuffle_interval {
+            self.swaps = (now, 0);
+        }
+        self.swaps.1 = self.swaps.1.saturating_add(1);
+        self.swaps.1 <= SWAPS_MAX
     }
 
     /// Whether one greeting more is answered in this second.
@@ -304,13 +324,21 @@ impl Flood {
         let places = self.joining.places(from, addresses.clone());
         let book = &mut self.joining.book;
         book.heard(now, &self.config, from, &places, Some(has_room));
-        if self.neighbours.len() >= self.config.neighbours_accepted() {
+        let is_full = self.neighbours.len() >= self.config.neighbours_accepted();
+        let swaps = is_full
+            && !has_room
+            && self.neighbours.len() < self.config.neighbours_max()
+            && self.joining.admit_swap(now, &self.config);
+        if is_full && !swaps {
             let peers = self.list_for(now, from);
             self.outbox.send(from, FloodMessage::Busy { peers });
             return;
         }
         let attempt = self.joining.take_attempt(from);
         self.add_neighbour(now, from, addresses, attempt.is_some());
+        if swaps {
+            self.drop_surplus(now, from);
+        }
         self.welcome(now, from);
         self.seek(now);
     }

@@ -80,7 +80,8 @@ pub struct Ask {
     pub search: SearchId,
     /// Which widening of the search this is, from 0. A peer answers a search
     /// once, whatever the round, unless `again` is set, and passes it on again
-    /// when a copy may go further than any before.
+    /// when a copy is of a later round, or may go further than those before it in
+    /// its round.
     pub round: u8,
     /// Hops that it may still go, counting the one to the receiver: 1 is not
     /// passed on. Larger than the receiver's limit counts as the limit; 0 is

@@ -27,8 +27,9 @@ struct Earlier {
 }
 
 impl Flood {
-    /// The one rule of forwarding: a copy is passed on if it may go further
-    /// than every copy before it, and answered if it is the first.
+    /// The one rule of forwarding: a copy is passed on if it is of a later round
+    /// than every copy before it, or may go further than those of its round; and
+    /// answered if it is the first.
     pub(super) fn on_ask(&mut self, now: Timestamp, from: Slot, peer: PeerId, mut ask: Ask) {
         if ask.ttl == 0 {
             self.strike(now, from);
@@ -46,11 +47,11 @@ impl Flood {
         let earlier = match self.seen.find(ask.search) {
             None => None,
             Some(seen) => {
-                let further = match revisit {
-                    _ if seen.back.slot == ORIGIN => false,
-                    true => ask.ttl > seen.ttl,
-                    false => ask.round > seen.round,
-                };
+                // A later round counts whatever its TTL: links may have gone since,
+                // and the way here have become longer.
+                let later = ask.round > seen.round;
+                let wider = revisit && ask.round == seen.round && ask.ttl > seen.ttl;
+                let further = seen.back.slot != ORIGIN && (later || wider);
                 if !further {
                     self.counters.duplicates += 1;
                     self.report(peer, &ask, ttl_told, Coverage::default());
