@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gannet_base::PeerAddress;
-use gannet_node::{Overlay, Overrides, Rate};
+use gannet_node::{Overlay, Overrides, Rate, RoleWish, SupernodeOverrides};
 
 use crate::commands::lab::LabArgs;
 use crate::exit::EXIT_CODES;
@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Hub(UpArgs),
     /// Run a peer: share folders, serve others, keep running
     Up(UpFolders),
-    /// Search the hubs and the neighbours for files
+    /// Search hubs, supernodes and neighbours for files
     ///
     /// All words must match. "a phrase" keeps words together, -word leaves out,
     /// OR offers a choice, word* matches beginnings; filters: type:audio,
@@ -100,8 +100,8 @@ pub(crate) enum Command {
         /// For which shell
         shell: Shell,
     },
-    /// Play the whole journey with real peers on this machine, with a hub and
-    /// then without
+    /// Play the whole journey with real peers on this machine: with a hub, with
+    /// neighbours only, and with supernodes
     Demo(DemoArgs),
     /// Experiment with thousands of simulated peers; nothing touches the network
     Lab(LabArgs),
@@ -136,8 +136,9 @@ pub(crate) struct UpArgs {
     /// A hub to register at and to search; repeat for several
     #[arg(long, value_name = "PEER@IP:PORT")]
     hub: Vec<PeerAddress>,
-    /// The ways to find and be found: hub (directory servers), flood
-    /// (neighbours that pass questions on) [default: hub,flood]
+    /// The ways to find and be found: hub (directory servers), supernode
+    /// (directories that peers elect), flood (neighbours that pass questions
+    /// on) [default: all]
     #[arg(
         long,
         env = "GANNET_OVERLAY",
@@ -146,6 +147,10 @@ pub(crate) struct UpArgs {
         value_delimiter = ','
     )]
     overlay: Vec<Overlay>,
+    /// Whether to be a supernode, at which others register: auto (as the
+    /// network needs), force (always), forbid (never) [default: auto]
+    #[arg(long, value_name = "ROLE")]
+    role: Option<RoleWish>,
     /// How many neighbours to have, 1 to 50 [default: 8]
     #[arg(long, value_name = "N")]
     neighbours: Option<u32>,
@@ -186,6 +191,10 @@ impl UpArgs {
             hubs: self.hub,
             overlays: self.overlay,
             neighbours: self.neighbours,
+            supernode: SupernodeOverrides {
+                role: self.role,
+                ..SupernodeOverrides::default()
+            },
             network: self.network,
             secret_file: self.secret_file,
             limit_up: self.limit_up,
@@ -350,6 +359,8 @@ pub(crate) enum Acts {
     Hub,
     /// With neighbours only
     Flood,
+    /// With supernodes that peers elect
+    Supernode,
     /// One after the other
     All,
 }
@@ -487,7 +498,8 @@ mod tests {
         let peer = "07".repeat(32);
         let line = format!(
             "gannet up /music /books --data-dir /d --hub {peer}@10.0.0.1:7 --hub {peer} \
-             --limit-up 20M --listen 127.0.0.1:0 --no-local-discovery --network film"
+             --limit-up 20M --listen 127.0.0.1:0 --no-local-discovery --network film \
+             --overlay supernode,hub --role forbid"
         );
         let Command::Up(up) = parse(&line).unwrap().command else {
             panic!("it is `up`")
@@ -499,6 +511,9 @@ mod tests {
         assert_eq!(settings.local_discovery, Some(false));
         assert_eq!(settings.network.as_deref(), Some("film"));
         assert_eq!(settings.limit_down, None);
+        assert_eq!(settings.overlays, [Overlay::Supernode, Overlay::Hub]);
+        assert_eq!(settings.supernode.role, Some(RoleWish::Forbid));
+        assert!(parse("gannet up --role boss").is_err());
     }
 
     #[test]

@@ -203,18 +203,24 @@ pub(crate) enum Started {
 
 impl Running {
     /// Whether there is somebody to ask, and every overlay in use can be asked:
-    /// all hubs that are named, some neighbour where other peers are known.
+    /// all hubs that are named, some supernode and some neighbour where others
+    /// are known.
     pub(crate) async fn all_answer(&self) -> Result<bool, Failure> {
         let status = match self {
             Self::Here(node) => node.status().await?,
             Self::There(remote) => remote.status().await?,
         };
         let flood = status.flood.unwrap_or_default();
+        let supernode = status.supernode.unwrap_or_default();
         let has_neighbours = flood.neighbours > 0;
+        let has_supernodes = supernode.links > 0
+            || supernode.leaves > 0
+            || supernode.homes.iter().any(|home| home.is_live);
         let hubs_answer = status.hubs.iter().all(|hub| hub.connected);
         let flood_answers = has_neighbours || flood.known_peers == 0;
-        let somebody = has_neighbours || !status.hubs.is_empty();
-        Ok(somebody && hubs_answer && flood_answers)
+        let supernodes_answer = has_supernodes || supernode.known_supernodes == 0;
+        let somebody = has_neighbours || has_supernodes || !status.hubs.is_empty();
+        Ok(somebody && hubs_answer && flood_answers && supernodes_answer)
     }
 
     pub(crate) async fn downloads(&self) -> Result<Vec<DownloadInfo>, Failure> {

@@ -7,7 +7,7 @@ use gannet_node::api::Status;
 use gannet_web::Client;
 use serde_json::Value;
 
-use crate::harness::{Peer, Place, SOON, joined, noise, registered, until, wait_for};
+use crate::harness::{Peer, Place, SOON, find, joined, noise, registered, shares, until, wait_for};
 
 /// Waits until a peer has so many neighbours.
 async fn has_neighbours(client: &Client, wanted: u32) -> Status {
@@ -16,11 +16,6 @@ async fn has_neighbours(client: &Client, wanted: u32) -> Status {
         flood.is_some_and(|flood| flood.neighbours >= wanted)
     };
     until("neighbours", || client.status(), enough).await
-}
-
-async fn shares(client: &Client, files: u64) {
-    let shared = |status: &Status| status.shares.files == files && status.shares.scanning.is_none();
-    until("scan", || client.status(), shared).await;
 }
 
 /// A peer with neighbours only, which joins through another one.
@@ -32,20 +27,6 @@ fn flooder(place: &Place, name: &str, through: Option<&Peer>, more: &[&str]) -> 
     }
     flags.extend(more);
     place.start(name, &flags)
-}
-
-/// Searches until it is found: what has just been shared, or healed, may take
-/// a moment to be known.
-#[track_caller]
-fn find(place: &Place, peer: &str, words: &str) -> Value {
-    let start = Instant::now();
-    loop {
-        let said = place.ask(peer, &["search", "--json", words]);
-        if said.code == Some(0) {
-            return said.json();
-        }
-        assert!(start.elapsed() < SOON, "{words} is not found: {said:?}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gannet_base::PeerAddress;
+use gannet_node::api::Status;
 use gannet_web::{Client, ClientError};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -304,6 +305,26 @@ pub(crate) async fn registered(client: &Client, files: u64) {
         },
     )
     .await;
+}
+
+/// Waits until a peer shares so many files, all hashed.
+pub(crate) async fn shares(client: &Client, files: u64) {
+    let shared = |status: &Status| status.shares.files == files && status.shares.scanning.is_none();
+    until("scan", || client.status(), shared).await;
+}
+
+/// Searches until it is found: what has just been shared, or healed, may take
+/// a moment to be known.
+#[track_caller]
+pub(crate) fn find(place: &Place, peer: &str, words: &str) -> Value {
+    let start = Instant::now();
+    loop {
+        let said = place.ask(peer, &["search", "--json", words]);
+        if said.code == Some(0) {
+            return said.json();
+        }
+        assert!(start.elapsed() < SOON, "{words} is not found: {said:?}");
+    }
 }
 
 /// Bytes that do not repeat, the same for the same seed.

@@ -1,11 +1,15 @@
 //! What a node says of itself: plain values, made to be shown, sent as JSON and
 //! read back.
 
+mod supernode;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gannet_base::{ContentId, FileEntry, FileKind, Media, PeerAddress, PeerId};
 use serde::{Deserialize, Serialize};
+
+pub use supernode::{HomeInfo, Role, SupernodeInfo, SupernodeReach, Tie};
 
 /// The answer to "is it working?".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,9 @@ pub struct Status {
     pub overlays: Vec<String>,
     /// How it is connected to neighbours; `None` if flood is switched off.
     pub flood: Option<FloodInfo>,
+    /// How it takes part in the supernode overlay; `None` if that is switched
+    /// off.
+    pub supernode: Option<SupernodeInfo>,
     /// What it shares.
     pub shares: SharesSummary,
     /// What moves.
@@ -151,10 +158,10 @@ pub struct ShareInfo {
 /// Which overlay found something, and how fast.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoundBy {
-    /// The overlay's name: `hub` or `flood`.
+    /// The overlay's name: `hub`, `supernode` or `flood`.
     pub overlay: String,
-    /// The peer that the answer came from: the hub, or the neighbour that it
-    /// came through.
+    /// The peer that the answer came from: the hub, or the supernode or
+    /// neighbour that it came through.
     pub via: PeerId,
     /// Hops from the searcher to the answerer, as it says.
     pub hops: u32,
@@ -230,6 +237,8 @@ pub struct OverlayEnd {
     pub dropped: u64,
     /// How far a flood came.
     pub flood: Option<FloodReach>,
+    /// How far it came through supernodes.
+    pub supernode: Option<SupernodeReach>,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
 }
@@ -423,6 +432,8 @@ pub struct PeerInfo {
     pub is_hub: bool,
     /// Whether it is one of this node's neighbours.
     pub is_neighbour: bool,
+    /// What it is to this node in the supernode overlay, if anything.
+    pub tie: Option<Tie>,
 }
 
 /// A page of what a peer shares.
@@ -475,6 +486,25 @@ pub enum NodeEvent {
     NeighbourDown {
         /// Who.
         peer: PeerId,
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// This peer is in another tier now. Told at the start too.
+    RoleChanged {
+        /// Its role.
+        role: Role,
+    },
+    /// A supernode has this peer as a leaf now.
+    SupernodeUp {
+        /// Which.
+        supernode: PeerId,
+        /// Whether it is the one that is asked; the other one is the backup.
+        is_primary: bool,
+    },
+    /// A supernode is no longer this leaf's.
+    SupernodeDown {
+        /// Which.
+        supernode: PeerId,
         /// Why, in plain words.
         reason: String,
     },

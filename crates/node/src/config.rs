@@ -10,6 +10,8 @@ use gannet_base::PeerAddress;
 use gannet_overlay::locate::Overlay;
 use serde::Deserialize;
 
+use crate::tiers::{SupernodeConfig, SupernodeOverrides};
+
 /// A rate in bytes a second as people write it: `500K`, `20M`, `1.5G`,
 /// `unlimited`. Powers of 1000; a trailing `B`, `/s` or `iB` (powers of 1024)
 /// is understood.
@@ -86,8 +88,11 @@ pub struct NodeConfig {
     /// Hubs to register at and to search.
     pub hubs: Vec<PeerAddress>,
     /// The overlays to find and be found by. Without `hub`, hubs that are named
-    /// are left alone; without `flood`, there are no neighbours.
+    /// are left alone; without `flood`, there are no neighbours; without
+    /// `supernode`, neither supernodes nor leaves.
     pub overlays: Vec<Overlay>,
+    /// How it takes part in the supernode overlay.
+    pub supernode: SupernodeConfig,
     /// Neighbours to have, 1 to 50. Too few: questions travel further, and a
     /// peer that goes may cut the network. Too many: every question costs more
     /// messages.
@@ -139,6 +144,7 @@ impl NodeConfig {
             peers: Vec::new(),
             hubs: Vec::new(),
             overlays: Overlay::ALL.to_vec(),
+            supernode: SupernodeConfig::default(),
             neighbours: Self::DEFAULT_NEIGHBOURS,
             network: Self::DEFAULT_NETWORK.to_owned(),
             secret_file: None,
@@ -175,6 +181,8 @@ pub struct Overrides {
     pub overlays: Vec<Overlay>,
     /// See [`NodeConfig::neighbours`].
     pub neighbours: Option<u32>,
+    /// See [`NodeConfig::supernode`].
+    pub supernode: SupernodeOverrides,
     /// See [`NodeConfig::network`].
     pub network: Option<String>,
     /// See [`NodeConfig::secret_file`].
@@ -264,7 +272,8 @@ impl NodeConfig {
     /// Puts the sources together. `file` must exist if it is given; otherwise
     /// the default file is read if there is one. `environment` looks a variable
     /// up; the variables are `GANNET_` and the setting's name in capitals
-    /// (`GANNET_OVERLAY` for the overlays), lists separated by spaces.
+    /// (`GANNET_OVERLAY` for the overlays, `GANNET_SUPERNODE_ROLE` for `role` in
+    /// the section `supernode`), lists separated by spaces.
     ///
     /// # Errors
     ///
@@ -323,11 +332,16 @@ impl NodeConfig {
         if let Some(neighbours) = from.neighbours {
             self.neighbours = in_range("neighbours", neighbours, 1, 50)?;
         }
-        Ok(())
+        self.supernode.apply(&from.supernode)
     }
 }
 
-fn in_range(name: &'static str, found: u32, min: u32, max: u32) -> Result<u32, ConfigError> {
+pub(crate) fn in_range(
+    name: &'static str,
+    found: u32,
+    min: u32,
+    max: u32,
+) -> Result<u32, ConfigError> {
     if (min..=max).contains(&found) {
         return Ok(found);
     }
@@ -354,6 +368,7 @@ impl Overrides {
             hubs: list(self.hubs, stronger.hubs),
             overlays: list(self.overlays, stronger.overlays),
             neighbours: stronger.neighbours.or(self.neighbours),
+            supernode: self.supernode.merge(stronger.supernode),
             network: stronger.network.or(self.network),
             secret_file: stronger.secret_file.or(self.secret_file),
             limit_up: stronger.limit_up.or(self.limit_up),
@@ -393,6 +408,7 @@ fn from_environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Override
             read("GANNET_OVERLAY").map(|names| names.replace(',', " ")),
         )?,
         neighbours: one("GANNET_NEIGHBOURS", read("GANNET_NEIGHBOURS"))?,
+        supernode: supernode_from_environment(&read)?,
         network: read("GANNET_NETWORK"),
         secret_file: read("GANNET_SECRET_FILE").map(PathBuf::from),
         limit_up: one("GANNET_LIMIT_UP", read("GANNET_LIMIT_UP"))?,
@@ -403,6 +419,23 @@ fn from_environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Override
         limit_hashing: one("GANNET_LIMIT_HASHING", read("GANNET_LIMIT_HASHING"))?,
         api_listen: one("GANNET_API_LISTEN", read("GANNET_API_LISTEN"))?,
         shares: words("GANNET_SHARES", read("GANNET_SHARES"))?,
+    })
+}
+
+fn supernode_from_environment(
+    read: &impl Fn(&'static str) -> Option<String>,
+) -> Result<SupernodeOverrides, ConfigError> {
+    const ROLE: &str = "GANNET_SUPERNODE_ROLE";
+    const LEAVES_MAX: &str = "GANNET_SUPERNODE_LEAVES_MAX";
+    const LINKS: &str = "GANNET_SUPERNODE_LINKS";
+    const SUPERNODES_MIN: &str = "GANNET_SUPERNODE_SUPERNODES_MIN";
+    const LOAD_MAX: &str = "GANNET_SUPERNODE_LOAD_MAX";
+    Ok(SupernodeOverrides {
+        role: one(ROLE, read(ROLE))?,
+        leaves_max: one(LEAVES_MAX, read(LEAVES_MAX))?,
+        links: one(LINKS, read(LINKS))?,
+        supernodes_min: one(SUPERNODES_MIN, read(SUPERNODES_MIN))?,
+        load_max: one(LOAD_MAX, read(LOAD_MAX))?,
     })
 }
 
@@ -461,13 +494,14 @@ mod tests {
         std::fs::write(
             &file,
             "data_dir = '/d'\nnetwork = 'file'\nlimit_up = '1M'\nupload_slots = 3\nlisten = ['127.0.0.1:1']
-             overlays = ['hub']\nneighbours = 4",
+             overlays = ['hub']\nneighbours = 4\n[supernode]\nrole = 'force'\nlinks = 30",
         )
         .unwrap();
         let environment = |name: &str| match name {
             "GANNET_NETWORK" => Some("environment".to_owned()),
             "GANNET_LIMIT_UP" => Some("2M".to_owned()),
             "GANNET_OVERLAY" => Some("flood,hub".to_owned()),
+            "GANNET_SUPERNODE_ROLE" => Some("forbid".to_owned()),
             _ => None,
         };
         let flags = Overrides {
@@ -482,6 +516,8 @@ mod tests {
         assert_eq!(config.listen.len(), 1);
         assert_eq!(config.overlays, [Overlay::Flood, Overlay::Hub]);
         assert_eq!(config.neighbours, 4);
+        assert_eq!(config.supernode.role, crate::RoleWish::Forbid);
+        assert_eq!(config.supernode.links, 30);
     }
 
     #[test]
@@ -498,7 +534,7 @@ mod tests {
         assert!(error.to_string().contains("GANNET_HUBS"), "{error}");
         let overlay = |name: &str| (name == "GANNET_OVERLAY").then(|| "tor".to_owned());
         let error = NodeConfig::resolve(Some(&file), overlay, Overrides::default()).unwrap_err();
-        assert!(error.to_string().contains("hub and flood"), "{error}");
+        assert!(error.to_string().contains("supernode and flood"), "{error}");
         std::fs::write(&file, "neighbours = 51").unwrap();
         let error = NodeConfig::resolve(Some(&file), none, Overrides::default()).unwrap_err();
         assert!(error.to_string().contains("1 to 50"), "{error}");

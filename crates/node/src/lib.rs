@@ -23,12 +23,14 @@ mod fetch;
 mod handle;
 mod identity;
 mod limiter;
+mod machine;
 mod remembered;
 mod report;
 mod scanner;
 mod searches;
 mod serve;
 mod start;
+mod tiers;
 mod verify;
 
 pub use config::{
@@ -39,6 +41,7 @@ pub use error::{
 };
 pub use gannet_overlay::locate::{Overlay, ParseOverlayError};
 pub use handle::Node;
+pub use tiers::{ParseRoleError, RoleWish, SupernodeConfig, SupernodeOverrides};
 
 /// What the program calls itself to other peers.
 fn agent() -> String {

@@ -1,6 +1,7 @@
 //! Peers to come back to: a file in the data directory, so that a peer finds
 //! the network again when those that the user named are gone.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -62,6 +63,21 @@ fn read(path: &Path) -> io::Result<Vec<PeerAddress>> {
     Ok(parsed.take(PEERS_MAX).collect())
 }
 
+/// The lists of two overlays as one, each peer once: by turns, so that the best
+/// of both are kept.
+pub(crate) fn merge(first: &[PeerAddress], second: &[PeerAddress]) -> Vec<PeerAddress> {
+    let mut merged: Vec<PeerAddress> = Vec::new();
+    let mut known = BTreeSet::new();
+    for at in 0..first.len().max(second.len()) {
+        for peer in [first.get(at), second.get(at)].into_iter().flatten() {
+            if merged.len() < PEERS_MAX && known.insert(peer.peer) {
+                merged.push(peer.clone());
+            }
+        }
+    }
+    merged
+}
+
 /// Replaces the file as a whole: a crash leaves the old one or the new one.
 /// May block.
 pub(crate) fn save(data_dir: &Path, peers: &[PeerAddress]) -> io::Result<()> {
@@ -103,6 +119,16 @@ mod tests {
         save(dir.path(), &peers).unwrap();
         assert_eq!(load(dir.path()), peers[..PEERS_MAX]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_lists_become_one_by_turns() {
+        let (one, two) = ([peer(1), peer(2), peer(3)], [peer(3), peer(4)]);
+        let merged = [peer(1), peer(3), peer(2), peer(4)];
+        assert_eq!(merge(&one, &two), merged);
+        assert_eq!(merge(&[], &two), two);
+        let many: Vec<PeerAddress> = (0..=250).map(peer).collect();
+        assert_eq!(merge(&many, &[peer(255)]).len(), PEERS_MAX);
     }
 
     #[test]

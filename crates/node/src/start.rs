@@ -11,6 +11,7 @@ use gannet_net::{BindError, Net, NetConfig, Network};
 use gannet_overlay::flood::Flood;
 use gannet_overlay::hub::{ClientConfig, HubClient, HubServer, ServerConfig};
 use gannet_overlay::locate::{Locate, Overlay};
+use gannet_overlay::supernode::Supernode;
 use gannet_store::{OpenError, Store, StoreConfig, StoreEvent};
 use gannet_swarm::{Downloads, DownloadsConfig, Uploads, UploadsConfig};
 use rand_core::Rng as _;
@@ -19,9 +20,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::buffers::Buffers;
 use crate::clock::Clock;
-use crate::driver::{Driver, Flooding, Inputs, own_address, refused, report_channel};
+use crate::driver::{Driver, Flooding, Inputs, Tiers, own_address, refused, report_channel};
 use crate::fetch::FetchContext;
 use crate::limiter::Limiter;
+use crate::machine::Busyness;
 use crate::report::Report;
 use crate::scanner::Scanner;
 use crate::serve::ServeContext;
@@ -61,7 +63,8 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let (stopped, stopped_watch) = watch::channel(false);
     let mut rng = seeded_rng(os_seed());
     let (hub_client, hub_server) = hubs(&config, &mut rng);
-    let flood = flood(&config, peer, remembered, &mut rng);
+    let flood = flood(&config, peer, &mut rng);
+    let supernode = supernode(&config, peer, &mut rng);
     let node = Node::new(
         peer,
         config.data_dir.clone(),
@@ -75,6 +78,9 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         hub_client,
         hub_server,
         flood,
+        supernode,
+        named: crate::driver::Named::default(),
+        remembered,
         locate: Locate::new(gannet_overlay::locate::Config::default()),
         downloads: Downloads::new(DownloadsConfig::default(), fork_rng(&mut rng)),
         uploads: Uploads::new(uploads_config(&config)),
@@ -124,12 +130,15 @@ fn hubs(config: &NodeConfig, rng: &mut Rng) -> (HubClient, Option<HubServer>) {
     (client, server)
 }
 
-fn flood(
-    config: &NodeConfig,
-    peer: PeerId,
-    remembered: Vec<PeerAddress>,
-    rng: &mut Rng,
-) -> Option<Flooding> {
+fn supernode(config: &NodeConfig, peer: PeerId, rng: &mut Rng) -> Option<Tiers> {
+    let is_on = config.overlays.contains(&Overlay::Supernode);
+    is_on.then(|| {
+        let core = Supernode::new(peer, config.supernode.core(), fork_rng(rng));
+        Tiers::new(core, Busyness::new(config.supernode.load_max))
+    })
+}
+
+fn flood(config: &NodeConfig, peer: PeerId, rng: &mut Rng) -> Option<Flooding> {
     let is_on = config.overlays.contains(&Overlay::Flood);
     is_on.then(|| {
         let settings = gannet_overlay::flood::Config {
@@ -138,7 +147,7 @@ fn flood(
             silence_max: SILENCE_MAX,
             ..gannet_overlay::flood::Config::default()
         };
-        Flooding::new(Flood::new(peer, settings, fork_rng(rng)), remembered)
+        Flooding::new(Flood::new(peer, settings, fork_rng(rng)))
     })
 }
 
@@ -260,6 +269,9 @@ fn net_config(config: &NodeConfig, secret_key: [u8; 32], secret: Option<Vec<u8>>
     };
     net.local_discovery = config.local_discovery;
     net.relays.clone_from(&config.relays);
+    if config.overlays.contains(&Overlay::Supernode) {
+        net.limits.connections_max += config.supernode.connections();
+    }
     net.agent = crate::agent();
     net
 }

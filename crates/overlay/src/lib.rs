@@ -14,3 +14,4 @@
 pub mod flood;
 pub mod hub;
 pub mod locate;
+pub mod supernode;

@@ -1,6 +1,6 @@
 //! `gannet peers` and `gannet uploads`.
 
-use gannet_node::api::{PeerInfo, UploadInfo};
+use gannet_node::api::{PeerInfo, Tie, UploadInfo};
 
 use crate::cli::Target;
 use crate::exit::{Exit, Outcome};
@@ -54,12 +54,7 @@ fn peers_table(peers: &[PeerInfo]) -> Table {
         };
         table.row([
             peer.peer.short().into(),
-            Cell::new(match (peer.is_hub, peer.is_neighbour) {
-                (true, true) => "hub, neighbour",
-                (true, false) => "hub",
-                (false, true) => "neighbour",
-                (false, false) => "",
-            }),
+            what_it_is(peer).into(),
             address.into(),
             peer.round_trip_ms
                 .map(milliseconds)
@@ -72,6 +67,22 @@ fn peers_table(peers: &[PeerInfo]) -> Table {
         ]);
     }
     table
+}
+
+/// What a peer is to this one, in words.
+fn what_it_is(peer: &PeerInfo) -> String {
+    let words = [
+        peer.is_hub.then_some("hub"),
+        peer.tie.map(|tie| match tie {
+            Tie::Primary => "its supernode",
+            Tie::Backup => "its backup supernode",
+            Tie::Leaf => "leaf",
+            Tie::Link => "supernode",
+        }),
+        peer.is_neighbour.then_some("neighbour"),
+    ];
+    let words: Vec<&str> = words.into_iter().flatten().collect();
+    words.join(", ")
 }
 
 fn uploads_table(uploads: &[UploadInfo]) -> Table {
@@ -118,6 +129,7 @@ mod tests {
             connected_seconds: 61,
             is_hub: true,
             is_neighbour: true,
+            tie: Some(Tie::Backup),
         };
         let upload = UploadInfo {
             peer: peer.peer,
@@ -130,7 +142,10 @@ mod tests {
         let peers = peers_table(&[peer]).render(Some(120));
         let peers = anstream::adapter::strip_str(&peers).to_string();
         assert!(peers.contains("0101010101"), "{peers}");
-        assert!(peers.contains("hub, neighbour"), "{peers}");
+        assert!(
+            peers.contains("hub, its backup supernode, neighbour"),
+            "{peers}"
+        );
         assert!(peers.contains("\\u{1b}[31mred\\u{202e}"), "{peers}");
         let uploads = uploads_table(&[upload]).render(None);
         assert!(uploads.contains("place 2 in the queue"), "{uploads}");

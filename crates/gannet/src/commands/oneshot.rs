@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use gannet_node::{Node, NodeConfig, Overrides};
+use gannet_node::{Node, NodeConfig, Overrides, RoleWish};
 
 use crate::cli::GetArgs;
 use crate::commands::get::{self, Wanted};
@@ -68,5 +68,7 @@ fn config(args: &GetArgs) -> Result<NodeConfig, Failure> {
     config.scan = false;
     config.shares = Vec::new();
     config.hub_server = false;
+    // Nobody should rely on a peer that is about to go.
+    config.supernode.role = RoleWish::Forbid;
     Ok(config)
 }

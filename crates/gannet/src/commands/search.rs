@@ -215,6 +215,13 @@ fn overlay_line(end: &OverlayEnd) -> String {
             crate::output::count(flood.hops_max.into(), "hop")
         ));
     }
+    if let Some(reach) = end.supernode.as_ref().filter(|reach| reach.rounds > 0) {
+        text.push_str(&format!(
+            "; {} among supernodes, allowed {}",
+            crate::output::count(reach.rounds.into(), "round"),
+            crate::output::count(reach.hops_max.into(), "hop")
+        ));
+    }
     text.push_str(&format!(", {}", milliseconds(end.milliseconds)));
     text
 }
@@ -222,7 +229,7 @@ fn overlay_line(end: &OverlayEnd) -> String {
 #[cfg(test)]
 mod tests {
     use gannet_base::{ContentId, Dimensions, FileKind, PeerId};
-    use gannet_node::api::{Asked, FloodReach};
+    use gannet_node::api::{Asked, FloodReach, SupernodeReach};
 
     use super::*;
 
@@ -340,6 +347,31 @@ mod tests {
              flood: asked 4 peers; 2 rounds through 1 neighbour, allowed 2 hops, 9 ms\n  \
              2 answers dropped: not signed, or not what was asked for"
         );
+    }
+
+    #[test]
+    fn supernodes_say_how_far_they_came() {
+        let mut end = end(true);
+        end.asked.clear();
+        end.dropped = 0;
+        end.overlays = vec![OverlayEnd {
+            overlay: "supernode".to_owned(),
+            used: true,
+            complete: true,
+            outcome: "asked 3 supernodes".to_owned(),
+            supernode: Some(SupernodeReach {
+                own: 1,
+                asked: 2,
+                rounds: 1,
+                hops_max: 1,
+                ..SupernodeReach::default()
+            }),
+            milliseconds: 9,
+            ..OverlayEnd::default()
+        }];
+        let text = anstream::adapter::strip_str(&explanation(&end, 0)).to_string();
+        let line = "supernode: asked 3 supernodes; 1 round among supernodes, allowed 1 hop, 9 ms";
+        assert!(text.ends_with(line), "{text}");
     }
 
     #[test]

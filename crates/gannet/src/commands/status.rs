@@ -1,7 +1,10 @@
 //! `gannet status` and `gannet stop`.
 
 use gannet_base::Escaped;
-use gannet_node::api::{FloodInfo, HubInfo, ScanProgress, Status, Traffic};
+use gannet_node::RoleWish;
+use gannet_node::api::{
+    FloodInfo, HomeInfo, HubInfo, Role, ScanProgress, Status, SupernodeInfo, Traffic,
+};
 use serde::Serialize;
 
 use crate::cli::Target;
@@ -62,6 +65,12 @@ fn render(status: &Status) -> String {
         ),
     ];
     lines.extend(status.hubs.iter().map(|hub| ("hub", hub_line(hub))));
+    if let Some(supernode) = &status.supernode {
+        lines.push(("role", role_line(supernode)));
+        if supernode.role == Role::Leaf {
+            lines.push(("supernodes", homes_line(supernode)));
+        }
+    }
     if let Some(flood) = &status.flood {
         lines.push(("flood", flood_line(flood)));
     }
@@ -71,7 +80,7 @@ fn render(status: &Status) -> String {
             count(hub.peers, "peer"),
             count(hub.entries, "file"),
             count(hub.contents, "different content"),
-            count(hub.searches, "search").replace("searchs", "searches"),
+            plural(hub.searches, "search", "searches"),
         );
         lines.push(("hub", line));
     }
@@ -155,6 +164,74 @@ pub(crate) fn flood_line(flood: &FloodInfo) -> String {
     )
 }
 
+/// The role between supernodes and leaves in words.
+pub(crate) fn role_line(info: &SupernodeInfo) -> String {
+    let known = count(info.known_supernodes, "supernode");
+    let chosen = match info.wish {
+        RoleWish::Auto => "",
+        RoleWish::Force | RoleWish::Forbid => ", as configured",
+    };
+    match info.role {
+        Role::Leaf => {
+            let reachable = if info.is_reachable {
+                ", fit to be a supernode"
+            } else {
+                ""
+            };
+            format!("leaf{chosen}{reachable}; {known} known")
+        }
+        Role::Supernode => {
+            let style = if info.links + info.leaves > 0 {
+                GOOD
+            } else {
+                DIM
+            };
+            let busy = if info.is_busy {
+                ", busy: takes no more leaves now"
+            } else {
+                ""
+            };
+            format!(
+                "{style}supernode{style:#}{chosen}: {} of at most {}, {} of {} wanted, {} in its \
+                 index, {} answered{busy}; {known} known",
+                plural(info.leaves.into(), "leaf", "leaves"),
+                info.leaves_max,
+                count(info.links.into(), "link"),
+                info.links_target,
+                count(info.entries, "file"),
+                plural(info.leaf_searches, "search", "searches"),
+            )
+        }
+    }
+}
+
+/// A leaf's supernodes in words.
+pub(crate) fn homes_line(info: &SupernodeInfo) -> String {
+    if info.homes.is_empty() {
+        let since = info
+            .unassigned_seconds
+            .map_or_else(String::new, |seconds| format!(", for {}", span(seconds)));
+        return format!("{SOSO}none yet{since}{SOSO:#}");
+    }
+    let homes: Vec<String> = info.homes.iter().map(home_words).collect();
+    homes.join("; ")
+}
+
+fn home_words(home: &HomeInfo) -> String {
+    let what = if home.is_primary { "asks" } else { "backup" };
+    let id = home.supernode.short();
+    if home.is_live {
+        let files = count(home.registered, "file");
+        format!("{what} {GOOD}{id}{GOOD:#}, {files} registered")
+    } else {
+        format!("{what} {id}, {SOSO}no answer now{SOSO:#}")
+    }
+}
+
+fn plural(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 fn scan_words(scan: &ScanProgress) -> String {
     let whole = scan.bytes_hashed.saturating_add(scan.bytes_left);
     format!(
@@ -216,6 +293,26 @@ mod tests {
                 questions: 1,
                 problem: None,
             }),
+            supernode: Some(SupernodeInfo {
+                role: Role::Leaf,
+                homes: vec![
+                    HomeInfo {
+                        supernode: PeerId::from_bytes([4; 32]),
+                        is_primary: true,
+                        is_live: true,
+                        registered: 3,
+                    },
+                    HomeInfo {
+                        supernode: PeerId::from_bytes([5; 32]),
+                        is_primary: false,
+                        is_live: false,
+                        registered: 0,
+                    },
+                ],
+                known_supernodes: 7,
+                is_reachable: true,
+                ..SupernodeInfo::default()
+            }),
             shares: SharesSummary {
                 folders: 1,
                 files: 3,
@@ -242,11 +339,39 @@ mod tests {
             "0303030303  no answer",
             "is one: 2 peers, 10 files of 9 different contents, 1 search answered",
             "3 neighbours of 8 wanted, 20 other peers known, 1 question of others looked into",
+            "leaf, fit to be a supernode; 7 supernodes known",
+            "asks 0404040404, 3 files registered; backup 0505050505, no answer now",
             "3 files in 1 folder, 4.0 kB  hashing: 25 %, 3.0 kB left",
             "problem    the disk is full",
             "@127.0.0.1:7",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
+    }
+
+    #[test]
+    fn roles_read_well() {
+        let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
+        let mut info = SupernodeInfo {
+            role: Role::Supernode,
+            wish: RoleWish::Force,
+            leaves: 1,
+            leaves_max: 300,
+            links: 2,
+            links_target: 40,
+            entries: 1_000,
+            leaf_searches: 2,
+            known_supernodes: 3,
+            is_busy: true,
+            ..SupernodeInfo::default()
+        };
+        assert_eq!(
+            plain(role_line(&info)),
+            "supernode, as configured: 1 leaf of at most 300, 2 links of 40 wanted, 1000 files in \
+             its index, 2 searches answered, busy: takes no more leaves now; 3 supernodes known"
+        );
+        info.role = Role::Leaf;
+        info.unassigned_seconds = Some(3);
+        assert_eq!(plain(homes_line(&info)), "none yet, for 3 s");
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gannet_base::{Escaped, PeerAddress, PeerId};
-use gannet_node::api::{DownloadState, NodeEvent, Status};
+use gannet_node::api::{DownloadState, NodeEvent, Role, Status};
 use gannet_node::{Node, NodeConfig};
 use gannet_web::ApiServer;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::{UpArgs, UpFolders};
 use crate::commands::share::absolute;
-use crate::commands::status::{flood_line, hub_line};
+use crate::commands::status::{flood_line, homes_line, hub_line, role_line};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{BAD, DIM, GOOD, HEAD, Printer, SOSO, count, facts, note, size};
 use crate::progress::state_word;
@@ -172,6 +172,14 @@ fn greeting(status: &Status, url: &str) -> String {
     if let Some(flood) = status.flood.as_ref().filter(|flood| flood.known_peers > 0) {
         lines.push(("flood", flood_line(flood)));
     }
+    if let Some(supernode) = &status.supernode {
+        // A peer that was named is asked only now: see the events.
+        match supernode.role {
+            Role::Supernode => lines.push(("role", role_line(supernode))),
+            Role::Leaf if supernode.homes.is_empty() => {}
+            Role::Leaf => lines.push(("supernodes", homes_line(supernode))),
+        }
+    }
     if !is_hub || status.shares.folders > 0 {
         let shares = &status.shares;
         let known = if shares.files > 0 || shares.scanning.is_none() {
@@ -233,6 +241,29 @@ fn event_line(event: &NodeEvent) -> String {
             format!(
                 "{DIM}neighbour {} is gone: {}{DIM:#}",
                 peer.short(),
+                Escaped(reason)
+            )
+        }
+        NodeEvent::RoleChanged { role } => match role {
+            Role::Leaf => format!("{DIM}now a leaf: supernodes answer for it{DIM:#}"),
+            Role::Supernode => {
+                format!("{GOOD}now a supernode:{GOOD:#} others may register their files here")
+            }
+        },
+        NodeEvent::SupernodeUp {
+            supernode,
+            is_primary,
+        } => {
+            let what = if *is_primary { "" } else { " as the backup" };
+            format!(
+                "{GOOD}registered at supernode {}{what}{GOOD:#}",
+                supernode.short()
+            )
+        }
+        NodeEvent::SupernodeDown { supernode, reason } => {
+            format!(
+                "{SOSO}supernode {} is no longer this leaf's: {}{SOSO:#}",
+                supernode.short(),
                 Escaped(reason)
             )
         }
@@ -303,6 +334,26 @@ mod tests {
                     reason: "it said goodbye\u{1b}".to_owned(),
                 },
                 "neighbour 0101010101 is gone: it said goodbye\\u{1b}",
+            ),
+            (
+                NodeEvent::RoleChanged {
+                    role: Role::Supernode,
+                },
+                "now a supernode: others may register their files here",
+            ),
+            (
+                NodeEvent::SupernodeUp {
+                    supernode: peer,
+                    is_primary: false,
+                },
+                "registered at supernode 0101010101 as the backup",
+            ),
+            (
+                NodeEvent::SupernodeDown {
+                    supernode: peer,
+                    reason: "it is gone\u{1b}".to_owned(),
+                },
+                "supernode 0101010101 is no longer this leaf's: it is gone\\u{1b}",
             ),
             (
                 NodeEvent::DownloadComplete {

@@ -1,20 +1,20 @@
 //! The act without a hub: peers that know one other each, a question that goes
 //! from neighbour to neighbour, and one of them that dies.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use gannet_base::{ContentId, PeerId};
-use gannet_node::api::{DownloadInfo, DownloadRequest, DownloadState, SearchRow, Status};
+use gannet_base::PeerId;
+use gannet_node::api::{DownloadInfo, DownloadState, PeerInfo, SearchRow, Status};
 
 use crate::cli::DemoArgs;
 use crate::demo::actors::Company;
-use crate::demo::files;
+use crate::demo::scenes::{
+    LOOK, SOON, Tale, check_senders, first_row, folder_of, get, look, names_of, until,
+};
 use crate::demo::stage::Stage;
-use crate::demo::steps::{SOON, ask, folder_of, until};
 use crate::exit::Failure;
-use crate::output::{Cell, DIM, Layout, Table, count, size, speed};
-use crate::progress::{final_line, source_line};
+use crate::output::{Cell, DIM, Layout, Table, count, size};
 
 /// The peers, each of which is told of the one before.
 const PEERS: [&str; 6] = ["gwen", "hugo", "iris", "jack", "kate", "liam"];
@@ -26,8 +26,6 @@ const HOLDERS: [&str; 3] = ["iris", "kate", "liam"];
 const NAME: &str = "Flotsam and Jetsam, a Random Tale.bin";
 /// What is searched for.
 const WORDS: &str = "flotsam jetsam";
-/// Its size, as a share of the big file of the other act.
-const SHARE: u64 = 4;
 /// What each holder may send, as `--limit-up` takes it: slow enough to watch.
 const LIMIT_UP: &str = "5M";
 /// When a source is killed, per cent of the download.
@@ -35,16 +33,6 @@ const KILL_AT: u64 = 25;
 /// How long peers may look for a second neighbour before the play goes on with
 /// one.
 const SECOND_WITHIN: Duration = Duration::from_millis(1_500);
-/// How often the transfer is looked at.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// What this act is about.
-struct Props {
-    path: PathBuf,
-    bytes: u64,
-    content: ContentId,
-}
-
 /// Plays it. Ends at the first thing that does not hold.
 pub(super) async fn play(
     args: &DemoArgs,
@@ -52,35 +40,18 @@ pub(super) async fn play(
     company: &mut Company,
     stage: &mut Stage<'_>,
 ) -> Result<(), Failure> {
-    let props = prepare(args, place)?;
-    start(&props, place, company, stage).await?;
+    let tale = Tale::write(args, place, NAME, WORDS, (&PEERS, &HOLDERS))?;
+    start(&tale, place, company, stage).await?;
     join(company, stage).await?;
-    let row = find(&props, company, stage).await?;
-    let (done, victim) = fetch(&props, &row, company, stage).await?;
-    verify(&props, &done, stage)?;
-    heal(&props, victim, company, stage).await
-}
-
-fn prepare(args: &DemoArgs, place: &Path) -> Result<Props, Failure> {
-    let bytes = (args.big << 20) / SHARE;
-    let path = place.join(NAME);
-    files::write_big(&path, bytes)?;
-    for name in PEERS {
-        std::fs::create_dir_all(folder_of(place, name))?;
-    }
-    for holder in HOLDERS {
-        files::link_or_copy(&path, &folder_of(place, holder).join(NAME))?;
-    }
-    let content = files::content_of(&path)?;
-    Ok(Props {
-        path,
-        bytes,
-        content,
-    })
+    let row = find(&tale, company, stage).await?;
+    let (done, victim) = fetch(&tale, &row, company, stage).await?;
+    let what = "the others took over, and the file is verified: ";
+    tale.verify(&done, what, stage)?;
+    heal(&tale, victim, company, stage).await
 }
 
 async fn start(
-    props: &Props,
+    tale: &Tale,
     place: &Path,
     company: &mut Company,
     stage: &mut Stage<'_>,
@@ -89,7 +60,7 @@ async fn start(
     stage.say(format_args!(
         "{DIM}a file of {} is at three of them; two neighbours each make a network of some \
          depth{DIM:#}",
-        size(props.bytes)
+        size(tale.bytes)
     ))?;
     stage.typed(format_args!(
         "gannet up FOLDER --overlay flood --neighbours 2 --peer {DIM}<another peer's \
@@ -159,60 +130,12 @@ async fn join(company: &Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
     )
 }
 
-/// The row of the file as this peer finds it, once so many sources are known.
-async fn found_by(
-    who: &str,
-    sources: usize,
-    props: &Props,
-    company: &Company,
-) -> Result<(), Failure> {
-    let client = &company.actor(who).client;
-    let begun = Instant::now();
-    loop {
-        let mut stream = client
-            .search_stream(WORDS, 10)
-            .await
-            .map_err(Failure::failed)?;
-        while let Some(update) = stream.next().await.map_err(Failure::failed)? {
-            if let gannet_node::api::SearchUpdate::Row(row) = update
-                && row.content == props.content
-                && row.sources.len() >= sources
-            {
-                return Ok(());
-            }
-        }
-        if begun.elapsed() > SOON {
-            return Err(Failure::failed(format_args!(
-                "{who} does not find {sources} sources"
-            )));
-        }
-    }
-}
-
-async fn find(
-    props: &Props,
-    company: &Company,
-    stage: &mut Stage<'_>,
-) -> Result<SearchRow, Failure> {
+async fn find(tale: &Tale, company: &Company, stage: &mut Stage<'_>) -> Result<SearchRow, Failure> {
     stage.step("Gwen types two words; the question goes from neighbour to neighbour")?;
     // Neighbours hear of new files within some seconds.
-    found_by(SEEKER, HOLDERS.len(), props, company).await?;
-    let state = ask(SEEKER, WORDS, company, stage).await?;
-    let end = state.end.unwrap_or_default();
-    let row = state
-        .rows
-        .into_iter()
-        .find(|row| row.content == props.content);
-    let Some(row) = row else {
-        stage.check(false, "the file is found")?;
-        return Err(Failure::failed("the file was not found"));
-    };
-    let mut names: Vec<String> = row
-        .sources
-        .iter()
-        .map(|source| company.name_of(source.peer))
-        .collect();
-    names.sort();
+    tale.found_by(SEEKER, HOLDERS.len(), company).await?;
+    let (row, end) = tale.ask(SEEKER, company, stage).await?;
+    let names = names_of(&row, company);
     let hops = row.found_by.iter().map(|found| found.hops);
     let (nearest, furthest) = (hops.clone().min(), hops.max());
     let (nearest, furthest) = (
@@ -244,42 +167,26 @@ async fn find(
 
 /// Fetches it; meanwhile a source is killed that is a neighbour, if one is.
 async fn fetch(
-    props: &Props,
+    tale: &Tale,
     row: &SearchRow,
     company: &mut Company,
     stage: &mut Stage<'_>,
 ) -> Result<(DownloadInfo, &'static str), Failure> {
     stage.step("She fetches it from all three at once")?;
-    stage.typed(format_args!("gannet get {}", row.number))?;
     let seeker = company.actor(SEEKER).client.clone();
-    let request = DownloadRequest::Row {
-        search: None,
-        number: row.number,
-    };
-    let download = seeker.download(request).await.map_err(Failure::failed)?;
-    let begun = Instant::now();
+    let download = get(&seeker, row, stage).await?;
     let mut victim = None;
     loop {
-        let downloads = seeker.downloads().await.map_err(Failure::failed)?;
-        let now = downloads
-            .into_iter()
-            .find(|one| one.number == download.number)
-            .ok_or_else(|| Failure::failed("gwen's download is gone"))?;
-        if matches!(now.state, DownloadState::Complete | DownloadState::Failed) {
-            let Some(victim) = victim.filter(|_| now.state == DownloadState::Complete) else {
-                let reason = now.reason.unwrap_or_default();
-                return Err(Failure::failed(format_args!(
-                    "the download was over before a source could be killed, or failed: {reason}"
-                )));
+        let now = look(&seeker, download.number, SOON).await?;
+        if now.state == DownloadState::Complete {
+            return match victim {
+                Some(victim) => Ok((now, victim)),
+                None => Err(Failure::failed(
+                    "the download was over before a source could be killed",
+                )),
             };
-            return Ok((now, victim));
         }
-        if begun.elapsed() > SOON {
-            return Err(Failure::failed(format_args!(
-                "the transfer takes too long; it is at {now:#?}"
-            )));
-        }
-        if victim.is_none() && now.have_bytes * 100 >= props.bytes * KILL_AT {
+        if victim.is_none() && now.have_bytes * 100 >= tale.bytes * KILL_AT {
             victim = Some(kill_source(&now, company, stage).await?);
         }
         tokio::time::sleep(LOOK).await;
@@ -291,19 +198,7 @@ async fn kill_source(
     company: &mut Company,
     stage: &mut Stage<'_>,
 ) -> Result<&'static str, Failure> {
-    let senders = now.sources.iter().filter(|source| source.bytes > 0);
-    for source in senders.clone() {
-        let name = company.name_of(source.peer);
-        stage.say(format_args!("  {}", source_line(&name, source)))?;
-    }
-    let senders = senders.count();
-    stage.check(
-        senders >= 2,
-        format_args!(
-            "{senders} sources send different parts of it, {} together",
-            speed(now.bytes_per_second)
-        ),
-    )?;
+    check_senders(now, 2, company, stage)?;
     let own = neighbours_of(SEEKER, company).await?;
     let is_neighbour = |name: &&str| own.contains(&company.actor(name).address.peer);
     let victim = HOLDERS
@@ -323,39 +218,14 @@ async fn kill_source(
 
 /// Searches at once, while others still take the dead for a neighbour.
 async fn found_rows_of_others(company: &Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
-    let client = &company.actor("jack").client;
     stage.say(format_args!("{DIM}jack asks at once:{DIM:#}"))?;
-    stage.typed(format_args!("gannet search {WORDS} --watch"))?;
-    let begun = Instant::now();
-    let mut stream = client
-        .search_stream(WORDS, 10)
-        .await
-        .map_err(Failure::failed)?;
-    let mut first = None;
-    while let Some(update) = stream.next().await.map_err(Failure::failed)? {
-        if let gannet_node::api::SearchUpdate::Row(row) = update {
-            first = Some(row);
-            break;
-        }
-    }
+    let first = first_row("jack", WORDS, company, stage).await?;
+    let after = first.as_ref().map_or(SOON, |(_, after)| *after);
     stage.check(
         first.is_some(),
         format_args!(
             "the question goes around the dead; the first row came after {} ms",
-            begun.elapsed().as_millis()
-        ),
-    )
-}
-
-fn verify(props: &Props, done: &DownloadInfo, stage: &mut Stage<'_>) -> Result<(), Failure> {
-    stage.say(final_line(done))?;
-    let path = done.path.clone().unwrap_or_default();
-    let found = files::content_of(&path)?;
-    stage.check(
-        found == props.content && found == files::content_of(&props.path)?,
-        format_args!(
-            "the others took over, and the file is verified: its BLAKE3 hash is its id, {}…",
-            found.short()
+            after.as_millis()
         ),
     )
 }
@@ -363,7 +233,7 @@ fn verify(props: &Props, done: &DownloadInfo, stage: &mut Stage<'_>) -> Result<(
 /// Nobody takes the dead for a neighbour any more, and searches find the new
 /// source.
 async fn heal(
-    props: &Props,
+    tale: &Tale,
     victim: &str,
     company: &Company,
     stage: &mut Stage<'_>,
@@ -371,7 +241,7 @@ async fn heal(
     stage.step("The network heals")?;
     for name in PEERS.into_iter().filter(|name| *name != victim) {
         let client = &company.actor(name).client;
-        let living = |peers: &Vec<gannet_node::api::PeerInfo>| {
+        let living = |peers: &Vec<PeerInfo>| {
             let mut own = peers.iter().filter(|peer| peer.is_neighbour).peekable();
             own.peek().is_some() && own.all(|peer| company.name_of(peer.peer) != victim)
         };
@@ -383,15 +253,9 @@ async fn heal(
         format_args!("nobody takes {victim} for a neighbour any more; the five have each other"),
     )?;
     let others = HOLDERS.iter().filter(|name| **name != victim).count();
-    found_by("hugo", others + 1, props, company).await?;
-    let state = ask("hugo", WORDS, company, stage).await?;
-    let row = state.rows.first();
-    let sources = row.map(|row| row.sources.as_slice()).unwrap_or_default();
-    let mut names: Vec<String> = sources
-        .iter()
-        .map(|source| company.name_of(source.peer))
-        .collect();
-    names.sort();
+    tale.found_by("hugo", others + 1, company).await?;
+    let (row, _) = tale.ask("hugo", company, stage).await?;
+    let names = names_of(&row, company);
     stage.check(
         names.iter().any(|name| name == SEEKER) && names.len() == others + 1,
         format_args!(

@@ -7,8 +7,10 @@
 mod actors;
 mod files;
 mod flood;
+mod scenes;
 mod stage;
 mod steps;
+mod supernode;
 mod transfer;
 
 use std::path::{Path, PathBuf};
@@ -75,11 +77,15 @@ async fn play(
          journey\non this machine: every peer below is a process of its own, with its own \
          identity and files.{DIM:#}"
     ))?;
-    if args.overlay != Acts::Flood {
+    let plays = |act: Acts| args.overlay == act || args.overlay == Acts::All;
+    if plays(Acts::Hub) {
         steps::play(args, place, company, stage).await?;
     }
-    if args.overlay != Acts::Hub {
+    if plays(Acts::Flood) {
         flood::play(args, place, company, stage).await?;
+    }
+    if plays(Acts::Supernode) {
+        supernode::play(args, place, company, stage).await?;
     }
     Ok(())
 }

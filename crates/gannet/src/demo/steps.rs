@@ -1,31 +1,20 @@
-//! The play, step by step.
+//! The act with a hub, step by step.
 
-use std::fmt::Debug;
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use gannet_base::ContentId;
-use gannet_node::api::{
-    DownloadInfo, DownloadRequest, DownloadState, SearchRow, SearchState, SearchUpdate,
-};
-use gannet_web::{Client, ClientError};
+use gannet_node::api::SearchRow;
 
 use crate::cli::DemoArgs;
-use crate::commands::search;
 use crate::demo::actors::Company;
 use crate::demo::files::{self, BIG_HOLDERS, BIG_NAME, Placed, SHARERS};
+use crate::demo::scenes::{SOON, ask, complete, folder_of, get, names_of, row_of, until};
 use crate::demo::stage::Stage;
 use crate::demo::transfer;
 use crate::exit::Failure;
 use crate::output::{Cell, DIM, Layout, Table, count, size};
 use crate::progress::final_line;
 
-/// Longest that one thing may take to come true.
-// Guess: ten times what it takes when all is well.
-pub(super) const SOON: Duration = Duration::from_secs(30);
-/// How often it is looked at.
-const LOOK: Duration = Duration::from_millis(50);
 /// What each holder of the big file may send, as `--limit-up` takes it: slow
 /// enough to watch.
 const LIMIT_UP: &str = "14M";
@@ -57,11 +46,6 @@ pub(super) async fn play(
     let row = find_big(&props, company, stage).await?;
     transfer::fetch_big(&props, &row, company, stage).await?;
     stop(company, stage).await
-}
-
-/// Where a peer's shared files are.
-pub(super) fn folder_of(place: &Path, name: &str) -> PathBuf {
-    place.join(name).join("files")
 }
 
 fn prepare(args: &DemoArgs, place: &Path, stage: &mut Stage<'_>) -> Result<Props, Failure> {
@@ -219,39 +203,6 @@ async fn register(props: &Props, company: &Company, stage: &mut Stage<'_>) -> Re
     )
 }
 
-/// Searches as this peer and shows what it would see.
-pub(super) async fn ask(
-    who: &str,
-    words: &str,
-    company: &Company,
-    stage: &mut Stage<'_>,
-) -> Result<SearchState, Failure> {
-    stage.typed(format_args!("gannet search {words}"))?;
-    let client = &company.actor(who).client;
-    let mut stream = client
-        .search_stream(words, 10)
-        .await
-        .map_err(Failure::failed)?;
-    let mut state = SearchState {
-        id: stream.id(),
-        query: words.to_owned(),
-        rows: Vec::new(),
-        end: None,
-    };
-    while let Some(update) = stream.next().await.map_err(Failure::failed)? {
-        let is_end = matches!(update, SearchUpdate::End(_));
-        search::apply(&mut state, update);
-        if is_end {
-            break;
-        }
-    }
-    stage.table(&search::table(&state.rows))?;
-    if let Some(end) = &state.end {
-        stage.say(search::explanation(end, state.rows.len()))?;
-    }
-    Ok(state)
-}
-
 /// A file of the folder, found by a word of its name.
 async fn fetch_small(
     props: &Props,
@@ -272,13 +223,8 @@ async fn fetch_small(
         row.holders >= 2,
         format_args!("found at {} and {}", file.holders[0], file.holders[1]),
     )?;
-    stage.typed(format_args!("gannet get {}", row.number))?;
     let alice = &company.actor("alice").client;
-    let request = DownloadRequest::Row {
-        search: Some(state.id),
-        number: row.number,
-    };
-    let download = alice.download(request).await.map_err(Failure::failed)?;
+    let download = get(alice, row, stage).await?;
     let done = complete(alice, download.number).await?;
     stage.say(final_line(&done))?;
     let path = done.path.unwrap_or_default();
@@ -295,20 +241,8 @@ async fn find_big(
 ) -> Result<SearchRow, Failure> {
     stage.step("Alice looks for something bigger")?;
     let state = ask("alice", "harry potter", company, stage).await?;
-    let row = state
-        .rows
-        .into_iter()
-        .find(|row| row.content == props.big_content);
-    let Some(row) = row else {
-        stage.check(false, "the big file is among the rows")?;
-        return Err(Failure::failed("the big file was not found"));
-    };
-    let mut names: Vec<String> = row
-        .sources
-        .iter()
-        .map(|source| company.name_of(source.peer))
-        .collect();
-    names.sort();
+    let row = row_of(state.rows, props.big_content, stage)?;
+    let names = names_of(&row, company);
     stage.check(
         row.holders == 4 && names == BIG_HOLDERS,
         format_args!(
@@ -317,29 +251,6 @@ async fn find_big(
         ),
     )?;
     Ok(row)
-}
-
-/// The finished download.
-pub(super) async fn complete(client: &Client, number: u32) -> Result<DownloadInfo, Failure> {
-    let downloads = until(
-        "a download to end",
-        SOON,
-        || client.downloads(),
-        |downloads| {
-            downloads.iter().any(|download| {
-                download.number == number
-                    && matches!(
-                        download.state,
-                        DownloadState::Complete | DownloadState::Failed
-                    )
-            })
-        },
-    )
-    .await?;
-    downloads
-        .into_iter()
-        .find(|download| download.number == number && download.state == DownloadState::Complete)
-        .ok_or_else(|| Failure::failed("a download failed"))
 }
 
 async fn stop(company: &mut Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
@@ -374,30 +285,4 @@ async fn stop(company: &mut Company, stage: &mut Stage<'_>) -> Result<(), Failur
         clean == names.len(),
         format_args!("{clean} processes said goodbye and ended with exit code 0"),
     )
-}
-
-/// Asks until the answer is as wanted.
-pub(super) async fn until<T: Debug, F>(
-    what: &str,
-    within: Duration,
-    ask: impl Fn() -> F,
-    wanted: impl Fn(&T) -> bool,
-) -> Result<T, Failure>
-where
-    F: Future<Output = Result<T, ClientError>>,
-{
-    let start = Instant::now();
-    loop {
-        let answer = ask().await.map_err(Failure::failed)?;
-        if wanted(&answer) {
-            return Ok(answer);
-        }
-        if start.elapsed() > within {
-            return Err(Failure::failed(format_args!(
-                "waited {} s for {what}; the last answer was {answer:#?}",
-                within.as_secs()
-            )));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }

@@ -1,24 +1,23 @@
 //! The big file: four sources, one of them killed, and a peer that fetches
 //! from the fetcher meanwhile.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gannet_base::GannetLink;
 use gannet_node::api::{DownloadInfo, DownloadRequest, DownloadState, SearchRow};
 
 use crate::demo::actors::Company;
 use crate::demo::files;
+use crate::demo::scenes::{LOOK, complete, get, look, verify};
 use crate::demo::stage::Stage;
-use crate::demo::steps::{Props, complete};
+use crate::demo::steps::Props;
 use crate::exit::Failure;
 use crate::output::{can_draw, percent, size, speed};
-use crate::progress::{Bars, final_line, source_line};
+use crate::progress::{Bars, source_line};
 
 /// Longest that the transfer may take.
 // Guess: ten times what it takes when all is well.
 const WITHIN: Duration = Duration::from_secs(60);
-/// How often it is looked at.
-const LOOK: Duration = Duration::from_millis(50);
 /// When frank begins, per cent of alice's download.
 const FRANK_AT: u64 = 20;
 /// When carol is killed.
@@ -51,14 +50,8 @@ pub(super) async fn fetch_big(
     stage: &mut Stage<'_>,
 ) -> Result<(), Failure> {
     stage.step("Alice fetches the big file from its four sources at once")?;
-    stage.typed(format_args!("gannet get {}", row.number))?;
     let alice = company.actor("alice").client.clone();
-    let request = DownloadRequest::Row {
-        search: None,
-        number: row.number,
-    };
-    let started = Instant::now();
-    let download = alice.download(request).await.map_err(Failure::failed)?;
+    let download = get(&alice, row, stage).await?;
     let mut seen = Seen::default();
     let names = company
         .actors()
@@ -67,26 +60,9 @@ pub(super) async fn fetch_big(
     let names = names.collect();
     let mut bars = (can_draw() && stage.is_for_people()).then(|| Bars::with_names(names));
     let done = loop {
-        let downloads = alice.downloads().await.map_err(Failure::failed)?;
-        let now = downloads
-            .into_iter()
-            .find(|one| one.number == download.number)
-            .ok_or_else(|| Failure::failed("alice's download is gone"))?;
-        match now.state {
-            DownloadState::Complete => break now,
-            DownloadState::Failed => {
-                let reason = now.reason.unwrap_or_default();
-                return Err(Failure::failed(format_args!(
-                    "alice's download failed: {reason}"
-                )));
-            }
-            _ => {}
-        }
-        if started.elapsed() > WITHIN {
-            return Err(Failure::failed(format_args!(
-                "the transfer takes more than {} s; it is at {now:#?}",
-                WITHIN.as_secs()
-            )));
+        let now = look(&alice, download.number, WITHIN).await?;
+        if now.state == DownloadState::Complete {
+            break now;
         }
         if let Some(bars) = &mut bars {
             bars.update(&now);
@@ -241,13 +217,7 @@ async fn finish(
         ),
     )?;
     stage.step("The result is verified")?;
-    stage.say(final_line(done))?;
-    let path = done.path.clone().unwrap_or_default();
-    let found = files::content_of(&path)?;
-    stage.check(
-        found == props.big_content && found == files::content_of(&props.big)?,
-        format_args!("its BLAKE3 hash is its id, {}…", found.short()),
-    )?;
+    verify(&props.big, props.big_content, done, "", stage)?;
     stage.check(
         seen.served_meanwhile > 0,
         format_args!(

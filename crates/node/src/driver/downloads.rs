@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use gannet_base::{ContentId, Core as _, GroupRange, GroupSet, PeerAddress, PeerId, Timestamp};
 use gannet_store::{Download, DownloadRecord};
@@ -11,22 +10,13 @@ use gannet_swarm::{self as swarm, DownloadCommand};
 
 use super::Driver;
 use super::fetching::waiting_text;
+use super::sources::Looks;
 use crate::api::{DownloadInfo, DownloadSource, DownloadState, NodeEvent};
 use crate::report::Report;
 
 /// Most downloads, finished ones of this run included.
 // Guess: Soulseek clients queue some thousands.
 pub(crate) const DOWNLOADS_MAX: usize = 10_000;
-/// First pause between two looks for more sources of a download that runs;
-/// doubles up to [`LOOK_MAX`].
-// Guess: whoever has it joins within seconds or not soon.
-const LOOK_MIN: Duration = Duration::from_secs(5);
-/// Longest such pause.
-// Guess: a few questions an hour for each download.
-const LOOK_MAX: Duration = Duration::from_secs(300);
-/// Sources with which a download looks for no more.
-// Guess: half of what is used at once (32).
-const SOURCES_ENOUGH: usize = 16;
 /// Sources kept over a restart.
 // Source: the store keeps at most 64.
 const SOURCES_KEPT_MAX: usize = 64;
@@ -57,10 +47,8 @@ pub(crate) struct Item {
     pub(super) dropped: BTreeMap<PeerId, String>,
     /// Whom the overlays asked when sources were last looked for.
     pub(super) asked: Option<String>,
-    /// When more sources are looked for, while it runs.
-    look_at: Timestamp,
-    /// The pause after that.
-    look_pause: Duration,
+    /// When more sources are looked for.
+    pub(super) looks: Looks,
     /// Who sent what, once it is over.
     pub(super) senders: Vec<DownloadSource>,
     /// Everything that was ever a source, to start with after a restart.
@@ -100,20 +88,11 @@ impl DownloadList {
             published: None,
             dropped: BTreeMap::new(),
             asked: None,
-            look_at: now + LOOK_MIN,
-            look_pause: LOOK_MIN,
+            looks: Looks::new(now),
             senders: Vec::new(),
             sources: Vec::new(),
         };
         self.items.insert(content, item);
-    }
-}
-
-impl Item {
-    /// A source is gone: others are looked for soon.
-    pub(super) fn look_soon(&mut self, now: Timestamp) {
-        self.look_pause = LOOK_MIN;
-        self.look_at = self.look_at.min(now + LOOK_MIN);
     }
 }
 
@@ -131,26 +110,6 @@ impl Driver {
         if let Some(why) = item.why.filter(|_| item.state == DownloadState::Waiting) {
             let reason = waiting_text(why, item.asked.as_deref());
             self.set_state(content, DownloadState::Waiting, Some(reason));
-        }
-    }
-
-    /// Downloads that run look for more sources, less and less often, as long
-    /// as they have fewer than are of use at once.
-    fn look_for_sources(&mut self) {
-        let now = self.now();
-        let mut wanting = Vec::new();
-        for (content, item) in &mut self.list.items {
-            if item.state == DownloadState::Active && item.look_at <= now {
-                item.look_at = now + item.look_pause;
-                item.look_pause = (item.look_pause * 2).min(LOOK_MAX);
-                wanting.push(*content);
-            }
-        }
-        for content in wanting {
-            let status = self.downloads.status(now, content);
-            if status.is_some_and(|status| status.sources.len() < SOURCES_ENOUGH) {
-                self.ask_for_sources(content);
-            }
         }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use gannet_base::{ContentId, Core as _, FileEntry, Media, Output, PeerId};
-use gannet_overlay::hub::HubClientCommand;
 use gannet_store::Finished;
 use gannet_swarm::{
     self as swarm, DownloadCommand, DownloadEvent, DropReason, Have, RefusedReason,
@@ -231,8 +230,7 @@ impl Driver {
         let publication = sign(entry, &self.key);
         let _ = self.partial.insert(&publication);
         self.on_own_changed();
-        let command = HubClientCommand::Publish(vec![publication]);
-        self.hub_client.handle_command(self.clock.now(), command);
+        self.announce_changes(vec![publication], Vec::new());
     }
 
     pub(super) fn withdraw_partial(&mut self, content: ContentId) {
@@ -242,8 +240,7 @@ impl Driver {
         if let Some(path) = item.published.take() {
             self.partial.remove(self.peer, content, &path);
             self.on_own_changed();
-            let command = HubClientCommand::Withdraw(vec![(content, path)]);
-            self.hub_client.handle_command(self.clock.now(), command);
+            self.announce_changes(Vec::new(), vec![(content, path)]);
         }
     }
 
@@ -354,6 +351,7 @@ impl Driver {
             None => drop_text(&reason),
         };
         tracing::debug!(peer = %peer.short(), content = %content.short(), text, "source dropped");
+        self.hold_to_account(content, peer, reason);
         let Some(item) = self.list.items.get_mut(&content) else {
             return;
         };

@@ -16,7 +16,6 @@ use gannet_overlay::locate::{LocateId, Overlay, OverlayOutcome};
 use super::Driver;
 use super::links::Wanting;
 use crate::api::{FloodInfo, NodeEvent};
-use crate::remembered;
 use crate::scanner::Scanner;
 
 /// How long a peer without neighbours counts as about to have some: searches
@@ -33,8 +32,6 @@ const KEYS_REST: u32 = 50;
 /// When the own files are summarised though hashing still goes on.
 // Guess: a first look at large collections takes hours.
 const FIRST_KEYS_WITHIN: Timestamp = Timestamp::from_secs(60);
-/// Ticks between looks whether other peers are worth remembering.
-const REMEMBER_TICKS: u64 = 10;
 
 /// The flood core and what belongs to it.
 pub(crate) struct Flooding {
@@ -48,14 +45,12 @@ pub(crate) struct Flooding {
     keys_stale: bool,
     keys_at: Timestamp,
     keys_told: bool,
-    /// What the file of remembered peers has.
-    remembered: Vec<PeerAddress>,
     questions: u64,
 }
 
 impl Flooding {
-    /// With the peers that were remembered from before.
-    pub(crate) fn new(core: Flood, remembered: Vec<PeerAddress>) -> Self {
+    /// Without neighbours.
+    pub(crate) fn new(core: Flood) -> Self {
         Self {
             core,
             neighbours: BTreeSet::new(),
@@ -64,7 +59,6 @@ impl Flooding {
             keys_stale: true,
             keys_at: Timestamp::ZERO,
             keys_told: false,
-            remembered,
             questions: 0,
         }
     }
@@ -77,6 +71,10 @@ impl Flooding {
         self.core.next_deadline()
     }
 
+    pub(super) fn remembered(&self) -> Vec<PeerAddress> {
+        self.core.remembered()
+    }
+
     pub(super) fn has_neighbour(&self, peer: PeerId) -> bool {
         self.neighbours.contains(&peer)
     }
@@ -85,18 +83,11 @@ impl Flooding {
 impl Driver {
     pub(super) fn begin_flood(&mut self) {
         let now = self.now();
-        let named = self.config.peers.iter();
-        let named: Vec<PeerAddress> = named.filter(|at| at.peer != self.peer).cloned().collect();
         let own = self.address.addresses.clone();
+        let known = self.known_peers();
         let Some(flood) = &mut self.flood else { return };
         flood.joining_until = now + JOIN_WITHIN;
-        let mut remembered = flood.remembered.clone();
-        remembered.retain(|address| address.peer != self.peer);
-        let commands = [
-            FloodCommand::Announce(own),
-            FloodCommand::Bootstrap(named),
-            FloodCommand::Bootstrap(remembered),
-        ];
+        let commands = [FloodCommand::Announce(own), FloodCommand::Bootstrap(known)];
         for command in commands {
             flood.core.handle_command(now, command);
         }
@@ -234,7 +225,11 @@ impl Driver {
             }
         }
         // Also if there are none: the report waits for it.
-        self.flood_command(FloodCommand::Answer { search, rows });
+        self.flood_command(FloodCommand::Answer {
+            search,
+            rows,
+            addresses: Vec::new(),
+        });
     }
 
     /// The own files have changed.
@@ -261,30 +256,6 @@ impl Driver {
         }
         if now >= flood.joining_until {
             self.ask_waiting_searches();
-        }
-        if self.ticks.is_multiple_of(REMEMBER_TICKS) {
-            let remember = self.remember();
-            self.tasks.spawn_blocking(remember);
-        }
-    }
-
-    /// Writes down whom to come back to, if that has changed. The peers are
-    /// those of now; writing is for a task that may block.
-    pub(super) fn remember(&mut self) -> impl FnOnce() + Send + 'static {
-        let data_dir = self.config.data_dir.clone();
-        let changed = self.flood.as_mut().and_then(|flood| {
-            let peers = flood.core.remembered();
-            // Nobody is worth less than who was there before.
-            let changed = !peers.is_empty() && peers != flood.remembered;
-            changed.then(|| flood.remembered.clone_from(&peers))?;
-            Some(peers)
-        });
-        move || {
-            if let Some(peers) = changed
-                && let Err(error) = remembered::save(&data_dir, &peers)
-            {
-                tracing::warn!(%error, "other peers are not remembered");
-            }
         }
     }
 

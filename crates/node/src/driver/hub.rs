@@ -8,6 +8,7 @@ use gannet_overlay::hub::{
     HubClientCommand, HubClientEvent, HubMessage, HubServerCommand, HubServerEvent,
 };
 use gannet_overlay::locate::{Overlay, OverlayOutcome};
+use gannet_overlay::supernode::SupernodeCommand;
 
 use super::Driver;
 use super::links::Wanting;
@@ -62,6 +63,10 @@ impl Driver {
         };
         self.hub_client.handle_command(self.clock.now(), command);
         self.flood_command(FloodCommand::Announce(self.address.addresses.clone()));
+        self.supernode_command(SupernodeCommand::Announce {
+            addresses: self.address.addresses.clone(),
+            upload_bytes_per_second: self.config.limit_up,
+        });
     }
 
     pub(super) fn tick_hubs(&mut self) {
@@ -218,19 +223,27 @@ impl Driver {
         }
     }
 
+    /// Tells hubs and supernodes what is shared from now on, and what no more.
     pub(super) fn announce_changes(
         &mut self,
         published: Vec<Publication>,
         withdrawn: Vec<(gannet_base::ContentId, String)>,
     ) {
         let now = self.now();
+        let has_hubs = !self.config.hubs.is_empty();
         if !withdrawn.is_empty() {
-            self.hub_client
-                .handle_command(now, HubClientCommand::Withdraw(withdrawn));
+            if has_hubs {
+                let command = HubClientCommand::Withdraw(withdrawn.clone());
+                self.hub_client.handle_command(now, command);
+            }
+            self.supernode_command(SupernodeCommand::Withdraw(withdrawn));
         }
         if !published.is_empty() {
-            self.hub_client
-                .handle_command(now, HubClientCommand::Publish(published));
+            if has_hubs {
+                let command = HubClientCommand::Publish(published.clone());
+                self.hub_client.handle_command(now, command);
+            }
+            self.supernode_command(SupernodeCommand::Publish(published));
         }
     }
 }

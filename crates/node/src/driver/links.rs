@@ -11,6 +11,7 @@ use gannet_base::{Core as _, Link, PeerId, Timestamp};
 use gannet_net::{Channel, Dialed, NetEvent, RequestKind};
 use gannet_overlay::flood::{FloodCommand, FloodMessage};
 use gannet_overlay::hub::{HubMessage, HubServerCommand};
+use gannet_overlay::supernode::{SupernodeCommand, SupernodeMessage};
 
 use super::Driver;
 use crate::api::BrowsePage;
@@ -24,6 +25,7 @@ pub(super) enum Wanting {
     HubClient,
     HubServer,
     Flood,
+    Supernode,
     Downloads,
     Uploads,
     /// The user named the peer, or asked for its files.
@@ -162,6 +164,15 @@ impl Driver {
         }
     }
 
+    /// One part of the node has given a link up; it is closed unless another
+    /// needs it.
+    pub(super) fn let_go(&mut self, wanting: Wanting, peer: PeerId) {
+        self.want_no_more(wanting, peer);
+        if !self.links.wanted.contains_key(&peer) && !self.is_needed(peer) {
+            self.net.disconnect(peer);
+        }
+    }
+
     fn tell_link(&mut self, wanting: Wanting, peer: PeerId, link: Link) {
         let now = self.now();
         match wanting {
@@ -176,6 +187,11 @@ impl Driver {
                     flood.core().handle_link(now, peer, link);
                 }
             }
+            Wanting::Supernode => {
+                if let Some(tiers) = &mut self.supernode {
+                    tiers.core().handle_link(now, peer, link);
+                }
+            }
             Wanting::Downloads => self.downloads.handle_link(now, peer, link),
             Wanting::Uploads => self.uploads.handle_link(now, peer, link),
             Wanting::User => {}
@@ -187,6 +203,7 @@ impl Driver {
             Wanting::HubClient,
             Wanting::HubServer,
             Wanting::Flood,
+            Wanting::Supernode,
             Wanting::Downloads,
             Wanting::Uploads,
         ] {
@@ -206,6 +223,8 @@ impl Driver {
         }
         let addresses = remote.clone();
         self.flood_command(FloodCommand::Seen { peer, addresses });
+        let addresses = remote.clone();
+        self.supernode_command(SupernodeCommand::Seen { peer, addresses });
         self.tell_link_to_all(peer, Link::Up);
         if let Some(hub) = &mut self.hub_server {
             let addresses = remote;
@@ -260,7 +279,8 @@ impl Driver {
                 if self.links.named.contains_key(&address.peer) {
                     self.dial(Wanting::User, address.peer);
                 }
-                self.flood_command(FloodCommand::Bootstrap(vec![address]));
+                self.flood_command(FloodCommand::Bootstrap(vec![address.clone()]));
+                self.supernode_command(SupernodeCommand::Bootstrap(vec![address]));
             }
         }
     }
@@ -269,7 +289,8 @@ impl Driver {
         let taken = match channel {
             Channel::Hub => self.handle_hub_body(peer, body),
             Channel::Flood => self.handle_flood_body(peer, body),
-            Channel::Supernode | Channel::Dht => Ok(false),
+            Channel::Supernode => self.handle_supernode_body(peer, body),
+            Channel::Dht => Ok(false),
         };
         match taken {
             Ok(true) => {}
@@ -307,6 +328,18 @@ impl Driver {
             return Ok(false);
         };
         flood.core().handle_message(now, peer, message);
+        Ok(true)
+    }
+
+    fn handle_supernode_body(&mut self, peer: PeerId, body: &[u8]) -> Result<bool, Malformed> {
+        let now = self.now();
+        let Decoded::Message(message) = wire::decode::<SupernodeMessage>(body)? else {
+            return Ok(false);
+        };
+        let Some(tiers) = &mut self.supernode else {
+            return Ok(false);
+        };
+        tiers.core().handle_message(now, peer, message);
         Ok(true)
     }
 
@@ -410,7 +443,9 @@ impl Driver {
 
     pub(super) fn is_needed(&self, peer: PeerId) -> bool {
         let flood = self.flood.as_ref();
+        let tiers = self.supernode.as_ref();
         self.links.named.contains_key(&peer)
+            || tiers.is_some_and(|tiers| tiers.tie(peer).is_some())
             || flood.is_some_and(|flood| flood.has_neighbour(peer))
             || self.links.waiting.contains_key(&peer)
             || self.config.hubs.iter().any(|hub| hub.peer == peer)

@@ -9,11 +9,14 @@ mod downloads;
 mod fetching;
 mod flood;
 mod hub;
+mod known;
 mod links;
 mod questions;
 mod requests;
 mod shares;
+mod sources;
 mod status;
+mod supernode;
 mod uploads;
 
 use std::time::Duration;
@@ -45,7 +48,9 @@ pub(crate) use hub::own_address;
 pub(crate) use links::Links;
 pub(crate) use questions::Questions;
 pub(crate) use shares::refused;
+pub(crate) use sources::Named;
 pub(crate) use status::Tally;
+pub(crate) use supernode::Tiers;
 pub(crate) use uploads::Serving;
 
 /// How often small things are looked after: checkpoints, speeds, addresses.
@@ -69,6 +74,12 @@ pub(crate) struct Driver {
     pub(crate) hub_server: Option<HubServer>,
     /// `None`: switched off.
     pub(crate) flood: Option<Flooding>,
+    /// `None`: switched off.
+    pub(crate) supernode: Option<Tiers>,
+    /// Who named sources, to be held to it.
+    pub(crate) named: Named,
+    /// What the file of remembered peers has.
+    pub(crate) remembered: Vec<PeerAddress>,
     pub(crate) locate: Locate,
     pub(crate) downloads: Downloads,
     pub(crate) uploads: Uploads,
@@ -162,6 +173,7 @@ impl Driver {
         self.locate.handle_command(self.clock.now(), overlays);
         self.begin_hubs();
         self.begin_flood();
+        self.begin_supernode();
         self.begin_downloads();
         self.begin_links();
         self.begin_shares();
@@ -173,6 +185,7 @@ impl Driver {
             self.hub_client.next_deadline(),
             self.hub_server.as_ref().and_then(HubServer::next_deadline),
             self.flood.as_ref().and_then(Flooding::next_deadline),
+            self.supernode.as_ref().and_then(Tiers::next_deadline),
             self.locate.next_deadline(),
             self.downloads.next_deadline(),
             self.uploads.next_deadline(),
@@ -191,6 +204,9 @@ impl Driver {
         if let Some(flood) = &mut self.flood {
             flood.core().handle_timeout(now);
         }
+        if let Some(tiers) = &mut self.supernode {
+            tiers.core().handle_timeout(now);
+        }
         self.locate.handle_timeout(now);
         self.downloads.handle_timeout(now);
         self.uploads.handle_timeout(now);
@@ -207,6 +223,8 @@ impl Driver {
         self.tick_links();
         self.tick_hubs();
         self.tick_flood();
+        self.tick_supernode();
+        self.tick_known();
     }
 
     fn handle_reports(&mut self, reports: &mut Vec<Report>) {
@@ -264,12 +282,14 @@ impl Driver {
             let hub = outputs(Some(&mut self.hub_client));
             let server = outputs(self.hub_server.as_mut());
             let flood = outputs(self.flood.as_mut().map(Flooding::core));
+            let supernode = outputs(self.supernode.as_mut().map(Tiers::core));
             let locate = outputs(Some(&mut self.locate));
             let downloads = outputs(Some(&mut self.downloads));
             let uploads = outputs(Some(&mut self.uploads));
             let is_idle = hub.is_empty()
                 && server.is_empty()
                 && flood.is_empty()
+                && supernode.is_empty()
                 && locate.is_empty()
                 && downloads.is_empty()
                 && uploads.is_empty();
@@ -284,6 +304,9 @@ impl Driver {
             }
             for output in flood {
                 self.on_flood_output(output);
+            }
+            for output in supernode {
+                self.on_supernode_output(output);
             }
             for output in locate {
                 self.on_locate_output(output);
@@ -309,6 +332,7 @@ impl Driver {
         let remember = self.remember();
         self.end_hubs();
         self.end_flood();
+        self.end_supernode();
         self.drain();
         self.watcher = None;
         let scanner = self.scanner.as_mut().and_then(Scanner::stop);

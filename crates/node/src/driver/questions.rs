@@ -13,9 +13,10 @@ use gannet_overlay::locate::{
     Ask, Explanation, LocateCommand, LocateEvent, LocateId, LocatedRow, Overlay, OverlayOutcome,
     Part, PartEnd, Reach,
 };
+use gannet_overlay::supernode::{SupernodeCommand, SupernodeOutcome};
 
 use super::Driver;
-use crate::api::{Asked, FloodReach, OverlayEnd, SearchEnd};
+use crate::api::{Asked, FloodReach, OverlayEnd, SearchEnd, SupernodeReach};
 use crate::clock::wall_time;
 use crate::report::{Purpose, Report};
 use crate::verify::{CheckedRows, check_rows};
@@ -152,6 +153,12 @@ impl Driver {
                 let command = HubClientCommand::Sources { id, content };
                 self.hub_client.handle_command(now, command);
             }
+            (Overlay::Supernode, Ask::Words { query, enough, .. }) => {
+                self.ask_supernodes(id, Wanted::Words(query), enough);
+            }
+            (Overlay::Supernode, Ask::Holders { content, enough }) => {
+                self.ask_supernodes(id, Wanted::Content(content), enough);
+            }
             (Overlay::Flood, Ask::Words { query, enough, .. }) => {
                 self.ask_neighbours(id, Wanted::Words(query), enough);
             }
@@ -167,6 +174,7 @@ impl Driver {
             Overlay::Hub => self
                 .hub_client
                 .handle_command(now, HubClientCommand::Cancel { id }),
+            Overlay::Supernode => self.forget_at_supernodes(id),
             Overlay::Flood => {
                 self.forget_waiting(id);
                 self.flood_command(FloodCommand::Cancel { id });
@@ -219,8 +227,14 @@ impl Driver {
                 Overlay::Hub => self
                     .hub_client
                     .handle_command(now, HubClientCommand::Forged { hub: via }),
+                Overlay::Supernode => {
+                    self.supernode_command(SupernodeCommand::Forged { via, hops });
+                }
                 Overlay::Flood => self.flood_command(FloodCommand::Forged { via, hops }),
             }
+        }
+        if overlay == Overlay::Supernode && via != self.peer {
+            self.named.note(&checked.rows, (via, hops));
         }
         let rows = LocateCommand::Rows {
             id,
@@ -318,6 +332,21 @@ impl Driver {
     }
 }
 
+fn supernode_reach(outcome: &SupernodeOutcome) -> SupernodeReach {
+    let coverage = &outcome.answered.coverage;
+    SupernodeReach {
+        own: outcome.asked,
+        own_rows: outcome.answered.own_rows,
+        asked: coverage.asked,
+        ruled_out: coverage.ruled_out,
+        beyond: coverage.beyond,
+        refused: coverage.refused,
+        silent: coverage.silent,
+        rounds: outcome.answered.rounds,
+        hops_max: outcome.answered.ttl.into(),
+    }
+}
+
 fn overlay_end(part: &Part) -> OverlayEnd {
     let reach = part.reach();
     let flood = match &part.end {
@@ -333,6 +362,10 @@ fn overlay_end(part: &Part) -> OverlayEnd {
         }),
         _ => None,
     };
+    let supernode = match &part.end {
+        PartEnd::Told(OverlayOutcome::Supernode(outcome)) => Some(supernode_reach(outcome)),
+        _ => None,
+    };
     OverlayEnd {
         overlay: part.overlay.name().to_owned(),
         used: reach != Reach::Unused,
@@ -341,6 +374,7 @@ fn overlay_end(part: &Part) -> OverlayEnd {
         found: part.found,
         dropped: part.forged.saturating_add(part.unmatched),
         flood,
+        supernode,
         milliseconds: u64::try_from(part.elapsed.as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -12,8 +12,8 @@ use gannet_swarm::UploadState;
 use super::Driver;
 use super::fetching::Streams;
 use crate::api::{
-    DownloadState, FloodInfo, HubInfo, HubServerInfo, PeerInfo, SharesSummary, Status, Traffic,
-    UploadInfo,
+    DownloadState, FloodInfo, HubInfo, HubServerInfo, PeerInfo, SharesSummary, Status,
+    SupernodeInfo, Traffic, UploadInfo,
 };
 
 /// Figures, and small things that belong to nobody else.
@@ -115,7 +115,8 @@ impl Driver {
         self.tally.on_shares_changed(&self.store);
         let hubs = self.hub_infos();
         let flood = self.flood_info();
-        let problems = self.problems(&hubs, flood.as_ref());
+        let supernode = self.supernode_info();
+        let problems = self.problems(&hubs, flood.as_ref(), supernode.as_ref());
         let overlays = self.config.overlays.iter();
         Status {
             peer: self.peer,
@@ -138,6 +139,7 @@ impl Driver {
             }),
             overlays: overlays.map(|overlay| overlay.name().to_owned()).collect(),
             flood,
+            supernode,
             shares: SharesSummary {
                 folders: self.tally.folders,
                 files: self.tally.shared.0,
@@ -193,13 +195,18 @@ impl Driver {
     }
 
     /// What is wrong, each with what to do.
-    fn problems(&self, hubs: &[HubInfo], flood: Option<&FloodInfo>) -> Vec<String> {
+    fn problems(
+        &self,
+        hubs: &[HubInfo],
+        flood: Option<&FloodInfo>,
+        supernode: Option<&SupernodeInfo>,
+    ) -> Vec<String> {
         let mut problems = self.tally.warnings.clone();
         problems.extend(self.tally.share_problems.iter().cloned());
         if let Some(problem) = &self.tally.scan_problem {
             problems.push(format!("the shares could not be looked through: {problem}"));
         }
-        problems.extend(self.nobody_to_ask(hubs, flood));
+        problems.extend(self.nobody_to_ask(hubs, flood, supernode));
         if self
             .list
             .items
@@ -215,39 +222,53 @@ impl Driver {
     }
 
     /// Why searches reach nobody, or not those that they should.
-    fn nobody_to_ask(&self, hubs: &[HubInfo], flood: Option<&FloodInfo>) -> Option<String> {
+    fn nobody_to_ask(
+        &self,
+        hubs: &[HubInfo],
+        flood: Option<&FloodInfo>,
+        supernode: Option<&SupernodeInfo>,
+    ) -> Vec<String> {
         let has_neighbours = flood.is_some_and(|flood| flood.neighbours > 0);
+        let has_supernodes = supernode.is_some_and(is_in_reach);
+        let mut problems = Vec::new();
         if !hubs.is_empty() && hubs.iter().all(|hub| !hub.connected) {
-            return Some(if has_neighbours {
-                "no hub is connected, so only neighbours can be searched now".to_owned()
-            } else {
-                "no hub is connected, so nothing can be searched now".to_owned()
-            });
+            let left = match (has_neighbours, has_supernodes) {
+                (true, true) => "only neighbours and supernodes",
+                (true, false) => "only neighbours",
+                (false, true) => "only supernodes",
+                (false, false) => "nothing",
+            };
+            problems.push(format!(
+                "no hub is connected, so {left} can be searched now"
+            ));
         }
-        if let Some(problem) = flood.and_then(|flood| flood.problem.clone()) {
-            return Some(problem);
-        }
-        let knows_somebody = flood.is_some_and(|flood| flood.known_peers > 0);
-        if !hubs.is_empty() || self.hub_server.is_some() || has_neighbours || knows_somebody {
-            return None;
+        problems.extend(flood.and_then(|flood| flood.problem.clone()));
+        problems.extend(supernode.and_then(|supernode| supernode.problem.clone()));
+        let knows_somebody = flood.is_some_and(|flood| flood.known_peers > 0)
+            || supernode.is_some_and(|supernode| supernode.known_supernodes > 0)
+            || !self.known_peers().is_empty();
+        let has_somebody = !hubs.is_empty() || has_neighbours || has_supernodes;
+        if has_somebody || knows_somebody || self.hub_server.is_some() {
+            return problems;
         }
         let hub = self.config.overlays.contains(&Overlay::Hub);
-        Some(match (hub, flood) {
-            (true, None) => {
+        problems.push(match (hub, flood.is_some() || supernode.is_some()) {
+            (true, false) => {
                 "no hub is named, so nothing can be searched; start with --hub PEER@ADDRESS"
                     .to_owned()
             }
-            (true, Some(_)) => format!(
+            (true, true) => format!(
                 "no hub is named and no other peer is known, so nothing can be searched; start \
                  with --hub or --peer PEER@ADDRESS, or let others start with --peer {}",
                 self.address
             ),
             (false, _) => format!(
-                "no neighbours: name one with --peer PEER@ADDRESS, or let others start with \
-                 --peer {}",
+                "no other peer is known: name one with --peer PEER@ADDRESS, or let others start \
+                 with --peer {}",
                 self.address
             ),
-        })
+        });
+        problems
     }
 
     pub(super) fn upload_infos(&self) -> Vec<UploadInfo> {
@@ -296,7 +317,17 @@ impl Driver {
                 .flood
                 .as_ref()
                 .is_some_and(|flood| flood.has_neighbour(connection.peer)),
+            tie: self
+                .supernode
+                .as_ref()
+                .and_then(|tiers| tiers.tie(connection.peer)),
         };
         self.net.connections().into_iter().map(info).collect()
     }
+}
+
+/// Whether there is a supernode to ask, or leaves whose files are known.
+fn is_in_reach(supernode: &SupernodeInfo) -> bool {
+    let has_home = supernode.homes.iter().any(|home| home.is_live);
+    has_home || supernode.links > 0 || supernode.leaves > 0
 }

@@ -3,19 +3,13 @@
 use gannet_base::ContentId;
 use gannet_base::PeerAddress;
 use gannet_net::{Channel, Net, NetConfig, NetEvent};
-use gannet_node::api::{DownloadRequest, DownloadState};
+use gannet_node::api::DownloadState;
 use gannet_node::{Node, NodeConfig, Overlay};
 
 use crate::support::{
-    Peer, config, download_is, hub, noise, search, sharer_with, start, temp_dir, until,
+    Peer, config, download_is, found, hub, noise, row, search, sharer_with, shares, start, until,
+    with_files,
 };
-
-fn row(number: u32) -> DownloadRequest {
-    DownloadRequest::Row {
-        search: None,
-        number,
-    }
-}
 
 /// A peer with flood only, which joins through these and shares these files.
 async fn flooder(
@@ -23,25 +17,14 @@ async fn flooder(
     files: &[(&str, Vec<u8>)],
     change: impl FnOnce(&mut NodeConfig),
 ) -> Peer {
-    let dir = temp_dir();
-    let shared = dir.path().join("shared");
-    std::fs::create_dir_all(&shared).unwrap();
-    for (name, bytes) in files {
-        std::fs::write(shared.join(name), bytes).unwrap();
-    }
-    let mut config = config(dir.path());
-    config.overlays = vec![Overlay::Flood];
-    config.peers = through.to_vec();
-    config.shares = vec![shared];
-    change(&mut config);
+    let (dir, config) = with_files(files, |config| {
+        config.overlays = vec![Overlay::Flood];
+        config.peers = through.to_vec();
+        change(config);
+    });
     let node = Node::start(config).await.expect("the node starts");
     let peer = Peer { node, dir };
-    let wanted = files.len() as u64;
-    until("the files are shared", async || {
-        let status = peer.node.status().await.unwrap();
-        (status.shares.files >= wanted && status.shares.scanning.is_none()).then_some(())
-    })
-    .await;
+    shares(&peer, files.len()).await;
     peer
 }
 
@@ -51,16 +34,6 @@ async fn has_neighbours(peer: &Peer, wanted: u32) {
         (flood.neighbours >= wanted).then_some(())
     })
     .await;
-}
-
-/// Searches until something is found: neighbours may not have heard yet of
-/// what has just been shared.
-async fn found(peer: &Peer, words: &str) -> (Vec<gannet_node::api::SearchRow>, String) {
-    until(&format!("{words} is found"), async || {
-        let (rows, explanation) = search(peer, words).await;
-        (!rows.is_empty()).then_some((rows, explanation))
-    })
-    .await
 }
 
 /// Peers that have one neighbour on each side.
@@ -120,7 +93,7 @@ async fn nobody_known_is_not_nobody_has_it() {
         "{explanation}"
     );
     let status = alone.node.status().await.unwrap();
-    assert_eq!(status.overlays, ["hub", "flood"]);
+    assert_eq!(status.overlays, ["hub", "supernode", "flood"]);
     let problem = status.problems.join(" ");
     assert!(problem.contains(&status.address.to_string()), "{problem}");
 
@@ -151,6 +124,7 @@ async fn a_download_goes_on_and_finds_sources_when_the_hub_dies() {
     let bob = sharer_with(&hub, &files, slow).await;
     let (hub_address, bob_address) = (hub.address().await, bob.address().await);
     let alice = start(|config| {
+        config.overlays = vec![Overlay::Hub, Overlay::Flood];
         config.hubs = vec![hub_address.clone()];
         config.peers = vec![bob_address.clone()];
     })

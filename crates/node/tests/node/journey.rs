@@ -4,16 +4,9 @@ use gannet_base::{ContentId, GannetLink, PeerAddress};
 use gannet_node::api::{DownloadRequest, DownloadState};
 
 use crate::support::{
-    Peer, download_is, hub, noise, search, sharer, sharer_with, start, temp_dir, until,
+    Peer, download_is, hub, noise, row, search, sharer, sharer_with, start, temp_dir, until,
 };
 use gannet_node::Node;
-
-fn row(number: u32) -> DownloadRequest {
-    DownloadRequest::Row {
-        search: None,
-        number,
-    }
-}
 
 fn link(content: ContentId, peers: Vec<PeerAddress>) -> DownloadRequest {
     let link = GannetLink {

@@ -6,4 +6,5 @@ mod evil;
 mod flood;
 mod journey;
 mod mistakes;
+mod supernode;
 mod support;

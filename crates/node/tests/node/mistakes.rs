@@ -4,7 +4,7 @@ use gannet_base::ContentId;
 use gannet_node::api::{DownloadRequest, DownloadState};
 use gannet_node::{DownloadError, Node, SearchError, StartError};
 
-use crate::support::{config, hub, search, start, temp_dir, until};
+use crate::support::{config, hub, row, search, start, temp_dir, until};
 
 async fn refused(config: gannet_node::NodeConfig) -> StartError {
     match Node::start(config).await {
@@ -107,10 +107,7 @@ async fn queries_and_numbers_that_mean_nothing() {
             "{query:?}: {error:?}"
         );
     }
-    let row = DownloadRequest::Row {
-        search: None,
-        number: 1,
-    };
+    let row = row(1);
     let unknown = peer.node.download(row.clone()).await;
     assert!(
         matches!(unknown, Err(DownloadError::UnknownSearch { .. })),

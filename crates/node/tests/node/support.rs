@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gannet_base::PeerAddress;
-use gannet_node::api::{DownloadInfo, DownloadState, SearchRow, SearchUpdate};
+use gannet_node::api::{DownloadInfo, DownloadRequest, DownloadState, SearchRow, SearchUpdate};
 use gannet_node::{Node, NodeConfig};
 use tempfile::TempDir;
 
@@ -57,6 +57,52 @@ impl Peer {
     }
 }
 
+/// The place and the configuration of a peer that shares these files, after
+/// `change` had its way.
+pub(crate) fn with_files(
+    files: &[(&str, Vec<u8>)],
+    change: impl FnOnce(&mut NodeConfig),
+) -> (TempDir, NodeConfig) {
+    let dir = temp_dir();
+    let shared = dir.path().join("shared");
+    std::fs::create_dir_all(&shared).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(shared.join(name), bytes).unwrap();
+    }
+    let mut config = config(dir.path());
+    config.shares = vec![shared];
+    change(&mut config);
+    (dir, config)
+}
+
+/// Waits until so many files are shared, all hashed.
+pub(crate) async fn shares(peer: &Peer, files: usize) {
+    until("the files are shared", async || {
+        let status = peer.node.status().await.unwrap();
+        let is_all = status.shares.files >= files as u64;
+        (is_all && status.shares.scanning.is_none()).then_some(())
+    })
+    .await;
+}
+
+/// A download of this row of the latest search.
+pub(crate) fn row(number: u32) -> DownloadRequest {
+    DownloadRequest::Row {
+        search: None,
+        number,
+    }
+}
+
+/// Searches until something is found: others may not have heard yet of what
+/// has just been shared.
+pub(crate) async fn found(peer: &Peer, words: &str) -> (Vec<SearchRow>, String) {
+    until(&format!("{words} is found"), async || {
+        let (rows, explanation) = search(peer, words).await;
+        (!rows.is_empty()).then_some((rows, explanation))
+    })
+    .await
+}
+
 /// A peer that shares these files at this hub, registered.
 pub(crate) async fn sharer(hub: &Peer, files: &[(&str, Vec<u8>)]) -> Peer {
     sharer_with(hub, files, |_| {}).await
@@ -67,16 +113,11 @@ pub(crate) async fn sharer_with(
     files: &[(&str, Vec<u8>)],
     change: impl FnOnce(&mut NodeConfig),
 ) -> Peer {
-    let dir = temp_dir();
-    let shared = dir.path().join("shared");
-    std::fs::create_dir_all(&shared).unwrap();
-    for (name, bytes) in files {
-        std::fs::write(shared.join(name), bytes).unwrap();
-    }
-    let mut config = config(dir.path());
-    config.hubs = vec![hub.address().await];
-    config.shares = vec![shared];
-    change(&mut config);
+    let address = hub.address().await;
+    let (dir, config) = with_files(files, |config| {
+        config.hubs = vec![address];
+        change(config);
+    });
     let node = Node::start(config).await.expect("the node starts");
     let peer = Peer { node, dir };
     let wanted = files.len() as u64;

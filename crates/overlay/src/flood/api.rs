@@ -72,15 +72,19 @@ pub enum FloodCommand {
         /// Which.
         id: RequestId,
     },
-    /// What this peer itself has for an [`FloodEvent::Asked`]. Best given at
-    /// once, before anything else, and also if it has no rows: the report on
-    /// the question follows the answer, but waits for it no longer than until
-    /// the driver's next wake-up.
+    /// What this peer itself has for an [`FloodEvent::Asked`], or those for
+    /// whom it answers. Best given at once, before anything else, and also if it
+    /// has no rows: the report on the question follows the answer, but waits for
+    /// it no longer than until the driver's next wake-up.
     Answer {
         /// The question's search.
         search: SearchId,
-        /// The rows, best first; more than the configured number are cut.
+        /// The rows, best first; more than the configured number are cut, and
+        /// of each row more than [`HITS_MAX`](super::HITS_MAX) hits.
         rows: Vec<Row>,
+        /// Where other holders in the rows can be reached; those of this peer
+        /// itself are known if they were announced.
+        addresses: Vec<PeerAddress>,
     },
     /// Answers that came were forged. What came through that neighbour counts
     /// no more towards enough, and if it answered itself it is held against it.

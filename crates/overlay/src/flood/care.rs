@@ -129,7 +129,7 @@ impl Flood {
         let Some(slot) = self.neighbours.find(from) else {
             // It believes that we are neighbours.
             let per_second = self.config.hellos_per_second;
-            if !self.joining.fixed && self.joining.admit_hello(now, per_second) {
+            if !self.joining.fixed && self.joining.admit_hello(now, per_second, false) {
                 let peers = self.list_for(now, from);
                 self.outbox.send(from, FloodMessage::Bye { peers });
             }

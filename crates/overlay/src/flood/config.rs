@@ -106,7 +106,7 @@ pub struct Config {
     // Guess: round trips of very slow links.
     pub hello_timeout: Duration,
     /// Pause after a first failed attempt; doubles with each.
-    // Source: full jitter, 1 s to 5 min.
+    // Source: 1 s to 5 min. A dead peer is not tried at once: jitter is half.
     pub backoff_min: Duration,
     /// Longest such pause. Too high: who comes back is found late.
     // Source: as above.
@@ -114,7 +114,9 @@ pub struct Config {
     /// Pause before a peer without room is asked again.
     // Guess: neighbours change in minutes.
     pub busy_pause: Duration,
-    /// Greetings answered per second; more are dropped.
+    /// Greetings answered per second; more are dropped, those of peers that have
+    /// neighbours first. Too low: a crowd that knows this peer only waits to
+    /// join. Too high: strangers keep it busy.
     // Guess: a crowd of ten thousand is through in minutes.
     pub hellos_per_second: u32,
     /// Pings, greetings and table changes taken from one neighbour between two

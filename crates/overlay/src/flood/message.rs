@@ -17,6 +17,9 @@ pub const PEERS_LISTED_MAX: usize = 20;
 pub const HITS_ROWS_MAX: usize = 20;
 /// Most hits in all rows of one message.
 pub const HITS_MAX: usize = 40;
+/// Hits that count as one row.
+// Guess: what answers for others usually name of one content.
+const ROW_HITS: usize = 8;
 /// Most bytes of one message of hits as an answerer makes it.
 pub(crate) const HITS_BYTES_MAX: usize = 60_000;
 /// Most bytes of one message of hits on its way: with the addresses that the
@@ -199,7 +202,7 @@ fn check_peers(peers: &[PeerAddress]) -> Result<(), Malformed> {
     Malformed::unless(bounded, "addresses")
 }
 
-fn check_hits(hits: &Hits) -> Result<(), Malformed> {
+pub(crate) fn check_hits(hits: &Hits) -> Result<(), Malformed> {
     Malformed::unless(hits.rows.len() <= HITS_ROWS_MAX, "rows")?;
     let count: usize = hits.rows.iter().map(|row| row.hits.len()).sum();
     Malformed::unless(count <= HITS_MAX, "hits")?;
@@ -227,14 +230,26 @@ pub(crate) fn hits_bytes(hits: &Hits) -> usize {
     rows + holders
 }
 
+/// Upper bound of the encoding of a row besides its hits, bytes: content, count
+/// of holders, count of hits.
+pub(crate) const ROW_BYTES: usize = 32 + 5 + 5;
+
 /// Upper bound of a row's encoding, bytes.
-pub(crate) fn row_bytes(row: &Row) -> usize {
-    // Content, count of holders, count of hits.
-    32 + 5 + 5 + row.hits.iter().map(hit_bytes).sum::<usize>()
+fn row_bytes(row: &Row) -> usize {
+    ROW_BYTES + row.hits.iter().map(hit_bytes).sum::<usize>()
+}
+
+/// What a message's rows count towards the most of one search: a row with many
+/// hits counts as several.
+pub(crate) fn rows_weight(rows: &[Row]) -> u16 {
+    let weight = rows
+        .iter()
+        .map(|row| row.hits.len().div_ceil(ROW_HITS).max(1));
+    u16::try_from(weight.sum::<usize>()).unwrap_or(u16::MAX)
 }
 
 /// Upper bound of a hit's encoding, bytes.
-fn hit_bytes(hit: &Hit) -> usize {
+pub(crate) fn hit_bytes(hit: &Hit) -> usize {
     let entry = hit.entry();
     let texts: usize = entry.media.texts().map(str::len).sum();
     // Content, size, path; three options with lengths, a duration, two

@@ -12,24 +12,27 @@
 //! **Non-goals.** Transfers; trust in answers: whether a publication is its
 //! holder's, and matches, is for the layer above to verify.
 //!
-//! **Invariant.** A peer answers a search once and passes it on only with a
-//! larger TTL than ever before: each copy that comes in causes at most one for
-//! each other neighbour, and a search at most the TTL's limit of those.
+//! **Invariant.** A peer answers a search once in a round, and after the first
+//! round only when asked to. It passes on a copy only if it is of a later round
+//! than all before, or has a larger TTL than those of its round: each copy that
+//! comes in causes at most one for each other neighbour, and is paid for out of
+//! the sender's budget.
 //!
 //! # One rule of forwarding
 //!
-//! A peer keeps, for each search, the largest TTL with which it has seen it. A
-//! copy is passed on if its TTL is larger, and answered if it is the first. So
-//! the next, wider ring of a search goes through whom it has asked before and is
-//! answered only by the new; and a question that came on a slow short path gets
-//! as far as its TTL says.
+//! A peer keeps, for each search, the latest round and the largest TTL with
+//! which it has seen it in that. A copy is passed on if its round is later or its
+//! TTL larger, and answered if it is the first. So the next, wider ring of a
+//! search goes through whom it has asked before and is answered only by the new;
+//! and a question that came on a slow short path gets as far as its TTL says.
 //!
 //! # Reports
 //!
 //! Every copy is reported on to whom it came from: at once and empty if it goes
 //! nowhere new, else when everybody it was passed on to has reported, or time is
-//! up. The sums of the reports tell the searcher how many were asked, and why
-//! others were not.
+//! up. The sums of the reports tell the searcher how many were asked, why others
+//! were not, and how many rows were sent back. If fewer arrived, or somebody did
+//! not report, the next round asks for the answers of earlier ones again.
 
 mod api;
 mod book;
@@ -73,14 +76,18 @@ use seen::SeenTable;
 use table::Table;
 
 pub use api::{DownReason, Ending, FloodCommand, FloodEvent, FloodOutcome, RequestId, Strategy};
+pub(crate) use book::{jittered, merge};
 pub use config::Config;
 pub use exchange::SharedTable;
+pub(crate) use hits::hits_messages;
 pub use key::{content_key, entry_keys, word_key};
+pub(crate) use message::check_hits;
 pub use message::{
     Ask, Coverage, FloodMessage, HITS_MAX, HITS_ROWS_MAX, Hits, PATCH_BYTES_MAX, PEERS_LISTED_MAX,
     Patch, SearchId, TABLE_BITS, Welcome,
 };
 pub use question::{Question, Wanted};
+pub(crate) use searches::below;
 pub use status::{Counters, FloodStatus, NeighbourInfo};
 
 /// A peer of the flood overlay, as a [`Core`].
@@ -232,7 +239,11 @@ impl Core for Flood {
                 strategy,
             } => self.on_search(now, id, wanted, enough, strategy),
             FloodCommand::Cancel { id } => self.on_cancel(id),
-            FloodCommand::Answer { search, rows } => self.on_answer(now, search, rows),
+            FloodCommand::Answer {
+                search,
+                rows,
+                addresses,
+            } => self.on_answer(now, search, rows, addresses),
             FloodCommand::Forged { via, hops } => self.on_forged(now, via, hops),
             FloodCommand::Fixed(peers) => self.on_fixed(now, peers),
             FloodCommand::Leave => self.on_leave(now),

@@ -171,12 +171,13 @@ impl Flood {
     /// was asked, each once a round, and what was answered.
     fn supersede(&mut self, earlier: &Earlier, round: u8) -> Coverage {
         let lesser = self.close(earlier.open);
-        let asked = match &lesser {
-            Some(lesser) if lesser.round == round => lesser.coverage.asked,
-            None if earlier.round == round => 0,
-            _ => 1,
+        let (asked, answers) = match &lesser {
+            Some(lesser) if lesser.round == round => {
+                (lesser.coverage.asked, lesser.coverage.answers)
+            }
+            None if earlier.round == round => (0, 0),
+            _ => (1, 0),
         };
-        let answers = lesser.as_ref().map_or(0, |lesser| lesser.coverage.answers);
         if let Some(lesser) = lesser {
             self.report_on(&lesser, Coverage::default());
         }
@@ -313,14 +314,18 @@ impl Flood {
 
     /// All reports are in, or no more are awaited.
     pub(super) fn finish(&mut self, now: Timestamp, index: u32) {
-        let Some(mut open) = self.close(index) else {
-            return;
-        };
-        open.coverage.silent = open.coverage.silent.saturating_add(open.waiting.len());
+        if let Some(open) = self.close(index) {
+            self.conclude(now, open);
+        }
+    }
+
+    /// Who has not reported by now is silent; that is what came of it.
+    fn conclude(&mut self, now: Timestamp, open: Open) {
+        let mut coverage = open.coverage;
+        coverage.silent = coverage.silent.saturating_add(open.waiting.len());
         if open.is_own() {
-            self.on_round_over(now, open.search, open.coverage);
+            self.on_round_over(now, open.search, coverage);
         } else {
-            let coverage = open.coverage;
             self.report_on(&open, coverage);
         }
     }
@@ -335,14 +340,8 @@ impl Flood {
             end = index;
         }
         self.opens.find_due();
-        for mut open in over {
-            open.coverage.silent = open.coverage.silent.saturating_add(open.waiting.len());
-            if open.is_own() {
-                self.on_round_over(now, open.search, open.coverage);
-            } else {
-                let coverage = open.coverage;
-                self.report_on(&open, coverage);
-            }
+        for open in over {
+            self.conclude(now, open);
         }
     }
 

@@ -7,7 +7,7 @@ use rand_core::Rng as _;
 
 use super::Flood;
 use super::api::{Ending, FloodEvent, FloodOutcome, RequestId, Strategy};
-use super::message::{Ask, Coverage, Hits, SearchId};
+use super::message::{Ask, Coverage, Hits, SearchId, rows_weight};
 use super::opens::Open;
 use super::question::{Question, Wanted};
 use super::seen::{Back, NOT_OPEN, ORIGIN, Seen};
@@ -45,8 +45,7 @@ pub(crate) struct Search {
     /// Different results, and through whom they came.
     found: BTreeMap<[u8; 32], Slot>,
     rows: u32,
-    /// Rows that were sent, as reports say, and rows that arrived.
-    answers: u32,
+    /// Rows that arrived in the round under way.
     arrived: u32,
     /// Whether answers may have been lost so far.
     doubt: bool,
@@ -104,7 +103,6 @@ impl Search {
     }
 
     fn note_coverage(&mut self, coverage: Coverage) {
-        self.answers = self.answers.saturating_add(coverage.answers);
         if self.partly {
             self.coverage.add(coverage);
         } else if coverage.asked >= self.coverage.asked {
@@ -161,7 +159,6 @@ impl Flood {
             partly: false,
             found: BTreeMap::new(),
             rows: 0,
-            answers: 0,
             arrived: 0,
             doubt: false,
             due: None,
@@ -196,12 +193,11 @@ impl Flood {
             let live = self.neighbours.live().clone();
             let own = &mut self.searches.list[index];
             if let Some(coverage) = &mut coverage {
-                own.note_coverage(*coverage);
-                if own.arrived < own.answers {
+                if std::mem::take(&mut own.arrived) < coverage.answers {
                     // Something between here and there swallowed them.
                     coverage.silent = coverage.silent.saturating_add(1);
-                    own.arrived = own.answers;
                 }
+                own.note_coverage(*coverage);
                 own.doubt |= coverage.silent > 0 || coverage.refused > 0;
             }
             own.partly = false;
@@ -356,7 +352,7 @@ impl Flood {
             return false;
         }
         let count = u32::try_from(hits.rows.len()).unwrap_or(u32::MAX);
-        let rows = own.rows.saturating_add(count);
+        let rows = own.rows.saturating_add(u32::from(rows_weight(&hits.rows)));
         let own = &mut self.searches.list[index];
         own.arrived = own.arrived.saturating_add(count);
         if rows > u32::from(self.config.rows_per_search) || hits.hops >= self.config.ttl_max {
@@ -449,7 +445,7 @@ impl Flood {
 }
 
 /// A random number below `bound`, which is not 0.
-pub(super) fn below(rng: &mut gannet_base::Rng, bound: usize) -> usize {
+pub(crate) fn below(rng: &mut gannet_base::Rng, bound: usize) -> usize {
     let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
     usize::try_from(rng.next_u64() % bound).unwrap_or(0)
 }

@@ -34,7 +34,7 @@ pub(crate) struct Seen {
     pub(crate) open: u32,
     /// Rows that were passed back.
     pub(crate) rows: u16,
-    /// Largest TTL of a copy.
+    /// Largest TTL of a copy of that round.
     pub(crate) ttl: u8,
     /// Round of the best copy.
     pub(crate) round: u8,

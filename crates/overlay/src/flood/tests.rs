@@ -14,11 +14,11 @@ type Done = Output<FloodMessage, FloodEvent>;
 
 const T0: Timestamp = Timestamp::from_secs(100);
 
-fn id(n: u8) -> PeerId {
+pub(super) fn id(n: u8) -> PeerId {
     PeerId::from_bytes([n; 32])
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config {
         tables: false,
         ..Config::default()
@@ -26,7 +26,7 @@ fn config() -> Config {
 }
 
 /// Peer 0 with these fixed neighbours.
-fn fixed(config: Config, neighbours: &[u8]) -> Flood {
+pub(super) fn fixed(config: Config, neighbours: &[u8]) -> Flood {
     let mut flood = Flood::new(id(0), config, seeded_rng(1));
     let neighbours = neighbours.iter().map(|n| id(*n)).collect();
     let outputs = command(&mut flood, FloodCommand::Fixed(neighbours));
@@ -57,11 +57,11 @@ fn hello(neighbours: u16) -> FloodMessage {
     }
 }
 
-fn say(flood: &mut Flood, from: u8, message: FloodMessage) -> Vec<Done> {
+pub(super) fn say(flood: &mut Flood, from: u8, message: FloodMessage) -> Vec<Done> {
     step(flood, |flood| flood.handle_message(T0, id(from), message))
 }
 
-fn command(flood: &mut Flood, command: FloodCommand) -> Vec<Done> {
+pub(super) fn command(flood: &mut Flood, command: FloodCommand) -> Vec<Done> {
     step(flood, |flood| flood.handle_command(T0, command))
 }
 
@@ -69,7 +69,7 @@ fn words(text: &str) -> Wanted {
     Wanted::Words(Query::new(text).unwrap())
 }
 
-fn ask(search: u64, round: u8, ttl: u8) -> Ask {
+pub(super) fn ask(search: u64, round: u8, ttl: u8) -> Ask {
     Ask {
         search: SearchId(search),
         round,
@@ -94,7 +94,7 @@ fn copies(outputs: &[Done]) -> Vec<(u8, u8, u8)> {
 }
 
 /// Reports: to whom, on which round and TTL, what.
-fn reports(outputs: &[Done]) -> Vec<(u8, u8, u8, Coverage)> {
+pub(super) fn reports(outputs: &[Done]) -> Vec<(u8, u8, u8, Coverage)> {
     let reports = outputs.iter().filter_map(|output| match output {
         Output::Send {
             to,
@@ -132,7 +132,7 @@ fn report(search: u64, round: u8, ttl: u8, coverage: Coverage) -> FloodMessage {
     }
 }
 
-fn row(n: u8) -> Row {
+pub(super) fn row(n: u8) -> Row {
     let entry = FileEntry {
         content: ContentId::of(&[n]),
         size: 1,
@@ -153,7 +153,7 @@ fn row(n: u8) -> Row {
     }
 }
 
-fn hits(search: u64, hops: u8, rows: Vec<Row>) -> FloodMessage {
+pub(super) fn hits(search: u64, hops: u8, rows: Vec<Row>) -> FloodMessage {
     let hits = Hits {
         hops,
         rows,
@@ -263,6 +263,7 @@ fn a_report_follows_the_own_answer() {
     let answer = FloodCommand::Answer {
         search: SearchId(7),
         rows: (0..45).map(row).collect(),
+        addresses: Vec::new(),
     };
     let outputs = command(&mut flood, answer);
     let rows: Vec<usize> = outputs
@@ -365,6 +366,18 @@ fn hits_go_back_the_way_the_question_came() {
         addresses: vec!["10.0.0.2:7".parse().unwrap()],
     };
     assert_eq!(passed.addresses, [seen], "where the answerer was seen");
+    // It answers for somebody else: nobody wants to know where it is itself.
+    let outputs = say(&mut flood, 2, hits(7, 0, vec![row(4)]));
+    let [
+        Output::Send {
+            message: FloodMessage::Hits(_, passed),
+            ..
+        },
+    ] = &outputs[..]
+    else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(passed.addresses, []);
     // From whom it was not passed on to, or for what nobody asked.
     assert_eq!(say(&mut flood, 1, hits(7, 0, vec![row(1)])), []);
     assert_eq!(say(&mut flood, 3, hits(8, 0, vec![row(1)])), []);

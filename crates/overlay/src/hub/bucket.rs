@@ -8,9 +8,9 @@ use gannet_base::Timestamp;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bucket {
     /// Tokens a second.
-    rate: u64,
+    rate: u32,
     /// Most tokens.
-    burst: u64,
+    burst: u32,
     /// Tokens times 1,000,000.
     level: u64,
     at: Timestamp,
@@ -22,11 +22,11 @@ impl Bucket {
     /// A full bucket. A rate or burst of 0 counts as 1: a budget that never
     /// refills would deadlock.
     pub(crate) fn new(rate: u32, burst: u32, now: Timestamp) -> Self {
-        let (rate, burst) = (u64::from(rate.max(1)), u64::from(burst.max(1)));
+        let (rate, burst) = (rate.max(1), burst.max(1));
         Self {
             rate,
             burst,
-            level: burst * SCALE,
+            level: u64::from(burst) * SCALE,
             at: now,
         }
     }
@@ -38,21 +38,20 @@ impl Bucket {
     ///
     /// How long until they are there.
     pub(crate) fn take(&mut self, now: Timestamp, tokens: u64) -> Result<(), Duration> {
+        let (rate, burst) = (u64::from(self.rate), u64::from(self.burst));
         let elapsed = u64::try_from((now - self.at).as_micros()).unwrap_or(u64::MAX);
         self.at = self.at.max(now);
         self.level = self
             .level
-            .saturating_add(elapsed.saturating_mul(self.rate))
-            .min(self.burst * SCALE);
-        let wanted = tokens.min(self.burst) * SCALE;
+            .saturating_add(elapsed.saturating_mul(rate))
+            .min(burst * SCALE);
+        let wanted = tokens.min(burst) * SCALE;
         match self.level.checked_sub(wanted) {
             Some(level) => {
                 self.level = level;
                 Ok(())
             }
-            None => Err(Duration::from_micros(
-                (wanted - self.level).div_ceil(self.rate),
-            )),
+            None => Err(Duration::from_micros((wanted - self.level).div_ceil(rate))),
         }
     }
 }

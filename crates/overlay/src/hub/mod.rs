@@ -50,6 +50,7 @@ pub mod fuzz;
 mod message;
 mod server;
 
+pub(crate) use bucket::Bucket;
 pub use client::{
     DownReason, HubClient, HubClientCommand, HubClientEvent, HubOutcome, HubPhase, HubState,
     Outcome, RequestId,

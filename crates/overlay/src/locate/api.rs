@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::explain::Explanation;
 use crate::flood::FloodOutcome;
 use crate::hub::HubOutcome;
+use crate::supernode::SupernodeOutcome;
 
 /// The caller's number for a search; echoed, and handed on to the overlays.
 pub type LocateId = u64;
@@ -19,6 +20,8 @@ pub type LocateId = u64;
 pub enum Overlay {
     /// Directory servers that peers register at.
     Hub,
+    /// Directories that peers elect among themselves.
+    Supernode,
     /// Neighbours that pass questions on.
     Flood,
 }
@@ -29,12 +32,12 @@ pub struct ParseOverlayError(String);
 
 impl std::fmt::Display for ParseOverlayError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = Overlay::ALL.iter().map(|overlay| overlay.name()).collect();
+        let [first @ .., last] = Overlay::ALL.map(Overlay::name);
         write!(
             f,
-            "\"{}\" is no overlay: there are {}",
+            "\"{}\" is no overlay: there are {} and {last}",
             self.0,
-            names.join(" and ")
+            first.join(", ")
         )
     }
 }
@@ -43,12 +46,13 @@ impl std::error::Error for ParseOverlayError {}
 
 impl Overlay {
     /// Every overlay, the quickest to answer first.
-    pub const ALL: [Self; 2] = [Self::Hub, Self::Flood];
+    pub const ALL: [Self; 3] = [Self::Hub, Self::Supernode, Self::Flood];
 
     /// Its name, as users type and see it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hub => "hub",
+            Self::Supernode => "supernode",
             Self::Flood => "flood",
         }
     }
@@ -58,7 +62,7 @@ impl Overlay {
     pub(super) const fn widens(self) -> bool {
         match self {
             Self::Hub => false,
-            Self::Flood => true,
+            Self::Supernode | Self::Flood => true,
         }
     }
 }
@@ -102,6 +106,8 @@ pub enum OverlayOutcome {
     Unused,
     /// What every hub made of it.
     Hub(Vec<HubOutcome>),
+    /// How far the supernodes came.
+    Supernode(SupernodeOutcome),
     /// How far the flood came.
     Flood(FloodOutcome),
 }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::api::{Overlay, OverlayOutcome};
-use crate::flood::{Ending, FloodOutcome};
+use crate::flood::{Coverage, Ending, FloodOutcome};
 use crate::hub::{HubOutcome, Outcome};
+use crate::supernode::{self, SupernodeOutcome};
 
 /// How a search ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +142,12 @@ impl Explanation {
         let answered = |part: &&Part| part.reach() != Reach::Nobody;
         let sources: Vec<String> = self.used().filter(answered).map(Part::source).collect();
         let silent = self.used().filter(|part| part.reach() == Reach::Nobody);
-        let mut text = sources.join(" and ");
+        let mut text = match sources.as_slice() {
+            // Nobody else could be asked, but a supernode has an index.
+            [] => "this peer itself".to_owned(),
+            [one] => one.clone(),
+            [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        };
         for part in silent {
             text.push_str(&format!("; {}", part.phrase()));
         }
@@ -151,7 +157,8 @@ impl Explanation {
     /// No overlay has anybody to ask.
     fn nobody_known(&self) -> String {
         let has = |overlay| self.parts.iter().any(|part| part.overlay == overlay);
-        let (why, flag) = match (has(Overlay::Hub), has(Overlay::Flood)) {
+        let knows_by_peers = has(Overlay::Flood) || has(Overlay::Supernode);
+        let (why, flag) = match (has(Overlay::Hub), knows_by_peers) {
             (true, false) => ("no hub is named", "--hub"),
             (false, true) => ("no other peer is known", "--peer"),
             (true, true) => (
@@ -177,6 +184,7 @@ impl Part {
                 answered if answered == hubs.len() => Reach::Whole,
                 _ => Reach::Some,
             },
+            PartEnd::Told(OverlayOutcome::Supernode(outcome)) => supernode_reach(outcome),
             PartEnd::Told(OverlayOutcome::Flood(flood)) => flood_reach(flood),
             PartEnd::Enough => Reach::Some,
             PartEnd::Late if self.found > 0 => Reach::Some,
@@ -189,9 +197,10 @@ impl Part {
         match &self.end {
             PartEnd::Told(OverlayOutcome::Unused) => match self.overlay {
                 Overlay::Hub => "no hub is named".to_owned(),
-                Overlay::Flood => "no other peer is known".to_owned(),
+                Overlay::Supernode | Overlay::Flood => "no other peer is known".to_owned(),
             },
             PartEnd::Told(OverlayOutcome::Hub(hubs)) => hub_phrase(hubs),
+            PartEnd::Told(OverlayOutcome::Supernode(outcome)) => supernode_phrase(outcome),
             PartEnd::Told(OverlayOutcome::Flood(flood)) => flood_phrase(flood),
             PartEnd::Enough => format!("{} was stopped: enough was found", self.overlay.name()),
             PartEnd::Late => format!("{} was not done in time", self.overlay.name()),
@@ -205,6 +214,10 @@ impl Part {
                 let all = plural(hubs.len() as u64, "hub");
                 format!("{} of {all}", answered(hubs))
             }
+            PartEnd::Told(OverlayOutcome::Supernode(outcome)) => match supernodes_asked(outcome) {
+                0 => "the leaves of this supernode".to_owned(),
+                asked => plural(asked, "supernode"),
+            },
             PartEnd::Told(OverlayOutcome::Flood(flood)) => {
                 format!("{} by flood", plural(flood.coverage.asked.into(), "peer"))
             }
@@ -239,9 +252,48 @@ fn flood_reach(flood: &FloodOutcome) -> Reach {
     }
 }
 
-fn flood_phrase(flood: &FloodOutcome) -> String {
-    let coverage = &flood.coverage;
-    let asked = format!("asked {} by flood", plural(coverage.asked.into(), "peer"));
+/// Supernodes that looked for it: the one that was asked, if this peer is none
+/// itself, and those that the question reached from there.
+fn supernodes_asked(outcome: &SupernodeOutcome) -> u64 {
+    u64::from(outcome.asked > 0) + u64::from(outcome.answered.coverage.asked)
+}
+
+fn supernode_reach(outcome: &SupernodeOutcome) -> Reach {
+    use supernode::Ending;
+    match outcome.ending {
+        Ending::NoSupernode | Ending::TooMany => Reach::Nobody,
+        Ending::Everybody if outcome.answered.coverage.is_whole() => Reach::Whole,
+        Ending::Everybody | Ending::Enough | Ending::Partial => Reach::Some,
+    }
+}
+
+fn supernode_phrase(outcome: &SupernodeOutcome) -> String {
+    use supernode::Ending;
+    let asked = match supernodes_asked(outcome) {
+        0 => "looked into what the leaves of this supernode share".to_owned(),
+        asked => format!("asked {}", plural(asked, "supernode")),
+    };
+    let coverage = &outcome.answered.coverage;
+    let mut missing = missing_of(coverage);
+    if outcome.ending == Ending::Partial && outcome.asked > 1 {
+        let other = "one of this peer's own did not answer to the end";
+        missing.insert(0, other.to_owned());
+    }
+    let missing = missing.join(", ");
+    match outcome.ending {
+        Ending::NoSupernode => "no supernode took the question".to_owned(),
+        Ending::TooMany => "too many questions to supernodes run already".to_owned(),
+        Ending::Everybody if coverage.is_whole() => format!("{asked}, all that can be reached"),
+        Ending::Enough => format!("{asked} until it was enough"),
+        Ending::Everybody | Ending::Partial if missing.is_empty() => {
+            format!("{asked}, not all")
+        }
+        Ending::Everybody | Ending::Partial => format!("{asked}, {missing}"),
+    }
+}
+
+/// Who was not asked, or did not answer, in plain words.
+fn missing_of(coverage: &Coverage) -> Vec<String> {
     let mut missing = Vec::new();
     if coverage.silent > 0 {
         missing.push(format!("{} did not report", coverage.silent));
@@ -252,7 +304,13 @@ fn flood_phrase(flood: &FloodOutcome) -> String {
     if coverage.beyond > 0 {
         missing.push(format!("{} more were too far away", coverage.beyond));
     }
-    let missing = missing.join(", ");
+    missing
+}
+
+fn flood_phrase(flood: &FloodOutcome) -> String {
+    let coverage = &flood.coverage;
+    let asked = format!("asked {} by flood", plural(coverage.asked.into(), "peer"));
+    let missing = missing_of(coverage).join(", ");
     match flood.ending {
         Ending::NoNeighbours => "flood has no neighbour now".to_owned(),
         Ending::TooMany => "too many floods run already".to_owned(),
@@ -275,189 +333,4 @@ fn plural(n: u64, noun: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use gannet_base::PeerId;
-
-    use super::*;
-    use crate::flood::Coverage;
-
-    fn part(end: PartEnd) -> Part {
-        let overlay = match &end {
-            PartEnd::Told(OverlayOutcome::Hub(_)) => Overlay::Hub,
-            _ => Overlay::Flood,
-        };
-        Part {
-            overlay,
-            end,
-            found: 0,
-            forged: 0,
-            unmatched: 0,
-            elapsed: Duration::ZERO,
-        }
-    }
-
-    fn hubs(answers: &[bool]) -> Part {
-        let outcome = |(n, answered): (usize, &bool)| HubOutcome {
-            hub: PeerId::from_bytes([u8::try_from(n).unwrap(); 32]),
-            outcome: if *answered {
-                Outcome::Answered { total: 0 }
-            } else {
-                Outcome::NoAnswer
-            },
-            elapsed: Duration::ZERO,
-        };
-        let hubs = answers.iter().enumerate().map(outcome).collect();
-        part(PartEnd::Told(OverlayOutcome::Hub(hubs)))
-    }
-
-    fn flood(ending: Ending, asked: u32, silent: u32) -> Part {
-        let coverage = Coverage {
-            asked,
-            silent,
-            ..Coverage::default()
-        };
-        part(PartEnd::Told(OverlayOutcome::Flood(FloodOutcome {
-            ending,
-            rounds: 1,
-            ttl: 2,
-            neighbours: 1,
-            coverage,
-            elapsed: Duration::ZERO,
-        })))
-    }
-
-    fn unused(overlay: Overlay) -> Part {
-        Part {
-            overlay,
-            ..part(PartEnd::Told(OverlayOutcome::Unused))
-        }
-    }
-
-    #[track_caller]
-    fn check(rows: u32, parts: Vec<Part>, verdict: Verdict, sentence: &str) {
-        let explanation = Explanation {
-            rows,
-            total: rows.into(),
-            parts,
-            elapsed: Duration::ZERO,
-        };
-        assert_eq!(explanation.verdict(), verdict, "{explanation:?}");
-        assert_eq!(explanation.sentence(), sentence);
-    }
-
-    #[test]
-    fn with_hubs_only_it_speaks_of_hubs_only() {
-        let nothing = || unused(Overlay::Flood);
-        let cases = [
-            (
-                0,
-                &[true][..],
-                Verdict::Nobody,
-                "Nobody has it: asked 1 hub, all answered.",
-            ),
-            (
-                0,
-                &[false],
-                Verdict::CouldNotAsk,
-                "I could not ask: the hub did not answer.",
-            ),
-            (
-                0,
-                &[true, false],
-                Verdict::Incomplete,
-                "Found nothing, but only 1 of 2 hubs answered.",
-            ),
-            (1, &[true], Verdict::Found, "1 row from 1 of 1 hub."),
-            (
-                2,
-                &[true, false],
-                Verdict::Found,
-                "2 rows from 1 of 2 hubs.",
-            ),
-        ];
-        for (rows, answers, verdict, sentence) in cases {
-            check(rows, vec![hubs(answers), nothing()], verdict, sentence);
-        }
-    }
-
-    #[test]
-    fn nobody_known_says_what_to_start_with() {
-        check(
-            0,
-            vec![unused(Overlay::Hub), unused(Overlay::Flood)],
-            Verdict::CouldNotAsk,
-            "I could not ask anybody: no hub is named and no other peer is known. \
-             Start with --hub or --peer PEER@ADDRESS.",
-        );
-        check(
-            0,
-            vec![unused(Overlay::Flood)],
-            Verdict::CouldNotAsk,
-            "I could not ask anybody: no other peer is known. Start with --peer PEER@ADDRESS.",
-        );
-    }
-
-    #[test]
-    fn a_flood_says_how_far_it_came() {
-        check(
-            0,
-            vec![unused(Overlay::Hub), flood(Ending::Everybody, 12, 0)],
-            Verdict::Nobody,
-            "Nobody has it: asked 12 peers by flood, everybody within reach.",
-        );
-        check(
-            0,
-            vec![flood(Ending::Partial, 3, 2)],
-            Verdict::Incomplete,
-            "Found nothing, but asked 3 peers by flood, 2 did not report.",
-        );
-        check(
-            0,
-            vec![flood(Ending::NoNeighbours, 0, 0)],
-            Verdict::CouldNotAsk,
-            "I could not ask: flood has no neighbour now.",
-        );
-        check(
-            0,
-            vec![flood(Ending::Partial, 0, 2)],
-            Verdict::CouldNotAsk,
-            "I could not ask: no neighbour answered: 2 did not report.",
-        );
-    }
-
-    #[test]
-    fn one_overlay_may_fail_while_the_other_answers() {
-        check(
-            0,
-            vec![hubs(&[false]), flood(Ending::Everybody, 1, 0)],
-            Verdict::Incomplete,
-            "Found nothing, but the hub did not answer; asked 1 peer by flood, everybody within \
-             reach.",
-        );
-        check(
-            2,
-            vec![hubs(&[false]), flood(Ending::Everybody, 4, 0)],
-            Verdict::Found,
-            "2 rows from 4 peers by flood; the hub did not answer.",
-        );
-        check(
-            2,
-            vec![hubs(&[true]), part(PartEnd::Enough)],
-            Verdict::Found,
-            "2 rows from 1 of 1 hub and flood until it was enough.",
-        );
-    }
-
-    #[test]
-    fn what_was_dropped_is_said() {
-        let mut liar = flood(Ending::Enough, 1, 0);
-        (liar.forged, liar.unmatched) = (1, 2);
-        check(
-            0,
-            vec![liar],
-            Verdict::Incomplete,
-            "Found nothing, but asked 1 peer by flood until it was enough. 1 answer dropped: not \
-             signed by the peer they name. 2 answers dropped: not what was asked for.",
-        );
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::flood::{Coverage, Ending, FloodOutcome};
 use crate::hub::HubOutcome;
+use crate::supernode::{self, SupernodeOutcome};
 
 fn peer(n: u8) -> PeerId {
     PeerId::from_bytes([n; 32])
@@ -40,10 +41,16 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-/// With both overlays switched on.
+/// Two overlays of different kinds: one answers at once, one widens.
+const TWO: [Overlay; 2] = [Overlay::Hub, Overlay::Flood];
+
 fn locate() -> Locate {
-    let mut locate = Locate::new(Config::default());
-    let overlays = LocateCommand::Overlays(Overlay::ALL.to_vec());
+    with_overlays(Config::default(), &TWO)
+}
+
+fn with_overlays(config: Config, overlays: &[Overlay]) -> Locate {
+    let mut locate = Locate::new(config);
+    let overlays = LocateCommand::Overlays(overlays.to_vec());
     assert_eq!(command(&mut locate, 0, overlays), []);
     locate
 }
@@ -91,6 +98,7 @@ fn rows(
 fn ended(locate: &mut Locate, millis: u64, outcome: OverlayOutcome) -> Vec<LocateEvent> {
     let overlay = match &outcome {
         OverlayOutcome::Hub(_) => Overlay::Hub,
+        OverlayOutcome::Supernode(_) => Overlay::Supernode,
         _ => Overlay::Flood,
     };
     let ended = LocateCommand::Ended {
@@ -158,7 +166,7 @@ fn every_overlay_is_asked_at_once_and_the_first_row_told_at_once() {
             _ => None,
         })
         .collect();
-    assert_eq!(overlays, Overlay::ALL);
+    assert_eq!(overlays, TWO);
     let hits = vec![hit(1, "s/x", "x"), hit(2, "s/x", "x")];
     let first = rows(&mut locate, 5, Overlay::Flood, 9, vec![row("x", hits)]);
     let found = the_row(&first);
@@ -226,9 +234,7 @@ fn enough_from_the_hub_stops_the_flood() {
         enough: 2,
         ..Config::default()
     };
-    let mut locate = Locate::new(config);
-    let overlays = LocateCommand::Overlays(Overlay::ALL.to_vec());
-    let _ = command(&mut locate, 0, overlays);
+    let mut locate = with_overlays(config, &TWO);
     let _ = search(&mut locate, 1, "x");
     let two = vec![
         row("a", vec![hit(1, "x a", "a")]),
@@ -247,6 +253,70 @@ fn enough_from_the_hub_stops_the_flood() {
     };
     assert_eq!(end[0], forget);
     assert_eq!(the_end(&end).parts[1].end, PartEnd::Enough);
+}
+
+fn supernode_ended(ending: supernode::Ending) -> OverlayOutcome {
+    OverlayOutcome::Supernode(SupernodeOutcome {
+        ending,
+        asked: 1,
+        answered: supernode::Answered::default(),
+        elapsed: Duration::ZERO,
+    })
+}
+
+#[test]
+fn all_three_are_asked_and_a_row_names_each_that_found_it() {
+    let mut locate = with_overlays(Config::default(), &Overlay::ALL);
+    assert_eq!(search(&mut locate, 1, "x").len(), Overlay::ALL.len());
+    let mut last = None;
+    for overlay in Overlay::ALL.into_iter().rev() {
+        let hits = vec![hit(1, "s/x", "x")];
+        let told = rows(&mut locate, 5, overlay, 9, vec![row("x", hits)]);
+        last = Some(the_row(&told).clone());
+    }
+    let by = last.unwrap().found_by;
+    let by: Vec<Overlay> = by.iter().map(|found| found.overlay).collect();
+    assert_eq!(by, [Overlay::Flood, Overlay::Supernode, Overlay::Hub]);
+    assert_eq!(ended(&mut locate, 6, hub_answered(1)), []);
+    let part = supernode_ended(supernode::Ending::Everybody);
+    assert_eq!(ended(&mut locate, 7, part), []);
+    let end = ended(&mut locate, 8, flood_ended(Ending::Everybody, 4));
+    assert_eq!(
+        the_end(&end).sentence(),
+        "1 row from 1 of 1 hub, 1 supernode and 4 peers by flood."
+    );
+}
+
+/// Two that widen: the one that is done and has enough stops the other.
+#[test]
+fn enough_from_the_supernodes_stops_the_flood() {
+    let config = Config {
+        enough: 1,
+        ..Config::default()
+    };
+    let mut locate = with_overlays(config, &[Overlay::Supernode, Overlay::Flood]);
+    let _ = search(&mut locate, 1, "x");
+    let found = row("x", vec![hit(1, "s/x", "x")]);
+    assert_eq!(
+        rows(&mut locate, 1, Overlay::Supernode, 9, vec![found]).len(),
+        1
+    );
+    let end = ended(&mut locate, 2, supernode_ended(supernode::Ending::Enough));
+    let forget = LocateEvent::Forget {
+        id: 1,
+        overlay: Overlay::Flood,
+    };
+    assert_eq!(end[0], forget);
+    assert_eq!(the_end(&end).parts[1].end, PartEnd::Enough);
+}
+
+#[test]
+fn overlays_are_named_as_they_are_typed() {
+    for overlay in Overlay::ALL {
+        assert_eq!(overlay.name().parse(), Ok(overlay));
+    }
+    let error = "tor".parse::<Overlay>().unwrap_err().to_string();
+    assert!(error.ends_with("hub, supernode and flood"), "{error}");
 }
 
 #[test]
@@ -374,7 +444,7 @@ fn same_inputs_same_trace() {
     let run = || {
         let mut locate = locate();
         let mut events = search(&mut locate, 1, "x");
-        for overlay in Overlay::ALL {
+        for overlay in TWO {
             let hits = vec![hit(1, "x", "x"), hit(2, "x", "x")];
             events.extend(rows(&mut locate, 3, overlay, 1, vec![row("x", hits)]));
         }

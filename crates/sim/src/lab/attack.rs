@@ -14,10 +14,9 @@ use gannet_overlay::flood::{
 use rand_core::Rng as _;
 use serde::Serialize;
 
-use super::EventHash;
+use super::library::{Library, Shares};
 use super::search::crowd::Crowd;
-use super::search::library::{Library, Shares};
-use super::search::network::{address, below};
+use super::{EventHash, address, below};
 use crate::{App, Fingerprint, Impossible, Latency, LinkModel, Mode, World, peer_id, stats};
 
 /// The network, the searches and the attackers.
@@ -322,7 +321,7 @@ fn battle(params: &Params, times: u32) -> Battle {
             Peer::Honest(Box::new(core))
         };
         world.add(peer);
-        let keys = world.app().0.library.keys(node);
+        let keys = world.app().0.people.library.keys(node);
         world.command(node, FloodCommand::Keys(keys));
         let told = (0..4).map(|_| below(&mut rng, params.nodes)).map(address);
         world.command(node, FloodCommand::Bootstrap(told.collect()));
@@ -335,7 +334,7 @@ fn battle(params: &Params, times: u32) -> Battle {
         world.run_until(world.now() + Duration::from_millis(250));
     }
     let limit = world.now() + Duration::from_secs(300);
-    world.run_while(limit, |public| public.0.running > 0);
+    world.run_while(limit, |public| public.0.people.running > 0);
     outcome(params, world)
 }
 
@@ -356,11 +355,11 @@ fn attacker(core: Flood, burst: u32, rng: Rng) -> Attacker {
 
 /// An honest peer looks for something.
 fn search(params: &Params, world: &mut World<Peer, Public>, rng: &mut Rng) {
-    let file = world.app().0.library.target(rng);
+    let file = world.app().0.people.library.target(rng);
     let honest = params.nodes - params.attackers;
     let searcher = params.attackers + below(rng, honest);
     let now = world.now();
-    let crowd = &mut world.app_mut().0;
+    let crowd = &mut world.app_mut().0.people;
     let query = crowd.library.query(file);
     let id = crowd.begin(now, searcher, file);
     let command = FloodCommand::Search {
@@ -385,7 +384,7 @@ fn outcome(params: &Params, world: World<Peer, Public>) -> Battle {
         }
     }
     let (events, hash) = (world.stats().events, world.fingerprint());
-    let crowd = world.into_app().0;
+    let crowd = world.into_app().0.people;
     let possible = crowd.trials.iter().filter(|trial| trial.alive > 0);
     let found = possible.clone().filter(|trial| !trial.found.is_empty());
     let firsts = crowd.trials.iter().filter_map(|trial| trial.first);

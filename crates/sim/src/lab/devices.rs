@@ -93,7 +93,7 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
     let copies = f64::from(params.nodes) * params.copies_share;
     let full = search::Params {
         nodes: params.nodes,
-        degree: params.degree,
+        degree: Some(params.degree),
         files: params.files,
         copies,
         queries: params.queries,

@@ -7,6 +7,8 @@ use gannet_base::ContentId;
 use gannet_base::wire::{FRAME_HEADER_BYTES, encode};
 use gannet_overlay::flood::{Ask, Coverage, FloodMessage, Wanted};
 
+use super::people::Purpose;
+
 /// Bytes of the message in its frame.
 pub(crate) fn size(message: &FloodMessage) -> u32 {
     let body = match message {
@@ -35,12 +37,14 @@ pub(crate) fn kind(message: &FloodMessage) -> u8 {
     }
 }
 
-/// Whether searches are what it is for: questions, answers, reports.
-pub(crate) fn is_of_searches(message: &FloodMessage) -> bool {
-    matches!(
-        message,
-        FloodMessage::Ask(_) | FloodMessage::Hits(..) | FloodMessage::Report { .. }
-    )
+/// What the message is for.
+pub(crate) fn purpose(message: &FloodMessage) -> Purpose {
+    match message {
+        FloodMessage::Ask(_) => Purpose::Question,
+        FloodMessage::Hits(..) => Purpose::Answer,
+        FloodMessage::Report { .. } => Purpose::Report,
+        _ => Purpose::Upkeep,
+    }
 }
 
 fn ask_size(ask: &Ask) -> usize {

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_base::{Timestamp, fork_rng, seeded_rng};
-use gannet_overlay::flood::{Config, Flood, FloodCommand, FloodEvent, FloodMessage};
+use gannet_overlay::flood::{Config, Flood, FloodCommand, FloodEvent, FloodMessage, FloodStatus};
 use serde::Serialize;
 
-use super::search::network::address;
-use super::{EventHash, flood_wire};
+use super::{EventHash, address, flood_wire};
 use crate::topology::Graph;
 use crate::{App, Impossible, Latency, LinkModel, Mode, World, node_of, peer_id, stats};
 
@@ -208,10 +207,10 @@ impl App<Flood> for Joiners {
 }
 
 /// Who takes whom for a neighbour.
-pub(super) fn claims<'a>(cores: impl Iterator<Item = (u32, &'a Flood)>) -> Vec<(u32, u32)> {
+pub(super) fn claims(peers: impl Iterator<Item = (u32, FloodStatus)>) -> Vec<(u32, u32)> {
     let mut claims = Vec::new();
-    for (node, core) in cores {
-        let neighbours = core.status().neighbours.into_iter();
+    for (node, status) in peers {
+        let neighbours = status.neighbours.into_iter();
         let known = neighbours.filter_map(|neighbour| node_of(neighbour.peer));
         claims.extend(known.map(|neighbour| (node, neighbour)));
     }
@@ -230,7 +229,7 @@ pub(super) fn links(nodes: u32, claims: &[(u32, u32)]) -> (Graph, u64) {
 
 fn graph(world: &World<Flood, Joiners>) -> (Graph, u64) {
     let nodes = 0..world.nodes();
-    let cores = nodes.filter_map(|node| Some((node, world.core(node)?)));
+    let cores = nodes.filter_map(|node| Some((node, world.core(node)?.status())));
     links(world.nodes(), &claims(cores))
 }
 

@@ -12,22 +12,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gannet_base::{PeerAddress, Rng, Timestamp, fork_rng, seeded_rng};
+use gannet_base::{Core, PeerAddress, Rng, Timestamp, fork_rng, seeded_rng};
 use gannet_overlay::flood::{Config, Flood, FloodCommand, Strategy, Wanted};
 use serde::Serialize;
 
-use super::EventHash;
 use super::join::{claims, links};
-use super::search::crowd::{Crowd, Trial};
-use super::search::library::{Library, Shares};
-use super::search::network::{address, below};
-use crate::{Cut, Faults, Fingerprint, Impossible, Latency, LinkModel, Mode, World, draw, peer_id};
+use super::library::{Library, Shares};
+use super::people::Trial;
+use super::search::crowd::Crowd;
+use super::search::Overlay;
+use super::{EventHash, address, below, supernode};
+use crate::{App, Cut, Faults, Fingerprint, Impossible, Latency, LinkModel, Mode, World, draw, peer_id};
 
 /// Virtual time during which everything goes wrong.
-const TROUBLE: Duration = Duration::from_secs(120);
+pub(super) const TROUBLE: Duration = Duration::from_secs(120);
 /// Longest time after that until the network is one.
 // Measured: shuffling finds the other part within two of its intervals.
-const HEALING: Duration = Duration::from_secs(1_800);
+pub(super) const HEALING: Duration = Duration::from_secs(1_800);
 /// Time that tables have to get to new neighbours.
 // Measured: they are there within ten seconds.
 const SETTLING: Duration = Duration::from_secs(60);
@@ -35,13 +36,15 @@ const SETTLING: Duration = Duration::from_secs(60);
 // Guess: fifteen rounds with silent peers, each of them at most 15 s.
 const SEARCH_MAX: Duration = Duration::from_secs(300);
 /// Time in which what was missing may come late.
-const LATE: Duration = Duration::from_secs(10);
+pub(super) const LATE: Duration = Duration::from_secs(10);
 /// Searches after healing.
-const FINAL_SEARCHES: u32 = 6;
+pub(super) const FINAL_SEARCHES: u32 = 6;
 
 /// Which seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Params {
+    /// Which overlay has to bear it.
+    pub overlay: Overlay,
     /// The first.
     pub from: u64,
     /// How many, one after the other.
@@ -51,6 +54,7 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Self {
+            overlay: Overlay::Flood,
             from: 1,
             count: 200,
         }
@@ -111,11 +115,18 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
     let mut failures = Vec::new();
     for seed in (params.from..).take(usize::try_from(params.count).unwrap_or(usize::MAX)) {
         let mut outcome = Outcome::default();
-        if let Err(what) = one(seed, &mut outcome) {
+        let (result, option) = match params.overlay {
+            Overlay::Flood => (one(seed, &mut outcome), ""),
+            Overlay::Supernode => {
+                let result = supernode::seeds::one(seed, &mut outcome);
+                (result, " --overlay supernode")
+            }
+        };
+        if let Err(what) = result {
             failures.push(Failure {
                 seed,
                 what,
-                replay: format!("gannet lab seeds --from {seed} --count 1"),
+                replay: format!("gannet lab seeds{option} --from {seed} --count 1"),
             });
         }
         hash.add(outcome.hash, outcome.events);
@@ -140,15 +151,15 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
 
 /// What came of a seed.
 #[derive(Debug, Default)]
-struct Outcome {
-    troubled: u64,
-    troubled_found: u64,
-    healed: u64,
-    crashes: u64,
-    lost: u64,
-    healed_s: f64,
-    events: u64,
-    hash: u64,
+pub(super) struct Outcome {
+    pub(super) troubled: u64,
+    pub(super) troubled_found: u64,
+    pub(super) healed: u64,
+    pub(super) crashes: u64,
+    pub(super) lost: u64,
+    pub(super) healed_s: f64,
+    pub(super) events: u64,
+    pub(super) hash: u64,
 }
 
 impl Outcome {
@@ -161,6 +172,74 @@ impl Outcome {
         self.healed_s = self.healed_s.max(other.healed_s);
         self.events += other.events;
     }
+}
+
+/// What goes wrong next, or happens beside it.
+pub(super) enum Trouble {
+    /// This peer is to crash.
+    Crash(u32),
+    /// This one, which is down, is to come back.
+    Restart(u32),
+    /// This one is to look for something.
+    Search(u32),
+    /// Nothing, or what the world itself does: pauses and partitions.
+    None,
+}
+
+/// Draws what goes wrong next, and does of it what is the world's to do.
+pub(super) fn trouble<C, A>(world: &mut World<C, A>, rng: &mut Rng) -> Trouble
+where
+    C: Core,
+    C::Message: Clone,
+    A: App<C>,
+{
+    let nodes = world.nodes();
+    let node = below(rng, nodes);
+    match below(rng, 10) {
+        0 if up(world) * 2 > nodes => return Trouble::Crash(node),
+        1 if world.core(node).is_none() => return Trouble::Restart(node),
+        2 => world.pause(node, true),
+        3 => (0..nodes).for_each(|node| world.pause(node, false)),
+        4 => {
+            let cuts = [Cut::Both, Cut::Mute, Cut::Deaf];
+            let cut = cuts[draw::place(rng, cuts.len())];
+            let inside: BTreeSet<u32> = (0..nodes).filter(|_| below(rng, 3) == 0).collect();
+            world.partition(inside, cut);
+        }
+        5 => world.heal(),
+        _ if world.is_running(node) => return Trouble::Search(node),
+        _ => {}
+    }
+    Trouble::None
+}
+
+/// How many peers are up.
+fn up<C, A>(world: &World<C, A>) -> u32
+where
+    C: Core,
+    C::Message: Clone,
+    A: App<C>,
+{
+    let up = (0..world.nodes()).filter(|node| world.core(*node).is_some());
+    u32::try_from(up.count()).expect("at most all")
+}
+
+/// Links, messages and faults, drawn from a seed.
+pub(super) fn model(rng: &mut Rng) -> LinkModel {
+    let ms = Duration::from_millis;
+    let latency = match below(rng, 3) {
+        0 => Latency::Equal(ms(50)),
+        1 => Latency::Uniform(ms(5), ms(200)),
+        _ => Latency::Exponential(ms(80)),
+    };
+    let mut model = LinkModel::new(Mode::Connected, latency);
+    let mut per_mille = |most| u16::try_from(below(rng, most)).unwrap_or(0);
+    model.faults = Faults {
+        loss: per_mille(120),
+        duplication: per_mille(80),
+        reordering: per_mille(80),
+    };
+    model
 }
 
 /// A network of a seed.
@@ -201,19 +280,7 @@ impl Network {
             zipf: 0.8,
         };
         let library = Library::new(shares, &mut fork_rng(&mut rng));
-        let ms = Duration::from_millis;
-        let latency = match below(&mut rng, 3) {
-            0 => Latency::Equal(ms(50)),
-            1 => Latency::Uniform(ms(5), ms(200)),
-            _ => Latency::Exponential(ms(80)),
-        };
-        let mut model = LinkModel::new(Mode::Connected, latency);
-        let mut per_mille = |most| u16::try_from(below(&mut rng, most)).unwrap_or(0);
-        model.faults = Faults {
-            loss: per_mille(120),
-            duplication: per_mille(80),
-            reordering: per_mille(80),
-        };
+        let model = model(&mut rng);
         let strategy = match below(&mut rng, 4) {
             0 => Strategy::Dynamic,
             _ => Strategy::Rings {
@@ -260,7 +327,7 @@ impl Network {
             self.wait(pause)?;
         }
         self.heal();
-        let trials = &self.world.app().trials;
+        let trials = &self.world.app().people.trials;
         outcome.troubled = trials.len() as u64;
         outcome.troubled_found = trials.iter().filter(|t| !t.found.is_empty()).count() as u64;
         let healed = self.until_one()?;
@@ -279,7 +346,7 @@ impl Network {
 
     /// A peer starts: with the one that its user names, and what it remembers.
     fn greet(&mut self, node: u32, remembered: Vec<PeerAddress>) {
-        let keys = self.world.app().library.keys(node);
+        let keys = self.world.app().people.library.keys(node);
         self.world.command(node, FloodCommand::Keys(keys));
         let named = self.named[usize::try_from(node).expect("a node")];
         let mut told = vec![address(named)];
@@ -289,10 +356,9 @@ impl Network {
 
     /// One thing goes wrong, or one search begins.
     fn trouble(&mut self) {
-        let node = below(&mut self.rng, self.nodes);
-        match below(&mut self.rng, 10) {
-            0 if self.up() * 2 > self.nodes => {
-                self.world.app_mut().on_crash(node);
+        match trouble(&mut self.world, &mut self.rng) {
+            Trouble::Crash(node) => {
+                self.world.app_mut().people.on_crash(node);
                 if let Some(core) = self.world.crash(node) {
                     self.crashes += 1;
                     // Half of them come back soon, with what they remember or without.
@@ -303,42 +369,26 @@ impl Network {
                     }
                 }
             }
-            1 if self.world.core(node).is_none() => self.restart(node, Vec::new()),
-            2 => self.world.pause(node, true),
-            3 => (0..self.nodes).for_each(|node| self.world.pause(node, false)),
-            4 => {
-                let cuts = [Cut::Both, Cut::Mute, Cut::Deaf];
-                let cut = cuts[draw::place(&mut self.rng, cuts.len())];
-                let inside: BTreeSet<u32> = (0..self.nodes)
-                    .filter(|_| below(&mut self.rng, 3) == 0)
-                    .collect();
-                self.world.partition(inside, cut);
-            }
-            5 => self.world.heal(),
-            _ if self.world.is_running(node) => {
+            Trouble::Restart(node) => self.restart(node, Vec::new()),
+            Trouble::Search(node) => {
                 let file = below(&mut self.rng, self.files);
                 self.search(node, file, 1);
             }
-            _ => {}
+            Trouble::None => {}
         }
-    }
-
-    fn up(&self) -> u32 {
-        let up = (0..self.nodes).filter(|node| self.world.core(*node).is_some());
-        u32::try_from(up.count()).expect("at most all")
     }
 
     /// A peer comes back.
     fn restart(&mut self, node: u32, remembered: Vec<PeerAddress>) {
         let core = self.core(node);
         self.world.restart(node, core);
-        self.world.app_mut().up[usize::try_from(node).expect("a node")] = true;
+        self.world.app_mut().people.up[usize::try_from(node).expect("a node")] = true;
         self.greet(node, remembered);
     }
 
     fn search(&mut self, node: u32, file: u32, enough: u32) -> u64 {
         let now = self.world.now();
-        let app = self.world.app_mut();
+        let app = &mut self.world.app_mut().people;
         let query = app.library.query(file);
         let id = app.begin(now, node, file);
         self.under_way.push((now, node, id));
@@ -355,7 +405,7 @@ impl Network {
     /// Time passes, and what must always hold is checked.
     fn wait(&mut self, time: Duration) -> Result<(), String> {
         self.world.run_until(self.world.now() + time);
-        let app = self.world.app();
+        let app = &self.world.app().people;
         if app.wrong > 0 {
             return Err(format!("{} answers were wrong", app.wrong));
         }
@@ -396,7 +446,7 @@ impl Network {
         let began = self.world.now();
         loop {
             self.wait(Duration::from_secs(5))?;
-            let cores = (0..self.nodes).filter_map(|node| Some((node, self.world.core(node)?)));
+            let cores = (0..self.nodes).filter_map(|node| Some((node, self.world.core(node)?.status())));
             let (graph, one_sided) = links(self.nodes, &claims(cores));
             let took = self.world.now() - began;
             if graph.is_connected() && one_sided == 0 {
@@ -422,7 +472,7 @@ impl Network {
             let limit = self.world.now() + SEARCH_MAX;
             self.world.run_while(limit, |crowd| {
                 let place = usize::try_from(id).expect("it is in a list");
-                crowd.trials[place].outcome.is_none()
+                crowd.people.trials[place].outcome.is_none()
             });
             self.wait(Duration::ZERO)?;
             let trial = self.trial(id);
@@ -437,7 +487,7 @@ impl Network {
     }
 
     fn trial(&self, id: u64) -> &Trial {
-        &self.world.app().trials[usize::try_from(id).expect("it is in a list")]
+        &self.world.app().people.trials[usize::try_from(id).expect("it is in a list")]
     }
 
     /// A search has missed copies: which, and whether they come later.
@@ -446,7 +496,7 @@ impl Network {
         let (file, found, outcome) = (trial.file, trial.found.clone(), trial.outcome);
         self.world.run_until(self.world.now() + LATE);
         let late = self.trial(id).found.len() - found.len();
-        let holders = self.world.app().library.holders(file).iter();
+        let holders = self.world.app().people.library.holders(file).iter();
         let missing: Vec<u32> = holders
             .filter(|holder| **holder != node && !found.contains(holder))
             .copied()
@@ -484,12 +534,29 @@ mod tests {
         assert!(report.troubled_recall > 0.5, "{report:?}");
     }
 
+    /// Networks that once stayed in parts, or missed copies, after all was healed.
+    #[test]
+    fn what_once_failed_does_not_again() {
+        for from in [20, 100, 140, 264, 268, 427, 497, 614, 710, 978] {
+            let report = run(&Params {
+                from,
+                count: 1,
+                ..Params::default()
+            }).unwrap();
+            assert_eq!(report.failures, []);
+        }
+    }
+
     #[test]
     fn a_seed_repeats() {
-        let one = Params { from: 7, count: 2 };
+        let one = Params {
+            from: 7,
+            count: 2,
+            ..Params::default()
+        };
         assert_eq!(run(&one), run(&one));
-        let other = run(&Params { from: 8, count: 2 }).unwrap();
+        let other = run(&Params { from: 8, ..one }).unwrap();
         assert_ne!(run(&one).unwrap().event_hash, other.event_hash);
-        assert!(run(&Params { from: 1, count: 0 }).is_err());
+        assert!(run(&Params { count: 0, ..one }).is_err());
     }
 }

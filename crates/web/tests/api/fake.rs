@@ -196,6 +196,7 @@ impl Peer for Fake {
             hub: None,
             overlays: Vec::new(),
             flood: None,
+            supernode: None,
             shares: SharesSummary::default(),
             traffic: Traffic::default(),
             peers_connected: 0,

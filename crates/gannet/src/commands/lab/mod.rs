@@ -10,6 +10,7 @@ mod plot;
 mod search;
 mod seeds;
 mod speed;
+mod supernode;
 mod swarm;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +61,9 @@ enum Experiment {
     Devices(devices::DevicesArgs),
     /// A network that grows from one peer by its own joining
     Join(join::JoinArgs),
+    /// A network of two tiers: how it elects supernodes, finds, and recovers when
+    /// many of them die at once
+    Supernode(Box<supernode::SupernodeArgs>),
     /// A swarm that fetches one file, beside the least time that it can take
     Swarm(swarm::SwarmArgs),
     /// Many small networks in which everything goes wrong, and heals: what must
@@ -79,6 +83,7 @@ pub(crate) fn run(args: LabArgs, out: &mut Printer) -> Outcome {
         Experiment::Search(args) => search::run(&args, &how, out),
         Experiment::Devices(args) => devices::run(&args, &how, out),
         Experiment::Join(args) => join::run(&args, &how, out),
+        Experiment::Supernode(args) => supernode::run(&args, &how, out),
         Experiment::Swarm(args) => swarm::run(&args, &how, out),
         Experiment::Seeds(args) => seeds::run(&args, &how, out),
         Experiment::Attack(args) => attack::run(&args, &how, out),

@@ -1,9 +1,9 @@
 //! `gannet lab search`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use gannet_sim::Impossible;
 use gannet_sim::lab::Strategy;
-use gannet_sim::lab::search::{self, Churn, Endings, Params, Report};
+use gannet_sim::lab::search::{self, Churn, Endings, Overlay, Params, Report};
 
 use super::churn::sessions;
 use super::plot::{Plot, Series};
@@ -15,14 +15,18 @@ use crate::output::Printer;
 #[derive(Debug, Clone, Args)]
 pub(super) struct SearchArgs {
     /// The overlay that searches
-    #[arg(long, value_name = "OVERLAY", default_value = "flood", value_parser = ["flood"])]
-    overlay: String,
+    #[arg(long, value_name = "OVERLAY", default_value = "flood")]
+    overlay: OverlayArg,
     /// How many peers there are, with --churn those that are away included
     #[arg(long, value_name = "N", default_value_t = Params::default().nodes)]
     nodes: u32,
-    /// Neighbours of each peer
-    #[arg(long, value_name = "D", default_value_t = Params::default().degree)]
-    degree: u32,
+    /// Neighbours of each peer [default: 8]; links of each supernode [default:
+    /// 40]
+    #[arg(long, value_name = "D")]
+    degree: Option<u32>,
+    /// Leaves that a supernode has room for, backups included
+    #[arg(long, value_name = "L", default_value_t = Params::default().leaves_max)]
+    leaves_max: u16,
     /// How many different files there are
     #[arg(long, value_name = "F", default_value_t = Params::default().files)]
     files: u32,
@@ -69,6 +73,24 @@ pub(super) struct SearchArgs {
     /// Seconds from one search to the next
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     interval: f64,
+}
+
+/// An overlay, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OverlayArg {
+    /// Neighbours pass questions on
+    Flood,
+    /// Leaves ask supernodes, which pass questions on
+    Supernode,
+}
+
+impl From<OverlayArg> for Overlay {
+    fn from(typed: OverlayArg) -> Self {
+        match typed {
+            OverlayArg::Flood => Self::Flood,
+            OverlayArg::Supernode => Self::Supernode,
+        }
+    }
 }
 
 /// How searches go.
@@ -120,18 +142,11 @@ pub(super) fn run(args: &SearchArgs, how: &How, out: &mut Printer) -> Outcome {
 
 fn params(args: &SearchArgs, seed: u64) -> Result<Params, Failure> {
     let default = Params::default();
-    let churn = args.churn.as_deref().map(|online| {
-        let online = sessions("--churn", online)?;
-        let offline = args.offline.as_deref();
-        let offline = offline
-            .map(|spec| sessions("--offline", spec))
-            .transpose()?;
-        let offline = offline.unwrap_or_else(|| online.clone());
-        Ok::<_, Failure>(Churn { online, offline })
-    });
     Ok(Params {
+        overlay: args.overlay.into(),
         nodes: args.nodes,
         degree: args.degree,
+        leaves_max: args.leaves_max,
         files: args.files,
         copies: args.copies,
         queries: args.queries,
@@ -143,11 +158,22 @@ fn params(args: &SearchArgs, seed: u64) -> Result<Params, Failure> {
         reports: !args.no_reports,
         latency: latency(args.latency.as_deref(), default.latency)?,
         loss: args.loss,
-        churn: churn.transpose()?,
+        churn: churn(args.churn.as_deref(), args.offline.as_deref())?,
         grow: args.grow,
         interval: seconds("--interval", args.interval)?,
         seed,
     })
+}
+
+/// How peers come and go, as typed.
+pub(super) fn churn(online: Option<&str>, offline: Option<&str>) -> Result<Option<Churn>, Failure> {
+    let Some(online) = online else {
+        return Ok(None);
+    };
+    let online = sessions("--churn", online)?;
+    let offline = offline.map(|spec| sessions("--offline", spec));
+    let offline = offline.transpose()?.unwrap_or_else(|| online.clone());
+    Ok(Some(Churn { online, offline }))
 }
 
 fn view(report: &Report) -> View {

@@ -4,6 +4,7 @@ use clap::Args;
 use gannet_sim::lab::seeds::{self, Params, Report};
 
 use super::plot::{Plot, Series};
+use super::search::OverlayArg;
 use super::{How, View, experiment, per_cent};
 use crate::exit::{Exit, Outcome};
 use crate::output::{Layout, Printer, Table};
@@ -11,6 +12,9 @@ use crate::output::{Layout, Printer, Table};
 /// `lab seeds`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SeedsArgs {
+    /// The overlay that has to bear it
+    #[arg(long, value_name = "OVERLAY", default_value = "flood")]
+    overlay: OverlayArg,
     /// The first seed [default: --seed]
     #[arg(long, value_name = "SEED")]
     from: Option<u64>,
@@ -21,6 +25,7 @@ pub(super) struct SeedsArgs {
 
 pub(super) fn run(args: &SeedsArgs, how: &How, out: &mut Printer) -> Outcome {
     let params = Params {
+        overlay: args.overlay.into(),
         from: args.from.unwrap_or(how.seed),
         count: args.count,
     };

@@ -281,6 +281,7 @@ impl Talk {
             10 | 11 => FloodCommand::Answer {
                 search: choices.one_of(&self.asked).unwrap_or_default(),
                 rows: choices.rows(),
+                addresses: choices.peers(),
             },
             12 if choices.below(4) == 0 => FloodCommand::Leave,
             12 => FloodCommand::Forged {

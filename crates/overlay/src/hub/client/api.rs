@@ -56,6 +56,10 @@ pub enum HubClientCommand {
         /// Which hub.
         hub: PeerId,
     },
+    /// Ask every hub in use at once whether it is there, for whoever has reason
+    /// to doubt it. One that has been asked and has not answered is asked again,
+    /// and its silence counts from the first question.
+    Check,
     /// Say goodbye to every hub and use none: for a clean shutdown.
     Leave,
 }

@@ -20,21 +20,6 @@ const CANARIES_PER_BATCH: usize = 8;
 /// for.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// An entry that the hub must know unless something newer was published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Canary {
-    pub(super) key: EntryKey,
-    pub(super) content: ContentId,
-    revision: Revision,
-}
-
-impl Canary {
-    /// Whether nothing happened to the entry since the hub took it.
-    pub(super) fn stands(&self, log: &Log) -> bool {
-        log.published_at(self.key) == Some(self.revision)
-    }
-}
-
 /// What batches look like.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
@@ -65,13 +50,11 @@ struct Flight {
     sends: u32,
 }
 
-/// A pass over the log at one hub. Number 0: none yet.
+/// A pass over the log at one hub.
 #[derive(Debug, Default)]
 pub(super) struct Registration {
     pub(super) epoch: u64,
     pub(super) number: u64,
-    /// The number that the hub had last; a new registration's is above it.
-    pub(super) hub_number: u64,
     /// Batches acknowledged, and the digest over them.
     pub(super) acked: u32,
     chain: [u8; 16],
@@ -97,25 +80,32 @@ pub(super) struct Registration {
     /// believe that it is missing by.
     batch_rtt: Duration,
     batch_rtt_low: Duration,
-    /// Entries that the hub took for certain.
-    canaries: Vec<Canary>,
+    /// Entries that the hub took for certain, as far as nothing happened to them
+    /// since.
+    canaries: Vec<Revision>,
 }
 
 impl Registration {
-    /// Starts over: everything in the log, under a higher number.
-    pub(super) fn begin(&mut self, epoch: u64, number: u64, log: &Log) {
-        *self = Self {
+    /// Everything in the log, after one that had a lower number, if there was one.
+    pub(super) fn begin(before: Option<&Self>, epoch: u64, number: u64, log: &Log) -> Self {
+        let begun = Self {
             epoch,
             number,
             chain: chain::start(number),
             began_after: log.latest(),
             began_len: log.len(),
             window: 1,
-            batch_rtt: self.batch_rtt,
-            batch_rtt_low: self.batch_rtt_low,
-            hold_until: self.hold_until,
             ..Self::default()
         };
+        match before {
+            Some(before) => Self {
+                batch_rtt: before.batch_rtt,
+                batch_rtt_low: before.batch_rtt_low,
+                hold_until: before.hold_until,
+                ..begun
+            },
+            None => begun,
+        }
     }
 
     /// Whether withdrawals that concern this registration were forgotten
@@ -126,6 +116,11 @@ impl Registration {
 
     pub(super) fn is_caught_up(&self, log: &Log) -> bool {
         self.in_flight.is_empty() && log.after(self.cursor).next().is_none()
+    }
+
+    /// How many entries the hub does not have, because it takes no more.
+    pub(super) fn missing(&self) -> u32 {
+        self.refused.saturating_add(self.held_back)
     }
 
     /// How many changes wait for an acknowledgement.
@@ -249,9 +244,6 @@ impl Registration {
     /// What is to be sent now.
     pub(super) fn fill(&mut self, now: Timestamp, log: &Log, shape: Shape) -> Vec<HubMessage> {
         let mut messages = Vec::new();
-        if self.number == 0 {
-            return messages;
-        }
         if now < self.hold_until {
             self.resend_at = Some(self.hold_until);
             return messages;
@@ -282,6 +274,7 @@ impl Registration {
             }
         }
         if self.in_flight.is_empty() {
+            self.in_flight = VecDeque::new();
             self.resend_at = None;
         } else if self.resend_at.is_none() {
             self.resend_at = Some(now + self.pause(shape));
@@ -306,10 +299,10 @@ impl Registration {
         let mut changes = Vec::new();
         for (revision, latest) in log.after(self.cursor) {
             let change = match latest {
-                Latest::Withdrawn { .. } if revision <= self.began_after => None,
-                Latest::Withdrawn { content, path } => Some(Change::Remove {
-                    content: *content,
-                    path: path.clone(),
+                Latest::Withdrawn(_) if revision <= self.began_after => None,
+                Latest::Withdrawn(gone) => Some(Change::Remove {
+                    content: gone.0,
+                    path: gone.1.clone(),
                 }),
                 Latest::Published(_) if full && taken + under_way + puts >= shape.entries_max => {
                     self.held_back = self.held_back.saturating_add(1);
@@ -347,13 +340,15 @@ impl Registration {
     }
 
     /// An entry that the hub must know, if there is one.
-    pub(super) fn canary(&mut self, log: &Log, rng: &mut Rng) -> Option<Canary> {
-        self.canaries.retain(|canary| canary.stands(log));
-        pick(self.canaries.len(), rng).map(|place| self.canaries[place])
+    pub(super) fn canary(&mut self, log: &Log, rng: &mut Rng) -> Option<(Revision, ContentId)> {
+        self.canaries
+            .retain(|canary| log.published(*canary).is_some());
+        let canary = pick(self.canaries.len(), rng).map(|place| self.canaries[place])?;
+        Some((canary, log.published(canary)?.entry.content))
     }
 }
 
-fn remember(canaries: &mut Vec<Canary>, flight: &Flight, log: &Log, rng: &mut Rng) {
+fn remember(canaries: &mut Vec<Revision>, flight: &Flight, log: &Log, rng: &mut Rng) {
     for _ in 0..CANARIES_PER_BATCH.min(flight.changes.len()) {
         let place = pick(flight.changes.len(), rng).unwrap_or(0);
         let Some(Change::Put { entry, .. }) = flight.changes.get(place) else {
@@ -361,15 +356,12 @@ fn remember(canaries: &mut Vec<Canary>, flight: &Flight, log: &Log, rng: &mut Rn
         };
         let key = EntryKey::of(entry.content, &entry.path);
         // Changed since the batch was cut: another batch will tell.
-        let Some(revision) = log.published_at(key).filter(|at| *at <= flight.until) else {
+        let Some(canary) = log.published_at(key).filter(|at| *at <= flight.until) else {
             continue;
         };
-        canaries.retain(|canary| canary.key != key);
-        let canary = Canary {
-            key,
-            content: entry.content,
-            revision,
-        };
+        if canaries.contains(&canary) {
+            continue;
+        }
         if canaries.len() < CANARIES_MAX {
             canaries.push(canary);
         } else if let Some(place) = pick(CANARIES_MAX, rng) {

@@ -19,7 +19,7 @@ const GREETING_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) enum Phase {
     Resting { until: Timestamp },
     Dialing { until: Timestamp },
-    Greeting(Greeting),
+    Greeting(Box<Greeting>),
     Live,
 }
 
@@ -46,11 +46,18 @@ pub(super) struct Hub {
     pub(super) limits: Limits,
     pub(super) counts: HubCounts,
     pub(super) keepalive: Keepalive,
-    pub(super) registration: Registration,
-    pub(super) notices: super::registration::Notices,
+    /// What was begun at it, if anything was.
+    pub(super) registration: Option<Box<Registration>>,
+    /// Its epoch and our registration there, by its latest word; a new one's
+    /// number is above it.
+    pub(super) epoch: u64,
+    pub(super) number: u64,
+    /// None before the first registration.
+    pub(super) notices: Option<Box<super::registration::Notices>>,
     pub(super) canary_rtt: Option<Duration>,
     pub(super) answered_at: Option<Timestamp>,
-    last_down: Option<DownReason>,
+    /// Boxed: those in use have mostly never been left.
+    last_down: Option<Box<DownReason>>,
 }
 
 impl Hub {
@@ -65,8 +72,10 @@ impl Hub {
             limits: Limits::default(),
             counts: HubCounts::default(),
             keepalive: Keepalive::default(),
-            registration: Registration::default(),
-            notices: super::registration::Notices::default(),
+            registration: None,
+            epoch: 0,
+            number: 0,
+            notices: None,
             canary_rtt: None,
             answered_at: None,
             last_down: None,
@@ -83,7 +92,8 @@ impl Hub {
             Phase::Greeting(greeting) => Some(greeting.resend_at),
             Phase::Live => {
                 let keepalive = self.keepalive.next_deadline();
-                let registration = self.registration.next_deadline();
+                let registration = self.registration.as_ref();
+                let registration = registration.and_then(|one| one.next_deadline());
                 Some(registration.map_or(keepalive, |due| due.min(keepalive)))
             }
         }
@@ -91,7 +101,8 @@ impl Hub {
 
     pub(super) fn status(&self, hub: PeerId, log: &Log) -> HubState {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let registration = &self.registration;
+        let registration = self.registration.as_deref();
+        let refused = registration.map_or(0, Registration::missing);
         HubState {
             hub,
             phase: match self.phase {
@@ -101,12 +112,12 @@ impl Hub {
                 Phase::Live => HubPhase::Live,
             },
             connected: self.is_live(),
-            registered: count(registration.entries),
-            unregistered: registration.outstanding(log),
-            refused: count(registration.refused.saturating_add(registration.held_back)),
+            registered: count(registration.map_or(0, |one| one.entries)),
+            unregistered: registration.map_or(log.after(0).count(), |one| one.outstanding(log)),
+            refused: count(refused),
             canary_rtt: self.canary_rtt,
             answered_at: self.answered_at,
-            last_down: self.last_down,
+            last_down: self.last_down.as_deref().copied(),
             counts: self.counts,
         }
     }
@@ -122,17 +133,16 @@ impl HubClient {
         }
         let dropped: Vec<PeerId> = self
             .hubs
-            .keys()
+            .ids()
             .filter(|hub| !wanted.contains(hub))
-            .copied()
             .collect();
         for hub in dropped {
             self.say_goodbye(now, hub);
         }
         for hub in wanted {
-            if !self.hubs.contains_key(&hub) {
+            if !self.hubs.contains(hub) {
                 let until = now + self.config.dial_timeout;
-                self.hubs.insert(hub, Hub::new(until));
+                self.hubs.add(hub, Hub::new(until));
                 self.outbox.push_back(Output::Dial { peer: hub });
             }
         }
@@ -142,13 +152,15 @@ impl HubClient {
     /// Leaves a hub for good. The link stays: others may use it, and giving it
     /// up at once could overtake the goodbye.
     pub(super) fn say_goodbye(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.remove(&hub) else {
+        let Some(state) = self.hubs.remove(hub) else {
             return;
         };
         if state.linked {
+            let begun = state.registration.map(|one| (one.epoch, one.number));
+            let (epoch, registration) = begun.unwrap_or((state.epoch, 0));
             let message = HubMessage::Goodbye {
-                epoch: state.registration.epoch,
-                registration: state.registration.number,
+                epoch,
+                registration,
             };
             self.send(hub, message);
         }
@@ -156,7 +168,7 @@ impl HubClient {
     }
 
     pub(super) fn on_link_up(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         state.linked = true;
@@ -165,7 +177,7 @@ impl HubClient {
             // It came to us by itself: no need to wait, unless it was left for
             // what it did.
             Phase::Resting { .. } => matches!(
-                state.last_down,
+                state.last_down.as_deref(),
                 None | Some(DownReason::Unreachable | DownReason::LinkLost)
             ),
             Phase::Greeting(_) | Phase::Live => false,
@@ -176,7 +188,7 @@ impl HubClient {
     }
 
     pub(super) fn on_link_down(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         state.linked = false;
@@ -189,35 +201,35 @@ impl HubClient {
 
     pub(super) fn on_unreachable(&mut self, now: Timestamp, hub: PeerId) {
         let dialing = |state: &Hub| matches!(state.phase, Phase::Dialing { .. });
-        if self.hubs.get(&hub).is_some_and(dialing) {
+        if self.hubs.get(hub).is_some_and(dialing) {
             self.on_down(now, hub, DownReason::Unreachable);
         }
     }
 
     fn greet(&mut self, now: Timestamp, hub: PeerId, again: bool) {
         let nonce = self.rng.next_u64();
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         // A hub that keeps saying that it forgot us is not to keep us busy.
         let earliest = state.greeted_at.map(|at| at + GREETING_INTERVAL);
-        state.phase = Phase::Greeting(Greeting {
+        state.phase = Phase::Greeting(Box::new(Greeting {
             nonce,
             attempts: 0,
             since: now,
             resend_at: earliest.map_or(now, |earliest| earliest.max(now)),
             again,
-        });
+        }));
         self.on_greeting_timeout(now, hub);
     }
 
     fn on_greeting_timeout(&mut self, now: Timestamp, hub: PeerId) {
-        let attempts = match self.hubs.get(&hub).map(|state| &state.phase) {
+        let attempts = match self.hubs.get(hub).map(|state| &state.phase) {
             Some(Phase::Greeting(greeting)) => greeting.attempts,
             _ => return,
         };
         let pause = self.question_pause(hub, attempts);
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         let Phase::Greeting(greeting) = &mut state.phase else {
@@ -237,7 +249,7 @@ impl HubClient {
             return;
         }
         greeting.attempts += 1;
-        greeting.resend_at = now + pause;
+        greeting.resend_at = (now + pause).min(greeting.since + self.config.silence_max);
         state.greeted_at = Some(now);
         let message = HubMessage::Hello {
             nonce: greeting.nonce,
@@ -255,7 +267,7 @@ impl HubClient {
         standing: Standing,
         counts: HubCounts,
     ) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         let Phase::Greeting(greeting) = &state.phase else {
@@ -282,21 +294,21 @@ impl HubClient {
     }
 
     pub(super) fn on_lapsed(&mut self, now: Timestamp, hub: PeerId) {
-        if self.hubs.get(&hub).is_some_and(Hub::is_live) {
+        if self.hubs.get(hub).is_some_and(Hub::is_live) {
             self.greet(now, hub, true);
         }
     }
 
     pub(super) fn on_refused(&mut self, now: Timestamp, hub: PeerId, refusal: Refusal) {
         let listening = |state: &Hub| matches!(state.phase, Phase::Greeting(_) | Phase::Live);
-        if self.hubs.get(&hub).is_some_and(listening) {
+        if self.hubs.get(hub).is_some_and(listening) {
             self.on_down(now, hub, DownReason::Refused(refusal));
         }
     }
 
     /// The hub did something that makes no sense. Once may be an accident.
     pub(super) fn on_strike(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         state.strikes += 1;
@@ -308,7 +320,7 @@ impl HubClient {
 
     /// Leaves a hub for now.
     pub(super) fn on_down(&mut self, now: Timestamp, hub: PeerId, reason: DownReason) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         let retry_after = match reason {
@@ -320,15 +332,18 @@ impl HubClient {
         state.failures = state.failures.saturating_add(1);
         state.strikes = 0;
         state.phase = Phase::Resting { until: now + delay };
-        state.last_down = Some(reason);
+        state.last_down = Some(Box::new(reason));
         state.keepalive = Keepalive::default();
-        state.registration.send_again();
+        if let Some(registration) = &mut state.registration {
+            registration.send_again();
+        }
         if matches!(
             reason,
             DownReason::WrongAnswer | DownReason::Nonsense | DownReason::Stalled
         ) {
             // Nothing that it says of earlier registrations is to be believed.
-            state.registration = Registration::default();
+            state.registration = None;
+            (state.epoch, state.number) = (0, 0);
         }
         if std::mem::take(&mut state.linked) {
             self.outbox.push_back(Output::Disconnect { peer: hub });
@@ -338,7 +353,7 @@ impl HubClient {
     }
 
     pub(super) fn on_connection_timeout(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         match state.phase {
@@ -360,7 +375,7 @@ impl HubClient {
     }
 
     pub(super) fn on_pause_connections(&mut self, now: Timestamp) {
-        for state in self.hubs.values_mut() {
+        for (_, state) in self.hubs.iter_mut() {
             match &mut state.phase {
                 Phase::Resting { until } => *until = now.max(*until),
                 Phase::Dialing { until } => *until = now + self.config.dial_timeout,
@@ -371,8 +386,10 @@ impl HubClient {
                 }
                 Phase::Live => {
                     state.keepalive.ask_now(now);
-                    state.registration.send_again();
-                    state.registration.wake(now);
+                    if let Some(registration) = &mut state.registration {
+                        registration.send_again();
+                        registration.wake(now);
+                    }
                 }
             }
         }

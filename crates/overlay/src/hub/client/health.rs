@@ -5,7 +5,7 @@ use std::time::Duration;
 use gannet_base::{PeerId, Row, Timestamp};
 use rand_core::Rng as _;
 
-use super::batches::Canary;
+use super::log::Revision;
 use super::{DownReason, HubClient};
 use crate::hub::message::{HubCounts, HubMessage, Standing};
 
@@ -18,7 +18,8 @@ const INTERVAL_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Keepalive {
     next_at: Timestamp,
-    ping: Option<Ping>,
+    /// Boxed: most of the time there is none.
+    ping: Option<Box<Ping>>,
     /// The number of the canary under way.
     canary: Option<u64>,
 }
@@ -34,7 +35,7 @@ struct Ping {
 }
 
 /// The least that an honest answer knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Known {
     pub(super) number: u64,
     pub(super) acked: u32,
@@ -48,7 +49,8 @@ impl Keepalive {
         }
     }
 
-    /// Starts a new round at the next timeout.
+    /// Starts a new round at the next timeout: whatever was asked before counts
+    /// for nothing.
     pub(super) fn ask_now(&mut self, now: Timestamp) {
         self.ping = None;
         self.next_at = now;
@@ -58,12 +60,21 @@ impl Keepalive {
     pub(super) fn ask_soon(&mut self, now: Timestamp) {
         self.next_at = self.next_at.min(now);
     }
+
+    /// As [`ask_soon`](Self::ask_soon); a round under way asks once more, and
+    /// goes on counting from its first question.
+    fn ask_again(&mut self, now: Timestamp) {
+        match &mut self.ping {
+            Some(ping) => ping.resend_at = now,
+            None => self.ask_soon(now),
+        }
+    }
 }
 
 impl HubClient {
     /// Time between two rounds at a hub.
     fn keepalive_interval(&self, hub: PeerId) -> Duration {
-        let lease = self.hubs.get(&hub).map_or(0, |s| s.limits.lease_seconds);
+        let lease = self.hubs.get(hub).map_or(0, |s| s.limits.lease_seconds);
         let quarter = Duration::from_secs(u64::from(lease)) / 4;
         quarter.clamp(
             INTERVAL_MIN.min(self.config.keepalive_interval),
@@ -82,7 +93,7 @@ impl HubClient {
 
     pub(super) fn start_keepalive(&mut self, now: Timestamp, hub: PeerId) {
         let next_at = self.next_round(now, hub);
-        if let Some(state) = self.hubs.get_mut(&hub) {
+        if let Some(state) = self.hubs.get_mut(hub) {
             state.keepalive.ping = None;
             state.keepalive.next_at = next_at;
         }
@@ -95,8 +106,8 @@ impl HubClient {
             .iter_mut()
             .filter(|(_, state)| state.is_live())
             .map(|(hub, state)| {
-                state.keepalive.ask_now(now);
-                *hub
+                state.keepalive.ask_again(now);
+                hub
             })
             .collect();
         for hub in live {
@@ -105,7 +116,7 @@ impl HubClient {
     }
 
     pub(super) fn on_health_timeout(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.get(&hub).filter(|state| state.is_live()) else {
+        let Some(state) = self.hubs.get(hub).filter(|state| state.is_live()) else {
             return;
         };
         if now < state.keepalive.next_deadline() {
@@ -126,28 +137,31 @@ impl HubClient {
 
     fn ping_first(&mut self, now: Timestamp, hub: PeerId) {
         let nonce = self.rng.next_u64();
-        let resend_at = now + self.question_pause(hub, 0);
-        if let Some(state) = self.hubs.get_mut(&hub) {
-            state.keepalive.ping = Some(Ping {
+        let resend_at = now + self.question_pause(hub, 0).min(self.config.silence_max);
+        if let Some(state) = self.hubs.get_mut(hub) {
+            let registration = state.registration.as_ref();
+            let known = registration.map_or(Known::default(), |one| Known {
+                number: one.number,
+                acked: one.acked,
+            });
+            state.keepalive.ping = Some(Box::new(Ping {
                 nonce,
                 since: now,
                 attempts: 1,
                 resend_at,
-                known: Known {
-                    number: state.registration.number,
-                    acked: state.registration.acked,
-                },
-            });
+                known,
+            }));
             self.send_ping(hub, nonce);
         }
     }
 
     fn ping_again(&mut self, now: Timestamp, hub: PeerId, attempts: u32) {
         let resend_at = now + self.question_pause(hub, attempts);
-        let state = self.hubs.get_mut(&hub);
+        let state = self.hubs.get_mut(hub);
         if let Some(ping) = state.and_then(|state| state.keepalive.ping.as_mut()) {
             ping.attempts += 1;
-            ping.resend_at = resend_at;
+            // Not later than the moment at which it counts as silent.
+            ping.resend_at = resend_at.min(ping.since + self.config.silence_max);
             let nonce = ping.nonce;
             self.send_ping(hub, nonce);
         }
@@ -170,7 +184,7 @@ impl HubClient {
         counts: HubCounts,
     ) {
         let next_at = self.next_round(now, hub);
-        let Some(state) = self.hubs.get_mut(&hub).filter(|state| state.is_live()) else {
+        let Some(state) = self.hubs.get_mut(hub).filter(|state| state.is_live()) else {
             return;
         };
         let Some(ping) = state.keepalive.ping.take_if(|ping| ping.nonce == nonce) else {
@@ -192,18 +206,21 @@ impl HubClient {
 
     /// Asks for one of our own entries, in the words of any other question.
     fn ask_canary(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         if state.keepalive.canary.is_some() {
             return;
         }
-        let Some(canary) = state.registration.canary(&self.log, &mut self.rng) else {
+        let Some(registration) = &mut state.registration else {
             return;
         };
-        let number = state.registration.number;
-        let request = self.ask_for_canary(now, hub, canary, number);
-        if let Some(state) = self.hubs.get_mut(&hub) {
+        let Some((canary, content)) = registration.canary(&self.log, &mut self.rng) else {
+            return;
+        };
+        let number = registration.number;
+        let request = self.ask_for_canary(now, hub, (canary, number), content);
+        if let Some(state) = self.hubs.get_mut(hub) {
             state.keepalive.canary = Some(request);
         }
     }
@@ -213,15 +230,16 @@ impl HubClient {
         &mut self,
         now: Timestamp,
         hub: PeerId,
-        (canary, number, asked_at): (Canary, u64, Timestamp),
+        (canary, number, asked_at): (Revision, u64, Timestamp),
         rows: &[Row],
     ) {
         self.end_canary(hub);
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         // Withdrawn or registered anew meanwhile: no answer would be wrong.
-        if state.registration.number != number || !canary.stands(&self.log) {
+        let current = state.registration.as_ref().map(|one| one.number);
+        if current != Some(number) || self.log.published(canary).is_none() {
             return;
         }
         let own = self.own;
@@ -244,8 +262,195 @@ impl HubClient {
 
     /// The canary under way is done with, whatever came of it.
     pub(super) fn end_canary(&mut self, hub: PeerId) {
-        if let Some(state) = self.hubs.get_mut(&hub) {
+        if let Some(state) = self.hubs.get_mut(hub) {
             state.keepalive.canary = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gannet_base::wire::SignatureBytes;
+    use gannet_base::{
+        ContentId, Core as _, FileEntry, Link, Media, Output, Publication, WallTime, pump,
+        seeded_rng,
+    };
+
+    use super::*;
+    use crate::hub::{ClientConfig, HubClientCommand, HubClientEvent, HubServer, ServerConfig};
+
+    const HUB: PeerId = PeerId::from_bytes([201; 32]);
+    const PEER: PeerId = PeerId::from_bytes([1; 32]);
+
+    /// A client and its hub, next to each other; the hub may die.
+    struct Pair {
+        now: Timestamp,
+        client: HubClient,
+        hub: HubServer,
+        alive: bool,
+        pings: usize,
+        down: Option<(Timestamp, DownReason)>,
+    }
+
+    impl Pair {
+        /// Welcomed, with so many entries.
+        fn new(seed: u64, entries: u8) -> Self {
+            let config = ClientConfig {
+                keepalive_interval: Duration::from_secs(5),
+                answer_timeout: Duration::from_secs(1),
+                silence_max: Duration::from_secs(3),
+                dial_timeout: Duration::from_secs(3),
+                ..ClientConfig::default()
+            };
+            let mut pair = Self {
+                now: Timestamp::ZERO,
+                client: HubClient::new(config, seeded_rng(seed)),
+                hub: HubServer::new(ServerConfig::default(), seeded_rng(seed)),
+                alive: true,
+                pings: 0,
+                down: None,
+            };
+            let publications = (0..entries).map(|n| Publication {
+                entry: FileEntry {
+                    content: ContentId::of(&[n]),
+                    size: 1,
+                    path: format!("file {n}"),
+                    media: Media::default(),
+                },
+                holder: PEER,
+                expires: WallTime::from_unix_seconds(1_000_000),
+                signature: SignatureBytes([0; 64]),
+            });
+            pair.order(HubClientCommand::Publish(publications.collect()));
+            pair.order(HubClientCommand::Hubs(vec![HUB]));
+            pair.client.handle_link(pair.now, HUB, Link::Up);
+            pair.settle();
+            assert!(pair.client.is_live(HUB));
+            assert_eq!(pair.client.registered(HUB), usize::from(entries));
+            pair
+        }
+
+        fn order(&mut self, command: HubClientCommand) {
+            self.client.handle_command(self.now, command);
+            self.settle();
+        }
+
+        /// Carries messages until there are none.
+        fn settle(&mut self) {
+            loop {
+                let (mut to_hub, mut to_client) = (Vec::new(), Vec::new());
+                pump(&mut self.client, |output| match output {
+                    Output::Send { message, .. } => to_hub.push(message),
+                    Output::Event(HubClientEvent::HubDown { reason, .. }) => {
+                        self.down = Some((self.now, reason));
+                    }
+                    _ => {}
+                });
+                let is_ping = |message: &&HubMessage| matches!(message, HubMessage::Ping { .. });
+                self.pings += to_hub.iter().filter(is_ping).count();
+                if to_hub.is_empty() {
+                    return;
+                }
+                for message in to_hub.into_iter().filter(|_| self.alive) {
+                    self.hub.handle_message(self.now, PEER, message);
+                }
+                pump(&mut self.hub, |output| {
+                    if let Output::Send { message, .. } = output {
+                        to_client.push(message);
+                    }
+                });
+                for message in to_client {
+                    self.client.handle_message(self.now, HUB, message);
+                }
+            }
+        }
+
+        /// Until then, or until the hub is left.
+        fn run(&mut self, until: Timestamp) {
+            while let Some(due) = self.client.next_deadline()
+                && due <= until
+                && self.down.is_none()
+            {
+                self.now = due;
+                self.client.handle_timeout(due);
+                self.settle();
+            }
+            if self.down.is_none() {
+                self.now = until;
+            }
+        }
+    }
+
+    /// The hub dies, and is asked for so long after, if at all. How long the
+    /// client takes from then on.
+    fn detection(seed: u64, entries: u8, check_after: Option<Duration>) -> Duration {
+        let mut pair = Pair::new(seed, entries);
+        pair.run(Timestamp::from_secs(20) + Duration::from_millis(seed * 137));
+        assert_eq!(pair.down, None);
+        pair.alive = false;
+        let mut from = pair.now;
+        if let Some(after) = check_after {
+            pair.run(pair.now + after);
+            from = pair.now;
+            pair.order(HubClientCommand::Check);
+        }
+        pair.run(from + Duration::from_secs(60));
+        match pair.down {
+            Some((at, DownReason::Silent { .. })) => at - from,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_hub_that_dies_is_noticed_in_time() {
+        let mut longest = Duration::ZERO;
+        for seed in 0..60 {
+            for entries in [0, 3] {
+                longest = longest.max(detection(seed, entries, None));
+            }
+        }
+        assert!(longest <= Duration::from_millis(8_500), "{longest:?}");
+        assert!(longest > Duration::from_secs(7), "the bound is tight");
+    }
+
+    #[test]
+    fn who_has_reason_to_doubt_it_knows_sooner() {
+        for seed in 0..60 {
+            for entries in [0, 3] {
+                let after = Duration::from_millis(seed * 71 % 2_900);
+                let took = detection(seed, entries, Some(after));
+                assert!(took <= Duration::from_millis(3_500), "{took:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn doubts_do_not_prolong_a_silence() {
+        let mut pair = Pair::new(1, 1);
+        pair.alive = false;
+        pair.order(HubClientCommand::Check);
+        let from = pair.now;
+        while pair.down.is_none() {
+            pair.run(pair.now + Duration::from_millis(100));
+            pair.order(HubClientCommand::Check);
+            assert!(pair.now - from < Duration::from_secs(10), "it must end");
+        }
+        let (at, _) = pair.down.unwrap();
+        assert_eq!(at - from, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_check_asks_at_once_and_a_living_hub_stays() {
+        let mut pair = Pair::new(1, 1);
+        for asked in 1..20 {
+            pair.order(HubClientCommand::Check);
+            assert_eq!(pair.pings, asked);
+        }
+        pair.run(pair.now + Duration::from_secs(60));
+        assert_eq!(pair.down, None);
+        assert!((19 + 12..19 + 16).contains(&pair.pings), "{}", pair.pings);
+        pair.order(HubClientCommand::Leave);
+        assert!(!pair.client.is_live(HUB));
+        assert_eq!(pair.client.registered(HUB), 0);
     }
 }

@@ -29,7 +29,7 @@ impl EntryKey {
 #[derive(Debug)]
 pub(super) enum Latest {
     Published(Box<Publication>),
-    Withdrawn { content: ContentId, path: String },
+    Withdrawn(Box<(ContentId, String)>),
 }
 
 /// Every entry's latest change, in order. Replaying the log from any revision
@@ -64,6 +64,14 @@ impl Log {
     pub(super) fn published_at(&self, key: EntryKey) -> Option<Revision> {
         let revision = self.by_entry.get(&key)?;
         (!self.withdrawn.contains(revision)).then_some(*revision)
+    }
+
+    /// What was published then, if nothing happened to it since.
+    pub(super) fn published(&self, revision: Revision) -> Option<&Publication> {
+        match self.changes.get(&revision)? {
+            Latest::Published(publication) => Some(publication),
+            Latest::Withdrawn(_) => None,
+        }
     }
 
     pub(super) fn has(&self, key: EntryKey) -> bool {
@@ -107,7 +115,7 @@ impl Log {
         if !self.has(key) {
             return false;
         }
-        self.note(key, Latest::Withdrawn { content, path });
+        self.note(key, Latest::Withdrawn(Box::new((content, path))));
         self.withdrawn.insert(self.latest);
         while self.withdrawn.len() > remembered_max {
             if let Some(revision) = self.withdrawn.pop_first() {
@@ -131,8 +139,16 @@ impl Log {
     }
 
     fn forget(&mut self, revision: Revision) {
-        if let Some(Latest::Withdrawn { content, path }) = self.changes.remove(&revision) {
-            self.by_entry.remove(&EntryKey::of(content, &path));
+        if let Some(Latest::Withdrawn(gone)) = self.changes.remove(&revision) {
+            self.by_entry.remove(&EntryKey::of(gone.0, &gone.1));
+        }
+        if self.changes.is_empty() {
+            // An emptied map keeps memory.
+            *self = Self {
+                latest: self.latest,
+                floor: self.floor,
+                ..Self::default()
+            };
         }
     }
 
@@ -265,7 +281,8 @@ mod tests {
                         Latest::Published(one) => {
                             hub.insert(one.entry.path.clone(), one.expires.as_unix_seconds());
                         }
-                        Latest::Withdrawn { path, .. } => {
+                        Latest::Withdrawn(gone) => {
+                            let path = &gone.1;
                             hub.remove(path);
                         }
                     }

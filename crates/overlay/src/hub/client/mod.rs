@@ -4,6 +4,7 @@ mod api;
 mod batches;
 mod connection;
 mod health;
+mod hubs;
 mod log;
 mod registration;
 mod searches;
@@ -11,6 +12,7 @@ mod searches;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use gannet_base::wire::WireMessage as _;
 use gannet_base::{Core, Link, Output, PeerAddress, PeerId, Rng, Timestamp};
@@ -24,12 +26,14 @@ pub use api::{
 use super::config::ClientConfig;
 use super::message::{Announcement, HubMessage};
 use connection::Hub;
+use hubs::Hubs;
 use log::Log;
 use searches::{Ask, Search};
 
 /// A peer's dealings with its hubs, as a [`Core`].
 ///
-/// * getters: [`status`](Self::status), [`published`](Self::published);
+/// * getters: [`status`](Self::status), [`published`](Self::published),
+///   [`is_live`](Self::is_live), [`registered`](Self::registered);
 /// * inputs: [`handle_message`](Core::handle_message),
 ///   [`handle_command`](Core::handle_command),
 ///   [`handle_link`](Core::handle_link), [`handle_timeout`](Core::handle_timeout);
@@ -61,29 +65,30 @@ use searches::{Ask, Search};
 /// ```
 #[derive(Debug)]
 pub struct HubClient {
-    config: ClientConfig,
+    config: Arc<ClientConfig>,
     rng: Rng,
-    hubs: BTreeMap<PeerId, Hub>,
+    hubs: Hubs,
     log: Log,
     /// This peer, known from what it publishes.
     own: Option<PeerId>,
     announcement: Announcement,
     searches: BTreeMap<RequestId, Search>,
     /// Questions under way, by their number on the wire.
-    asks: BTreeMap<u64, Ask>,
+    asks: BTreeMap<u64, Box<Ask>>,
     next_request: u64,
     outbox: VecDeque<Output<HubMessage, HubClientEvent>>,
 }
 
 impl HubClient {
     /// A client with no hub and nothing published. `rng` must differ between
-    /// two starts: what cannot be guessed is drawn from it.
-    pub fn new(config: ClientConfig, mut rng: Rng) -> Self {
+    /// two starts: what cannot be guessed is drawn from it. Many clients of one
+    /// process may share their configuration.
+    pub fn new(config: impl Into<Arc<ClientConfig>>, mut rng: Rng) -> Self {
         Self {
             next_request: rng.next_u64(),
-            config,
+            config: config.into(),
             rng,
-            hubs: BTreeMap::new(),
+            hubs: Hubs::default(),
             log: Log::default(),
             own: None,
             announcement: Announcement::default(),
@@ -98,12 +103,26 @@ impl HubClient {
         self.log.len()
     }
 
+    /// Whether a hub has welcomed this peer and was not left since.
+    pub fn is_live(&self, hub: PeerId) -> bool {
+        self.hubs.get(hub).is_some_and(Hub::is_live)
+    }
+
+    /// How many entries of this peer a hub has, by its own word; 0 if it is not
+    /// one of those used.
+    pub fn registered(&self, hub: PeerId) -> usize {
+        let state = self.hubs.get(hub);
+        let registration = state.and_then(|state| state.registration.as_ref());
+        let entries = registration.map_or(0, |one| one.entries);
+        usize::try_from(entries).unwrap_or(usize::MAX)
+    }
+
     /// How it stands with every hub, in the order of their ids. Costs time in
     /// proportion to the changes that are not registered yet.
     pub fn status(&self) -> Vec<HubState> {
         self.hubs
             .iter()
-            .map(|(hub, state)| state.status(*hub, &self.log))
+            .map(|(hub, state)| state.status(hub, &self.log))
             .collect()
     }
 
@@ -143,8 +162,22 @@ impl HubClient {
         }
     }
 
+    /// Gives back what memory was needed for what is over: most clients have
+    /// nothing to do most of the time, and there may be very many.
+    fn rest(&mut self) {
+        if self.outbox.capacity() > 0 {
+            self.outbox = VecDeque::new();
+        }
+        if self.asks.is_empty() {
+            self.asks = BTreeMap::new();
+        }
+        if self.searches.is_empty() {
+            self.searches = BTreeMap::new();
+        }
+    }
+
     fn on_leave(&mut self, now: Timestamp) {
-        let hubs: Vec<PeerId> = self.hubs.keys().copied().collect();
+        let hubs: Vec<PeerId> = self.hubs.ids().collect();
         for hub in hubs {
             self.say_goodbye(now, hub);
         }
@@ -158,7 +191,7 @@ impl Core for HubClient {
 
     fn handle_message(&mut self, now: Timestamp, from: PeerId, message: HubMessage) {
         self.on_time(now);
-        if !self.hubs.contains_key(&from) {
+        if !self.hubs.contains(from) {
             return;
         }
         if message.validate().is_err() {
@@ -226,6 +259,7 @@ impl Core for HubClient {
             HubClientCommand::Sources { id, content } => self.on_sources(now, id, content),
             HubClientCommand::Cancel { id } => self.on_cancel(id),
             HubClientCommand::Forged { hub } => self.on_strike(now, hub),
+            HubClientCommand::Check => self.keep_alive_all(now),
             HubClientCommand::Leave => self.on_leave(now),
         }
     }
@@ -241,7 +275,7 @@ impl Core for HubClient {
 
     fn handle_timeout(&mut self, now: Timestamp) {
         self.on_time(now);
-        let hubs: Vec<PeerId> = self.hubs.keys().copied().collect();
+        let hubs: Vec<PeerId> = self.hubs.ids().collect();
         for hub in hubs {
             self.on_connection_timeout(now, hub);
             self.on_health_timeout(now, hub);
@@ -251,11 +285,15 @@ impl Core for HubClient {
     }
 
     fn poll_output(&mut self) -> Option<Output<HubMessage, HubClientEvent>> {
-        self.outbox.pop_front()
+        let output = self.outbox.pop_front();
+        if output.is_none() {
+            self.rest();
+        }
+        output
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        let hubs = self.hubs.values().filter_map(Hub::next_deadline);
+        let hubs = self.hubs.iter().filter_map(|(_, hub)| hub.next_deadline());
         let asks = self.asks.values().map(|ask| ask.resend_at);
         let searches = self.searches.values().map(|search| search.deadline);
         hubs.chain(asks).chain(searches).min()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gannet_base::{ContentId, PeerId, Publication, Timestamp};
 
-use super::batches::Shape;
+use super::batches::{Registration, Shape};
 use super::connection::Hub;
 use super::health::Known;
 use super::{DownReason, HubClient, HubClientEvent};
@@ -62,10 +62,11 @@ impl HubClient {
     }
 
     fn register_everywhere(&mut self, now: Timestamp) {
-        let hubs: Vec<PeerId> = self.hubs.keys().copied().collect();
+        let hubs: Vec<PeerId> = self.hubs.ids().collect();
         for hub in hubs {
-            if let Some(state) = self.hubs.get_mut(&hub) {
-                state.notices.registered = None;
+            let state = self.hubs.get_mut(hub);
+            if let Some(notices) = state.and_then(|state| state.notices.as_mut()) {
+                notices.registered = None;
             }
             self.register(now, hub);
         }
@@ -73,16 +74,17 @@ impl HubClient {
 
     /// Sends a hub what it may be sent now.
     fn register(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.get_mut(&hub).filter(|state| state.is_live()) else {
+        let Some(state) = self.hubs.get_mut(hub).filter(|state| state.is_live()) else {
             return;
         };
-        let registration = &mut state.registration;
-        if registration.number == 0 && self.log.len() > 0 {
-            let (epoch, number) = (registration.epoch, registration.hub_number);
-            self.begin(now, hub, epoch, number);
+        let Some(registration) = &mut state.registration else {
+            if self.log.len() > 0 {
+                let (epoch, number) = (state.epoch, state.number);
+                self.begin(now, hub, epoch, number);
+            }
             return;
-        }
-        if registration.number > 0 && registration.missed_withdrawals(&self.log) {
+        };
+        if registration.missed_withdrawals(&self.log) {
             let (epoch, number) = (registration.epoch, registration.number);
             self.begin(now, hub, epoch, number);
             return;
@@ -105,7 +107,7 @@ impl HubClient {
 
     /// Starts over at a hub, under a number above `number`.
     fn begin(&mut self, now: Timestamp, hub: PeerId, epoch: u64, number: u64) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
         // Ours are counted up from one: it would take a liar to get here.
@@ -113,26 +115,30 @@ impl HubClient {
             self.on_down(now, hub, DownReason::Nonsense);
             return;
         };
-        state.registration.begin(epoch, number, &self.log);
-        state.notices.registered = None;
-        state.notices.refused = 0;
-        state.notices.began_at = Some(now);
+        let before = state.registration.as_deref();
+        let begun = Registration::begin(before, epoch, number, &self.log);
+        state.registration = Some(Box::new(begun));
+        let notices = state.notices.get_or_insert_default();
+        notices.registered = None;
+        notices.refused = 0;
+        notices.began_at = Some(now);
         self.register(now, hub);
     }
 
     /// Tells the layer above when a hub has everything.
     fn tell(&mut self, hub: PeerId) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
-        let registration = &state.registration;
-        if registration.number == 0 || !registration.is_caught_up(&self.log) {
+        let caught_up = state.registration.as_ref();
+        let Some(registration) = caught_up.filter(|one| one.is_caught_up(&self.log)) else {
             return;
-        }
+        };
         let entries = registration.entries;
-        let missing = registration.refused.saturating_add(registration.held_back);
-        let told_registered = state.notices.registered.replace(entries) == Some(entries);
-        let told_refused = std::mem::replace(&mut state.notices.refused, missing) == missing;
+        let missing = registration.missing();
+        let notices = state.notices.get_or_insert_default();
+        let told_registered = notices.registered.replace(entries) == Some(entries);
+        let told_refused = std::mem::replace(&mut notices.refused, missing) == missing;
         let held_back = Refusal::of(
             Budget::Entries,
             usize::try_from(state.limits.entries_max).unwrap_or(usize::MAX),
@@ -155,28 +161,27 @@ impl HubClient {
 
     /// The welcome's standing: go on where we stopped, or start over.
     pub(super) fn on_first_standing(&mut self, now: Timestamp, hub: PeerId, standing: Standing) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
-        let registration = &mut state.registration;
-        registration.hub_number = standing.registration;
-        let same = registration.number > 0
-            && registration.epoch == standing.epoch
-            && registration.number == standing.registration
-            && registration.acked <= standing.next
+        (state.epoch, state.number) = (standing.epoch, standing.registration);
+        let begun = state.registration.as_mut().filter(|registration| {
+            registration.epoch == standing.epoch
+                && registration.number == standing.registration
+                && registration.acked <= standing.next
+        });
+        if let Some(registration) = begun
             && registration
                 .advance(now, &standing, &self.log, &mut self.rng)
-                .is_ok();
-        if same {
+                .is_ok()
+        {
             registration.send_again();
             self.register(now, hub);
         } else if self.log.len() > 0 || standing.entries > 0 {
             self.begin(now, hub, standing.epoch, standing.registration);
         } else {
             // Nothing to register, nothing to forget: no registration at all.
-            *registration = super::batches::Registration::default();
-            registration.epoch = standing.epoch;
-            registration.hub_number = standing.registration;
+            state.registration = None;
         }
     }
 
@@ -187,11 +192,13 @@ impl HubClient {
         standing: Standing,
         (early, wait_ms, refusal): (bool, u32, Option<Refusal>),
     ) {
-        let Some(state) = self.hubs.get_mut(&hub).filter(|state| state.is_live()) else {
+        let Some(state) = self.hubs.get_mut(hub).filter(|state| state.is_live()) else {
             return;
         };
-        let registration = &mut state.registration;
-        if registration.number == 0 || standing.epoch != registration.epoch {
+        let Some(registration) = &mut state.registration else {
+            return;
+        };
+        if standing.epoch != registration.epoch {
             return;
         }
         if standing.registration > registration.number {
@@ -229,16 +236,14 @@ impl HubClient {
         standing: Standing,
         known: Known,
     ) {
-        let Some(state) = self.hubs.get_mut(&hub) else {
+        let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
-        let registration = &mut state.registration;
-        registration.hub_number = standing.registration;
-        if registration.number == 0 {
-            registration.epoch = standing.epoch;
+        (state.epoch, state.number) = (standing.epoch, standing.registration);
+        let Some(registration) = &mut state.registration else {
             self.register(now, hub);
             return;
-        }
+        };
         if standing.epoch != registration.epoch {
             self.begin(now, hub, standing.epoch, standing.registration);
             return;
@@ -271,7 +276,7 @@ impl HubClient {
     /// The hub's word does not fit what it was sent: start over, and remember.
     fn on_lie(&mut self, now: Timestamp, hub: PeerId, standing: Standing) {
         self.on_strike(now, hub);
-        if self.hubs.get(&hub).is_some_and(Hub::is_live) {
+        if self.hubs.get(hub).is_some_and(Hub::is_live) {
             self.begin(now, hub, standing.epoch, standing.registration);
         }
     }
@@ -279,11 +284,13 @@ impl HubClient {
     /// Whether a new registration is worth its price: entries went missing at
     /// the hub, or refused ones may now be taken.
     fn wants_repair(&self, now: Timestamp, hub: PeerId, forgot: bool) -> bool {
-        let Some(state) = self.hubs.get(&hub) else {
+        let Some(state) = self.hubs.get(hub) else {
             return false;
         };
-        let registration = &state.registration;
-        let missing = registration.refused > 0 || registration.held_back > 0;
+        let Some(registration) = &state.registration else {
+            return false;
+        };
+        let missing = registration.missing() > 0;
         let shrunk = self.log.len() < registration.began_len;
         let full = registration
             .refusal
@@ -293,25 +300,28 @@ impl HubClient {
             (.., true) => self.config.repair_interval * FULL_INTERVALS,
             _ => return false,
         };
-        let last = match forgot {
-            true => state.notices.repaired_at,
-            false => state.notices.began_at,
-        };
+        let notices = state.notices.as_ref();
+        let last = notices.and_then(|notices| match forgot {
+            true => notices.repaired_at,
+            false => notices.began_at,
+        });
         registration.is_caught_up(&self.log) && last.is_none_or(|last| now - last >= wait)
     }
 
     fn repair(&mut self, now: Timestamp, hub: PeerId, standing: Standing) {
-        if let Some(state) = self.hubs.get_mut(&hub) {
-            state.notices.repaired_at = Some(now);
+        if let Some(state) = self.hubs.get_mut(hub) {
+            state.notices.get_or_insert_default().repaired_at = Some(now);
         }
         self.begin(now, hub, standing.epoch, standing.registration);
     }
 
     pub(super) fn on_registration_timeout(&mut self, now: Timestamp, hub: PeerId) {
-        let Some(state) = self.hubs.get_mut(&hub).filter(|state| state.is_live()) else {
+        let Some(state) = self.hubs.get_mut(hub).filter(|state| state.is_live()) else {
             return;
         };
-        let registration = &mut state.registration;
+        let Some(registration) = &mut state.registration else {
+            return;
+        };
         if registration.next_deadline().is_none_or(|due| now < due) {
             return;
         }
@@ -328,9 +338,9 @@ impl HubClient {
     pub(super) fn tidy_log(&mut self) {
         let heard = self
             .hubs
-            .values()
-            .filter(|state| state.registration.number > 0)
-            .map(|state| state.registration.cursor)
+            .iter()
+            .filter_map(|(_, state)| state.registration.as_ref())
+            .map(|registration| registration.cursor)
             .min()
             .unwrap_or(self.log.latest());
         self.log.forget_withdrawn(heard);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use gannet_base::{ContentId, PeerAddress, PeerId, Query, Row, Timestamp};
 use gannet_index::Expression;
 
-use super::batches::Canary;
 use super::connection::Phase;
+use super::log::Revision;
 use super::{HubClient, HubClientEvent, HubOutcome, Outcome, RequestId};
 use crate::hub::address::is_dialable;
 use crate::hub::message::{Budget, HolderAddresses, HubMessage, Refusal};
@@ -62,7 +62,7 @@ pub(super) struct Ask {
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
     Page { id: RequestId, offset: u32 },
-    Canary { canary: Canary, number: u64 },
+    Canary { canary: Revision, number: u64 },
 }
 
 impl HubClient {
@@ -89,16 +89,16 @@ impl HubClient {
         };
         let (Some(goal), None) = (goal, refusal) else {
             let reason = refusal.unwrap_or(Refusal::of(Budget::Invalid, 0));
-            let refused = |hub: &PeerId| HubOutcome {
-                hub: *hub,
+            let refused = |hub| HubOutcome {
+                hub,
                 outcome: Outcome::Refused { reason },
                 elapsed: Duration::ZERO,
             };
-            let asked = self.hubs.keys().map(refused).collect();
+            let asked = self.hubs.ids().map(refused).collect();
             self.event(HubClientEvent::Ended { id, asked });
             return;
         };
-        let hubs: Vec<PeerId> = self.hubs.keys().copied().collect();
+        let hubs: Vec<PeerId> = self.hubs.ids().collect();
         let search = Search {
             goal,
             limit: limit.clamp(1, self.config.rows_max.max(1)),
@@ -108,7 +108,7 @@ impl HubClient {
         };
         self.searches.insert(id, search);
         for hub in hubs {
-            match self.hubs.get(&hub).map(|state| &state.phase) {
+            match self.hubs.get(hub).map(|state| &state.phase) {
                 Some(Phase::Live) => self.ask_page(now, hub, id, 0),
                 // Asked when it is welcomed.
                 Some(Phase::Dialing { .. } | Phase::Greeting(_)) => {}
@@ -176,14 +176,11 @@ impl HubClient {
         &mut self,
         now: Timestamp,
         hub: PeerId,
-        canary: Canary,
-        number: u64,
+        (canary, number): (Revision, u64),
+        content: ContentId,
     ) -> u64 {
         let request = self.next_request;
-        let message = HubMessage::Sources {
-            request,
-            content: canary.content,
-        };
+        let message = HubMessage::Sources { request, content };
         self.ask(now, hub, Purpose::Canary { canary, number }, message);
         request
     }
@@ -198,7 +195,7 @@ impl HubClient {
             attempts: 1,
             resend_at: now + self.question_pause(hub, 0),
         };
-        self.asks.insert(self.next_request, ask);
+        self.asks.insert(self.next_request, Box::new(ask));
         self.next_request = self.next_request.wrapping_add(1);
         self.send(hub, message);
     }
@@ -206,7 +203,7 @@ impl HubClient {
     /// How long to wait for an answer before asking again. Users wait for
     /// searches: a lost page is asked for again soon, then less often.
     pub(super) fn question_pause(&self, hub: PeerId, attempts: u32) -> Duration {
-        let rtt = self.hubs.get(&hub).and_then(|state| state.canary_rtt);
+        let rtt = self.hubs.get(hub).and_then(|state| state.canary_rtt);
         let first = (rtt.unwrap_or_default() * 4).max(self.config.resend_min);
         (first * (1 << attempts.min(10))).min(self.config.answer_timeout)
     }
@@ -419,7 +416,7 @@ impl HubClient {
             let pause = self.question_pause(hub, attempts);
             if let Some(ask) = self.asks.get_mut(&request) {
                 ask.attempts += 1;
-                ask.resend_at = now + pause;
+                ask.resend_at = (now + pause).min(ask.asked_at + self.config.silence_max);
                 let message = ask.message.clone();
                 self.send(hub, message);
             }
@@ -463,7 +460,7 @@ impl HubClient {
 
     /// A question was not answered: is the hub there at all?
     fn suspect(&mut self, now: Timestamp, hub: PeerId) {
-        if let Some(state) = self.hubs.get_mut(&hub).filter(|state| state.is_live()) {
+        if let Some(state) = self.hubs.get_mut(hub).filter(|state| state.is_live()) {
             state.keepalive.ask_soon(now);
         }
     }

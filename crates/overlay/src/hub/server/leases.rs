@@ -1,12 +1,10 @@
 //! Who is here and until when.
 
-use std::collections::VecDeque;
-
 use gannet_base::{PeerId, Timestamp};
 
 use super::{HubServer, HubServerEvent, LeftReason, Session};
 use crate::hub::bucket::Bucket;
-use crate::hub::message::{Announcement, Standing};
+use crate::hub::message::Standing;
 
 impl HubServer {
     pub(super) fn join(&mut self, now: Timestamp, peer: PeerId) {
@@ -16,7 +14,8 @@ impl HubServer {
         let session = Session {
             linked: true,
             lease_until,
-            announcement: Announcement::default(),
+            addresses: Box::default(),
+            upload_bytes_per_second: 0,
             standing: Standing {
                 epoch: self.epoch,
                 ..Standing::default()
@@ -29,12 +28,12 @@ impl HubServer {
                 now,
             ),
             dropped: 0,
-            questions: VecDeque::new(),
+            questions: Vec::new(),
             questions_due: Timestamp::ZERO,
             refusal_told_at: None,
         };
         self.leases.insert((lease_until, peer));
-        self.sessions.insert(peer, session);
+        self.sessions.insert(peer, Box::new(session));
     }
 
     /// A sign of life: the lease starts anew.
@@ -63,7 +62,7 @@ impl HubServer {
             return;
         };
         session.linked = false;
-        session.questions.clear();
+        session.questions = Vec::new();
         self.waiting.remove(&(session.questions_due, peer));
         let until = session.lease_until.min(now + self.config.grace);
         self.set_lease(peer, until);
@@ -78,7 +77,7 @@ impl HubServer {
     }
 
     /// Forgets everything about a peer.
-    fn end_session(&mut self, peer: PeerId, reason: LeftReason) {
+    pub(super) fn end_session(&mut self, peer: PeerId, reason: LeftReason) {
         let Some(session) = self.sessions.remove(&peer) else {
             return;
         };
@@ -88,6 +87,7 @@ impl HubServer {
             self.seen.remove(&peer);
         }
         let entries = self.index.remove_holder(peer);
+        self.revision += u64::from(entries > 0);
         self.event(HubServerEvent::Left {
             peer,
             entries,
@@ -136,6 +136,7 @@ impl HubServer {
         if self.index.expire(time) == 0 {
             return;
         }
+        self.revision += 1;
         let holders: Vec<PeerId> = self.sessions.keys().copied().collect();
         for peer in holders {
             self.recount(peer);

@@ -1,6 +1,7 @@
 //! The hub itself.
 
 mod api;
+mod directory;
 mod leases;
 mod queries;
 mod registration;
@@ -9,6 +10,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_base::wire::WireMessage as _;
@@ -32,9 +34,18 @@ const REFUSAL_EVENT_INTERVAL: Duration = Duration::from_secs(60);
 /// link.
 const FLOOD_SECONDS: u64 = 10;
 
+/// Outputs for which memory is kept while there are none: a crowd that is
+/// answered at once needs far more than what comes after.
+const OUTBOX_KEPT: usize = 16;
+
 /// A directory of what peers share, as a [`Core`].
 ///
-/// * getters: [`status`](Self::status), [`epoch`](Self::epoch);
+/// * getters: [`status`](Self::status), [`epoch`](Self::epoch),
+///   [`is_here`](Self::is_here), [`registered`](Self::registered),
+///   [`entries_of`](Self::entries_of), [`keys`](Self::keys),
+///   [`revision`](Self::revision);
+/// * asked and told directly, by what it is a part of:
+///   [`look_up`](Self::look_up), [`dismiss`](Self::dismiss);
 /// * inputs: [`handle_message`](Core::handle_message),
 ///   [`handle_command`](Core::handle_command),
 ///   [`handle_link`](Core::handle_link), [`handle_timeout`](Core::handle_timeout);
@@ -55,17 +66,20 @@ const FLOOD_SECONDS: u64 = 10;
 /// ```
 #[derive(Debug)]
 pub struct HubServer {
-    config: ServerConfig,
+    config: Arc<ServerConfig>,
     rng: Rng,
     epoch: u64,
     index: Index,
-    sessions: BTreeMap<PeerId, Session>,
+    /// Grows whenever the index changes.
+    revision: u64,
+    /// Boxed: a map has room for more than it holds.
+    sessions: BTreeMap<PeerId, Box<Session>>,
     /// Every session once, by when it ends.
     leases: BTreeSet<(Timestamp, PeerId)>,
     /// Sessions with waiting questions, by when the first can be answered.
     waiting: BTreeSet<(Timestamp, PeerId)>,
     /// Observed addresses of linked peers, welcomed or not.
-    seen: BTreeMap<PeerId, Vec<SocketAddr>>,
+    seen: BTreeMap<PeerId, Box<[SocketAddr]>>,
     calendar: Option<(WallTime, Timestamp)>,
     expiry_at: Timestamp,
     closing: bool,
@@ -86,22 +100,28 @@ struct Counters {
 struct Session {
     linked: bool,
     lease_until: Timestamp,
-    announcement: Announcement,
+    /// What it says of its own network.
+    addresses: Box<[SocketAddr]>,
+    /// 0 if it does not say.
+    upload_bytes_per_second: u64,
     standing: Standing,
     queries: Bucket,
     messages: Bucket,
     registering: Bucket,
     /// Messages dropped, less those that were not since.
-    dropped: u64,
-    questions: VecDeque<Question>,
+    dropped: u32,
+    /// The next one first; a list, as it is short and mostly empty.
+    questions: Vec<Question>,
     questions_due: Timestamp,
     refusal_told_at: Option<Timestamp>,
 }
 
 impl HubServer {
     /// A hub with nothing registered. `rng` must differ between two starts:
-    /// the epoch is drawn from it.
-    pub fn new(config: ServerConfig, mut rng: Rng) -> Self {
+    /// the epoch is drawn from it. Many hubs of one process may share their
+    /// configuration.
+    pub fn new(config: impl Into<Arc<ServerConfig>>, mut rng: Rng) -> Self {
+        let config = config.into();
         let index = Index::new(gannet_index::Config {
             entries_max: config.entries_max,
             holders_max: config.peers_max,
@@ -115,6 +135,7 @@ impl HubServer {
         Self {
             epoch: rng.next_u64(),
             index,
+            revision: 0,
             sessions: BTreeMap::new(),
             leases: BTreeSet::new(),
             waiting: BTreeSet::new(),
@@ -262,7 +283,10 @@ impl HubServer {
     fn on_announcement(&mut self, peer: PeerId, mut announcement: Announcement) -> Standing {
         announcement.addresses.retain(is_private);
         if let Some(session) = self.sessions.get_mut(&peer) {
-            session.announcement = announcement;
+            if *session.addresses != *announcement.addresses {
+                session.addresses = announcement.addresses.into_boxed_slice();
+            }
+            session.upload_bytes_per_second = announcement.upload_bytes_per_second.unwrap_or(0);
         }
         self.set_speed(peer);
         self.standing(peer)
@@ -273,8 +297,7 @@ impl HubServer {
         if let Some(session) = self.sessions.get(&peer)
             && session.standing.entries > 0
         {
-            let speed = session.announcement.upload_bytes_per_second.unwrap_or(0);
-            self.index.set_speed(peer, speed);
+            self.index.set_speed(peer, session.upload_bytes_per_second);
         }
     }
 
@@ -292,7 +315,7 @@ impl HubServer {
         // when it moves or reconnects.
         let seen_max = self.config.peers_max.saturating_mul(2).max(64);
         if self.seen.len() < seen_max || self.seen.contains_key(&peer) {
-            self.seen.insert(peer, addresses);
+            self.seen.insert(peer, addresses.into_boxed_slice());
         }
     }
 
@@ -306,9 +329,9 @@ impl HubServer {
             session.dropped = session.dropped.saturating_sub(1);
             return true;
         }
-        session.dropped += 1;
+        session.dropped = session.dropped.saturating_add(1);
         self.counters.dropped += 1;
-        let dropped = session.dropped;
+        let dropped = u64::from(session.dropped);
         if dropped >= u64::from(self.config.messages_per_second) * FLOOD_SECONDS {
             session.dropped = 0;
             self.outbox.push_back(Output::Disconnect { peer });
@@ -414,7 +437,11 @@ impl Core for HubServer {
     }
 
     fn poll_output(&mut self) -> Option<Output<HubMessage, HubServerEvent>> {
-        self.outbox.pop_front()
+        let output = self.outbox.pop_front();
+        if output.is_none() && self.outbox.capacity() > OUTBOX_KEPT {
+            self.outbox = VecDeque::new();
+        }
+        output
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

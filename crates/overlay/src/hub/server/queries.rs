@@ -82,7 +82,7 @@ impl HubServer {
             self.refuse(now, peer, question.request, refusal);
             return;
         }
-        session.questions.push_back(question);
+        session.questions.push(question);
         if session.questions.len() == 1 {
             self.set_questions_due(peer, now);
             self.answer_next(now, peer);
@@ -107,7 +107,12 @@ impl HubServer {
         };
         match session.queries.take(now, 1) {
             Ok(()) => {
-                let question = session.questions.pop_front();
+                let first = !session.questions.is_empty();
+                let question = first.then(|| session.questions.remove(0));
+                if session.questions.is_empty() {
+                    // Most peers ask rarely, and there are many.
+                    session.questions = Vec::new();
+                }
                 // After everybody else who is due now.
                 self.set_questions_due(peer, now + Duration::from_micros(1));
                 if let Some(question) = question {
@@ -241,13 +246,13 @@ impl HubServer {
 
     /// Where a holder can be reached: where it was seen, then what it claims
     /// of its own network.
-    fn addresses_of(&self, holder: PeerId) -> Vec<std::net::SocketAddr> {
+    pub(crate) fn addresses_of(&self, holder: PeerId) -> Vec<std::net::SocketAddr> {
         let seen = self.seen.get(&holder).into_iter().flatten();
         let seen = seen.filter(|address| is_dialable(address));
         let announced = self
             .sessions
             .get(&holder)
-            .map(|session| session.announcement.addresses.iter());
+            .map(|session| session.addresses.iter());
         let mut addresses: Vec<std::net::SocketAddr> = Vec::new();
         for address in seen.chain(announced.into_iter().flatten()) {
             if addresses.len() < PeerAddress::ADDRESSES_MAX && !addresses.contains(address) {

@@ -53,7 +53,8 @@ impl HubServer {
             return;
         }
         if begins {
-            self.index.remove_holder(peer);
+            let forgotten = self.index.remove_holder(peer);
+            self.revision += u64::from(forgotten > 0);
             self.set_standing(
                 peer,
                 Standing {
@@ -72,6 +73,7 @@ impl HubServer {
         standing.chain = chain::extend(standing.chain, &changes);
         // Beyond that a registration would need 2^32 batches.
         standing.next = standing.next.saturating_add(1);
+        self.revision += u64::from(!changes.is_empty());
         let mut refusal = None;
         for change in changes {
             let refused = match change {

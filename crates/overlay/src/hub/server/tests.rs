@@ -6,9 +6,9 @@ use gannet_base::{ContentId, FileEntry, Media, Publication, Query, seeded_rng, s
 use super::*;
 use crate::hub::message::Change;
 
-const NOW: Timestamp = Timestamp::from_secs(100);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(100);
 
-fn peer(n: u8) -> PeerId {
+pub(super) fn peer(n: u8) -> PeerId {
     PeerId::from_bytes([n; 32])
 }
 
@@ -16,12 +16,12 @@ fn hub(config: ServerConfig) -> HubServer {
     HubServer::new(config, seeded_rng(3))
 }
 
-fn say(hub: &mut HubServer, from: PeerId, message: HubMessage) -> Vec<HubMessage> {
+pub(super) fn say(hub: &mut HubServer, from: PeerId, message: HubMessage) -> Vec<HubMessage> {
     say_at(hub, NOW, from, message)
 }
 
 /// What the hub sends back to whoever speaks.
-fn say_at(
+pub(super) fn say_at(
     hub: &mut HubServer,
     now: Timestamp,
     from: PeerId,
@@ -38,14 +38,14 @@ fn say_at(
     outputs.into_iter().filter_map(sent).collect()
 }
 
-fn hello() -> HubMessage {
+pub(super) fn hello() -> HubMessage {
     HubMessage::Hello {
         nonce: 1,
         announcement: Announcement::default(),
     }
 }
 
-fn welcomed(config: ServerConfig, peers: &[PeerId]) -> HubServer {
+pub(super) fn welcomed(config: ServerConfig, peers: &[PeerId]) -> HubServer {
     let mut hub = hub(config);
     for peer in peers {
         say(&mut hub, *peer, hello());
@@ -53,7 +53,7 @@ fn welcomed(config: ServerConfig, peers: &[PeerId]) -> HubServer {
     hub
 }
 
-fn put(holder: PeerId, path: &str) -> Change {
+pub(super) fn put(holder: PeerId, path: &str) -> Change {
     Change::put(&Publication {
         entry: FileEntry {
             content: ContentId::of(path.as_bytes()),
@@ -67,7 +67,12 @@ fn put(holder: PeerId, path: &str) -> Change {
     })
 }
 
-fn batch(hub: &HubServer, registration: u64, sequence: u32, changes: Vec<Change>) -> HubMessage {
+pub(super) fn batch(
+    hub: &HubServer,
+    registration: u64,
+    sequence: u32,
+    changes: Vec<Change>,
+) -> HubMessage {
     HubMessage::Batch {
         epoch: hub.epoch(),
         registration,
@@ -370,6 +375,13 @@ fn each_budget_of_entries_is_named() {
         };
         assert_eq!((refusal.budget, standing.refused), (budget, 1));
     }
+}
+
+/// A supernode has hundreds, and thousands of supernodes are simulated.
+#[test]
+fn a_session_is_small() {
+    let bytes = size_of::<Session>();
+    assert!(bytes <= 208, "{bytes}");
 }
 
 #[test]

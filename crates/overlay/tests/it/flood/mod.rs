@@ -138,7 +138,11 @@ impl Core for Peer {
                 // A peer that has nothing says so in one half of the cases.
                 if !rows.is_empty() || search.0 % 2 == 0 {
                     let search = *search;
-                    let answer = FloodCommand::Answer { search, rows };
+                    let answer = FloodCommand::Answer {
+                        search,
+                        rows,
+                        addresses: Vec::new(),
+                    };
                     self.flood.handle_command(self.now, answer);
                 }
             }

@@ -98,7 +98,7 @@ fn a_full_message_of_hits_still_fits_after_a_relay() {
     });
     // All hits with titles of this length, and one with a longer path.
     let message = |title: usize, padding: usize| {
-        let mut full = row(3);
+        let mut full = row(2);
         let entry = &mut full.hits[0].publication.entry;
         entry.path = "p".repeat(900);
         entry.media.title = Some("t".repeat(title));

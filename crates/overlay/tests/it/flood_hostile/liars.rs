@@ -111,6 +111,7 @@ impl Honest {
                 Output::Event(FloodEvent::Asked { search, .. }) => Some(FloodCommand::Answer {
                     search: *search,
                     rows: self.holds.then(|| row(1)).into_iter().collect(),
+                    addresses: Vec::new(),
                 }),
                 Output::Event(FloodEvent::Rows {
                     via, rows, hops, ..

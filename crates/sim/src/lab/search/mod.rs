@@ -6,9 +6,8 @@
 //! counted outside the cores.
 
 pub(super) mod crowd;
-pub(super) mod library;
-pub(super) mod network;
-mod report;
+mod network;
+pub(super) mod report;
 
 use std::time::Duration;
 
@@ -16,15 +15,20 @@ use gannet_base::{Rng, Timestamp, fork_rng, seeded_rng};
 use gannet_overlay::flood::{Flood, FloodCommand, Strategy, Wanted};
 
 use self::crowd::Crowd;
-use self::library::{Library, Shares};
-use self::network::{Turnover, below};
+use self::network::Rejoining;
+use self::report::Run;
 pub use self::report::{Endings, Report};
+use super::{EventHash, below, supernode};
+use super::library::{Library, Shares};
+use super::turnover::Turnover;
 use crate::churn::Sessions;
 use crate::{Impossible, Latency, World};
 
 /// Most peers.
 // Guess: two million take some 8 GB.
 const NODES_MAX: u32 = 2_000_000;
+/// Neighbours, if nothing is said.
+const DEGREE: u32 = 8;
 /// Most copies of all files together.
 const COPIES_MAX: f64 = 1e8;
 
@@ -37,14 +41,29 @@ pub struct Churn {
     pub offline: Sessions,
 }
 
+/// Which overlay is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overlay {
+    /// Neighbours pass questions on.
+    #[default]
+    Flood,
+    /// Two tiers: leaves ask supernodes, which pass questions on.
+    Supernode,
+}
+
 /// Searches.
 #[derive(Debug, Clone)]
 pub struct Params {
+    /// Which overlay.
+    pub overlay: Overlay,
     /// How many peers there are, those that are away included.
     pub nodes: u32,
     /// Neighbours of each: of a random regular graph, or, where neighbours are
-    /// found by the peers themselves, their target.
-    pub degree: u32,
+    /// found by the peers themselves, their target; of two tiers, the links of
+    /// a supernode that it wants. By default 8, or what supernodes want.
+    pub degree: Option<u32>,
+    /// Places of a supernode, where there are two tiers.
+    pub leaves_max: u16,
     /// How many files there are.
     pub files: u32,
     /// On how many peers a file lies, on average; at least 1.
@@ -81,8 +100,10 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Self {
+            overlay: Overlay::Flood,
             nodes: 10_000,
-            degree: 8,
+            degree: None,
+            leaves_max: 100,
             files: 10_000,
             copies: 10.0,
             queries: 200,
@@ -107,6 +128,11 @@ impl Default for Params {
 }
 
 impl Params {
+    /// Neighbours of each.
+    fn degree(&self) -> u32 {
+        self.degree.unwrap_or(DEGREE)
+    }
+
     /// Whether peers look after their neighbours themselves.
     fn is_maintained(&self) -> bool {
         self.grow || self.churn.is_some()
@@ -124,9 +150,12 @@ impl Params {
             );
         }
         let degree_max = (self.nodes - 1).min(1_000);
-        if !(1..=degree_max).contains(&self.degree) {
+        let degree = self.degree();
+        if self.overlay == Overlay::Flood && !(1..=degree_max).contains(&degree)
+            || !(1..=1_000).contains(&degree)
+        {
             let possible = format!("with {} peers from 1 to {degree_max}", self.nodes);
-            return wrong("--degree", &self.degree, possible);
+            return wrong("--degree", &degree, possible);
         }
         let copies_max = f64::from(self.nodes - 1);
         if !(1.0..=copies_max).contains(&self.copies) {
@@ -162,6 +191,9 @@ impl Params {
 /// If the numbers are impossible.
 pub fn run(params: &Params) -> Result<Report, Impossible> {
     params.check()?;
+    if params.overlay == Overlay::Supernode {
+        return supernode::search(params);
+    }
     let mut rng = seeded_rng(params.seed);
     let shares = Shares {
         nodes: params.nodes,
@@ -173,35 +205,54 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
     let crowd = Crowd::new(library, params.nodes);
     let mut world = network::build(params, crowd, &mut fork_rng(&mut rng))?;
     let began = world.now();
-    let mut turnover = params
-        .churn
-        .as_ref()
-        .map(|churn| Turnover::new(params, churn, &mut world, &mut rng));
-    world.app_mut().counting = true;
+    let mut turnover = params.churn.as_ref().map(|churn| {
+        let mut rejoining = Rejoining::new(params);
+        let turnover = Turnover::new(churn, &mut world, &mut rejoining, &mut rng);
+        (turnover, rejoining)
+    });
+    world.app_mut().people.begin_counting();
     for _ in 0..params.queries {
         let until = world.now() + params.interval;
         match &mut turnover {
-            Some(turnover) => turnover.run_until(&mut world, until),
+            Some((turnover, peers)) => turnover.run_until(&mut world, peers, until),
             None => world.run_until(until),
         }
         ask(params, &mut world, &mut rng);
     }
     finish(&mut world, &mut turnover);
-    Ok(report::of(params, &world, world.now() - began))
+    let run = Run {
+        overlay: "flood",
+        nodes: params.nodes,
+        files: params.files,
+        degree_mean: network::degree_mean(&world),
+        took: world.now() - began,
+        events: world.stats().events,
+        event_hash: EventHash(world.fingerprint()),
+    };
+    Ok(report::of(&world.app().people, &run))
+}
+
+/// The largest TTL that a strategy names.
+pub(super) fn ttl(strategy: &Strategy) -> u8 {
+    match strategy {
+        Strategy::Flood { ttl } => *ttl,
+        Strategy::Rings { ttls, .. } => ttls.iter().copied().max().unwrap_or(0),
+        Strategy::Dynamic => 0,
+    }
 }
 
 /// Somebody who does not have it asks for something.
 fn ask(params: &Params, world: &mut World<Flood, Crowd>, rng: &mut Rng) {
-    let file = world.app().library.target(rng);
+    let file = world.app().people.library.target(rng);
     // Guess: with a hundred draws somebody is found unless hardly anybody is up.
     let searcher = (0..100)
         .map(|_| below(rng, params.nodes))
-        .find(|node| world.is_running(*node) && !world.app().library.holds(*node, file));
+        .find(|node| world.is_running(*node) && !world.app().people.library.holds(*node, file));
     let Some(searcher) = searcher else {
         return;
     };
     let now = world.now();
-    let app = world.app_mut();
+    let app = &mut world.app_mut().people;
     let query = app.library.query(file);
     let id = app.begin(now, searcher, file);
     let command = FloodCommand::Search {
@@ -214,17 +265,17 @@ fn ask(params: &Params, world: &mut World<Flood, Crowd>, rng: &mut Rng) {
 }
 
 /// Waits for the end of every search, and for what is still on its way.
-fn finish(world: &mut World<Flood, Crowd>, turnover: &mut Option<Turnover>) {
+fn finish(world: &mut World<Flood, Crowd>, turnover: &mut Option<(Turnover, Rejoining)>) {
     // Guess: a search of many rounds with silent peers takes minutes.
     let limit = world.now() + Duration::from_secs(3_600);
     match turnover {
         None => {
-            world.run_while(limit, |crowd| crowd.running > 0);
+            world.run_while(limit, |crowd| crowd.people.running > 0);
         }
-        Some(turnover) => {
-            while world.app().running > 0 && world.now() < limit {
+        Some((turnover, peers)) => {
+            while world.app().people.running > 0 && world.now() < limit {
                 let until = world.now() + Duration::from_secs(1);
-                turnover.run_until(world, until);
+                turnover.run_until(world, peers, until);
             }
         }
     }

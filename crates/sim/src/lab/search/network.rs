@@ -1,18 +1,17 @@
 //! Makes the network that is searched, and lets its peers come and go.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_base::{PeerAddress, Rng, Timestamp, fork_rng};
-use gannet_overlay::flood::{Config, Flood, FloodCommand, SharedTable, Strategy};
+use gannet_overlay::flood::{Config, Flood, FloodCommand, SharedTable};
 
+use super::super::turnover::Comings;
+use super::super::{address, below, index};
+use super::{Params, ttl};
 use super::crowd::Crowd;
-use super::{Churn, Params};
-use crate::churn::{Sessions, duration};
-use crate::draw;
 use crate::topology::{Graph, Topology};
-use crate::{Impossible, LinkModel, Mode, World, peer_id};
+use crate::{Impossible, LinkModel, Mode, World, peer_id, stats};
 
 /// Peers that a newcomer is told of.
 const BOOTSTRAP: usize = 4;
@@ -23,15 +22,10 @@ const REMEMBERED: usize = 16;
 const SETTLE: Duration = Duration::from_secs(90);
 
 pub(super) fn config(params: &Params) -> Arc<Config> {
-    let ttl = match &params.strategy {
-        Strategy::Flood { ttl } => *ttl,
-        Strategy::Rings { ttls, .. } => ttls.iter().copied().max().unwrap_or(0),
-        Strategy::Dynamic => 0,
-    };
     let base = Config::laboratory();
     Arc::new(Config {
-        neighbours_target: u16::try_from(params.degree).unwrap_or(u16::MAX),
-        ttl_max: base.ttl_max.max(ttl),
+        neighbours_target: u16::try_from(params.degree()).unwrap_or(u16::MAX),
+        ttl_max: base.ttl_max.max(ttl(&params.strategy)),
         strategy: params.strategy.clone(),
         tables: params.tables,
         revisit: params.revisit,
@@ -71,7 +65,7 @@ pub(super) fn build(
 }
 
 fn graph(params: &Params) -> Result<Graph, Impossible> {
-    let (nodes, degree) = (params.nodes, params.degree);
+    let (nodes, degree) = (params.nodes, params.degree());
     let topology = if (u64::from(nodes) * u64::from(degree)).is_multiple_of(2) {
         Topology::Regular { nodes, degree }
     } else {
@@ -91,7 +85,7 @@ fn link_as_given(params: &Params, world: &mut World<Flood, Crowd>) -> Result<(),
     }
     if params.tables {
         for node in 0..params.nodes {
-            let table = SharedTable::of_keys(&world.app().library.keys(node));
+            let table = SharedTable::of_keys(&world.app().people.library.keys(node));
             for neighbour in graph.neighbours(node) {
                 if let Some(core) = world.core_mut(*neighbour) {
                     core.share_table(peer_id(node), table.clone());
@@ -104,7 +98,7 @@ fn link_as_given(params: &Params, world: &mut World<Flood, Crowd>) -> Result<(),
 
 fn join(params: &Params, world: &mut World<Flood, Crowd>, rng: &mut Rng) {
     for node in 0..params.nodes {
-        let keys = world.app().library.keys(node);
+        let keys = world.app().people.library.keys(node);
         world.command(node, FloodCommand::Keys(keys));
         // Grown from one: everybody is told of a single peer, which is there
         // first; else of some at random.
@@ -130,97 +124,51 @@ fn join(params: &Params, world: &mut World<Flood, Crowd>, rng: &mut Rng) {
     world.run_until(Timestamp::ZERO + last + SETTLE);
 }
 
-pub(in crate::lab) fn address(node: u32) -> PeerAddress {
-    PeerAddress {
-        peer: peer_id(node),
-        addresses: Vec::new(),
-    }
-}
-
-pub(in crate::lab) fn below(rng: &mut Rng, bound: u32) -> u32 {
-    let drawn = draw::below(rng, u64::from(bound));
-    u32::try_from(drawn).expect("it is below a u32")
-}
-
-/// Peers that come and go, from the steady state on.
+/// Flood peers that come and go.
 #[derive(Debug)]
-pub(super) struct Turnover {
-    churn: Churn,
+pub(super) struct Rejoining {
     config: Arc<Config>,
-    /// When each peer comes or goes next.
-    next: BTreeSet<(Timestamp, u32)>,
     /// What those who are away remember.
     remembered: Vec<Vec<PeerAddress>>,
-    rng: Rng,
 }
 
-impl Turnover {
-    /// Takes away who is away in the steady state.
-    pub(super) fn new(
-        params: &Params,
-        churn: &Churn,
-        world: &mut World<Flood, Crowd>,
-        rng: &mut Rng,
-    ) -> Self {
-        let nodes = usize::try_from(params.nodes).expect("they are in a list");
-        let mut turnover = Self {
-            churn: churn.clone(),
+impl Rejoining {
+    pub(super) fn new(params: &Params) -> Self {
+        Self {
             config: config(params),
-            next: BTreeSet::new(),
-            remembered: vec![Vec::new(); nodes],
-            rng: fork_rng(rng),
-        };
-        let (on, off) = (churn.online.mean(), churn.offline.mean());
-        for node in 0..params.nodes {
-            let away = draw::unit(&mut turnover.rng) * (on + off) >= on;
-            let sessions = if away { &churn.offline } else { &churn.online };
-            let left = sessions.sample_under_way(&mut turnover.rng).residual;
-            turnover.next.insert((world.now() + duration(left), node));
-            if away {
-                turnover.leave(world, node);
-            }
+            remembered: vec![Vec::new(); index(params.nodes)],
         }
-        turnover
     }
+}
 
-    /// Lets everything happen until then.
-    pub(super) fn run_until(&mut self, world: &mut World<Flood, Crowd>, until: Timestamp) {
-        while let Some((at, node)) = self.next.first().copied().filter(|(at, _)| *at <= until) {
-            self.next.pop_first();
-            world.run_until(at);
-            let is_up = world.core(node).is_some();
-            let sessions: &Sessions = if is_up {
-                self.leave(world, node);
-                &self.churn.offline
-            } else {
-                self.come_back(world, node);
-                &self.churn.online
-            };
-            let lasts = duration(sessions.sample(&mut self.rng)).max(Duration::from_micros(1));
-            self.next.insert((at + lasts, node));
-        }
-        world.run_until(until);
-    }
-
-    /// As by pulling the plug: nobody says goodbye.
+impl Comings<Flood, Crowd> for Rejoining {
     fn leave(&mut self, world: &mut World<Flood, Crowd>, node: u32) {
         if let Some(core) = world.crash(node) {
             let mut remembered = core.remembered();
             remembered.truncate(REMEMBERED);
-            self.remembered[usize::try_from(node).expect("a node")] = remembered;
+            self.remembered[index(node)] = remembered;
         }
-        world.app_mut().on_crash(node);
+        world.app_mut().people.on_crash(node);
     }
 
-    fn come_back(&mut self, world: &mut World<Flood, Crowd>, node: u32) {
-        let place = usize::try_from(node).expect("a node");
-        let config = Arc::clone(&self.config);
-        let core = Flood::new(peer_id(node), config, fork_rng(&mut self.rng));
+    fn come_back(&mut self, world: &mut World<Flood, Crowd>, node: u32, rng: Rng) {
+        let core = Flood::new(peer_id(node), Arc::clone(&self.config), rng);
         world.restart(node, core);
-        world.app_mut().up[place] = true;
-        let keys = world.app().library.keys(node);
+        world.app_mut().people.up[index(node)] = true;
+        let keys = world.app().people.library.keys(node);
         world.command(node, FloodCommand::Keys(keys));
-        let remembered = std::mem::take(&mut self.remembered[place]);
+        let remembered = std::mem::take(&mut self.remembered[index(node)]);
         world.command(node, FloodCommand::Bootstrap(remembered));
     }
+}
+
+/// Neighbours of a peer that is up, on average.
+pub(super) fn degree_mean(world: &World<Flood, Crowd>) -> f64 {
+    let cores = (0..world.nodes()).filter_map(|node| world.core(node));
+    let (mut count, mut links) = (0, 0);
+    for core in cores {
+        count += 1;
+        links += core.status().neighbours.len() as u64;
+    }
+    stats::share(links, count)
 }

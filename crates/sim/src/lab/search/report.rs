@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use gannet_overlay::flood::{Ending, Flood};
+use gannet_overlay::flood::Ending;
 use serde::Serialize;
 
-use super::Params;
-use super::crowd::{Crowd, Trial};
+use super::super::people::{People, Purpose, Trial};
 use crate::lab::EventHash;
-use crate::{World, stats};
-
-/// Numbers of the kinds of messages.
-const ASK: usize = 6;
-const HITS: usize = 7;
-const REPORT: usize = 8;
+use crate::stats;
 
 /// What came of all searches together. "Per query" is per search that did not
 /// lose its searcher.
@@ -159,36 +153,48 @@ impl Sums {
     }
 }
 
-pub(super) fn of(params: &Params, world: &World<Flood, Crowd>, took: Duration) -> Report {
-    let crowd = world.app();
+/// What else is told of a run.
+pub(in crate::lab) struct Run {
+    /// Which overlay.
+    pub(in crate::lab) overlay: &'static str,
+    pub(in crate::lab) nodes: u32,
+    pub(in crate::lab) files: u32,
+    /// Neighbours of a peer, on average.
+    pub(in crate::lab) degree_mean: f64,
+    /// From the first search to the end.
+    pub(in crate::lab) took: Duration,
+    pub(in crate::lab) events: u64,
+    pub(in crate::lab) event_hash: EventHash,
+}
+
+pub(in crate::lab) fn of(people: &People, run: &Run) -> Report {
     let mut sums = Sums::default();
-    let counted = crowd.trials.iter().filter(|trial| !trial.abandoned);
+    let all = people.counted();
+    let counted = all.iter().filter(|trial| !trial.abandoned);
     counted.for_each(|trial| sums.add(trial));
     sums.firsts.sort_by(f64::total_cmp);
     sums.ends.sort_by(f64::total_cmp);
-    let tally = crowd.tally;
-    let caused = [ASK, HITS, REPORT];
-    let messages: u64 = caused.iter().map(|kind| tally.messages[*kind]).sum();
-    let bytes: u64 = caused.iter().map(|kind| tally.bytes[*kind]).sum();
-    let others = tally.messages.iter().sum::<u64>() - messages;
+    let tally = people.tally;
+    let (messages, bytes) = tally.of_searches();
+    let others = tally.messages(Purpose::Upkeep);
     let per_query = |count: u64| stats::share(count, sums.queries);
-    let mut load = crowd.load.clone();
+    let mut load = people.load.clone();
     load.sort_unstable();
     let load_of = |per_cent| stats::percentile(&load, per_cent).unwrap_or(0);
-    let minutes = took.as_secs_f64() / 60.0 * f64::from(params.nodes);
+    let minutes = run.took.as_secs_f64() / 60.0 * f64::from(run.nodes);
     Report {
-        overlay: "flood",
-        nodes: params.nodes,
-        degree_mean: degree_mean(world),
-        files: params.files,
+        overlay: run.overlay,
+        nodes: run.nodes,
+        degree_mean: run.degree_mean,
+        files: run.files,
         queries: sums.queries,
-        abandoned: crowd.trials.len() as u64 - sums.queries,
+        abandoned: all.len() as u64 - sums.queries,
         recall: stats::share(sums.recalled, sums.possible),
         copies_found_share: stats::ratio(sums.copies, sums.possible),
         messages_per_query: per_query(messages),
-        asks_per_query: per_query(tally.messages[ASK]),
-        hits_per_query: per_query(tally.messages[HITS]),
-        reports_per_query: per_query(tally.messages[REPORT]),
+        asks_per_query: per_query(tally.messages(Purpose::Question)),
+        hits_per_query: per_query(tally.messages(Purpose::Answer)),
+        reports_per_query: per_query(tally.messages(Purpose::Report)),
         bytes_per_query: per_query(bytes),
         first_hit_ms_p50: stats::percentile(&sums.firsts, 50.0),
         first_hit_ms_p99: stats::percentile(&sums.firsts, 99.0),
@@ -206,22 +212,12 @@ pub(super) fn of(params: &Params, world: &World<Flood, Crowd>, took: Duration) -
             0.0
         },
         ended: sums.ended,
-        wrong: crowd.wrong,
+        wrong: people.wrong,
         denied: sums.denied,
-        seconds: took.as_secs_f64(),
-        events: world.stats().events,
-        event_hash: EventHash(world.fingerprint()),
+        seconds: run.took.as_secs_f64(),
+        events: run.events,
+        event_hash: run.event_hash,
     }
-}
-
-fn degree_mean(world: &World<Flood, Crowd>) -> f64 {
-    let cores = (0..world.nodes()).filter_map(|node| world.core(node));
-    let (mut count, mut links) = (0, 0);
-    for core in cores {
-        count += 1;
-        links += core.status().neighbours.len() as u64;
-    }
-    stats::share(links, count)
 }
 
 fn millis(duration: Duration) -> f64 {

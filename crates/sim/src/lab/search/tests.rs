@@ -3,7 +3,7 @@ use super::*;
 fn small() -> Params {
     Params {
         nodes: 600,
-        degree: 6,
+        degree: Some(6),
         files: 1_000,
         copies: 3.0,
         queries: 60,
@@ -116,8 +116,8 @@ fn what_is_impossible_is_told_with_what_is_possible() {
         assert!(error.contains(words), "{error}");
     }
     check(|p| p.nodes = 1, "from 2 to");
-    check(|p| p.degree = 600, "from 1 to 599");
-    check(|p| p.degree = 0, "from 1 to 599");
+    check(|p| p.degree = Some(600), "from 1 to 599");
+    check(|p| p.degree = Some(0), "from 1 to 599");
     check(|p| p.copies = 0.5, "from 1 to 599");
     check(|p| p.copies = f64::NAN, "from 1 to 599");
     check(|p| p.files = 0, "from 1 to");

@@ -82,6 +82,8 @@ pub(in crate::lab) struct Matches {
     holders: Vec<(u32, u32)>,
 }
 
+/// When all publications end, seconds of Unix time.
+pub(in crate::lab) const EXPIRES: u64 = 2_000_000_000;
 /// Words of a name.
 const NAME_WORDS: usize = 4;
 
@@ -168,7 +170,7 @@ impl Library {
     }
 
     /// The files that match, as the query language defines it.
-    fn files(&self, question: &Question) -> Vec<u32> {
+    fn matching(&self, question: &Question) -> Vec<u32> {
         let expression = match (question.wanted(), question.expression()) {
             (Wanted::Content(content), _) => return self.file_of(*content).into_iter().collect(),
             (Wanted::Words(_), None) => return Vec::new(),
@@ -192,7 +194,7 @@ impl Library {
     /// Who has what matches.
     pub(in crate::lab) fn matches(&self, question: &Question) -> Matches {
         let mut holders = Vec::new();
-        for file in self.files(question) {
+        for file in self.matching(question) {
             holders.extend(self.holders(file).iter().map(|node| (*node, file)));
         }
         holders.sort_unstable();
@@ -210,14 +212,34 @@ impl Library {
             .collect()
     }
 
-    fn row(&self, node: u32, file: u32) -> Row {
-        let publication = Publication {
+    /// The files that a peer has, ascending.
+    pub(in crate::lab) fn shares(&self, node: u32) -> &[u32] {
+        self.shares.list(node)
+    }
+
+    /// What a peer publishes of them.
+    pub(in crate::lab) fn publications(&self, node: u32) -> Vec<Publication> {
+        let shares = self.shares(node).iter();
+        shares.map(|file| self.publication(node, *file)).collect()
+    }
+
+    /// How many files there are.
+    pub(in crate::lab) fn files(&self) -> u32 {
+        u32::try_from(self.paths.len()).expect("they have numbers")
+    }
+
+    fn publication(&self, node: u32, file: u32) -> Publication {
+        Publication {
             entry: self.entry(file),
             holder: peer_id(node),
-            expires: WallTime::from_unix_seconds(2_000_000_000),
+            expires: WallTime::from_unix_seconds(EXPIRES),
             // Nobody checks signatures here; they are as long as real ones.
             signature: SignatureBytes([0x5a; 64]),
-        };
+        }
+    }
+
+    fn row(&self, node: u32, file: u32) -> Row {
+        let publication = self.publication(node, file);
         Row {
             content: publication.entry.content,
             holders: 1,

@@ -1,0 +1,305 @@
+//! The act with supernodes: two of seven peers become directories for the
+//! others, by nobody's order, and one of them dies in the middle of a search
+//! and a download.
+
+use std::path::Path;
+
+use gannet_base::PeerId;
+use gannet_node::api::{DownloadInfo, DownloadState, Role, SearchRow, Status};
+
+use crate::cli::DemoArgs;
+use crate::demo::actors::Company;
+use crate::demo::scenes::{
+    LOOK, SOON, Tale, check_senders, first_row, folder_of, get, look, names_of, until,
+};
+use crate::demo::stage::Stage;
+use crate::exit::Failure;
+use crate::output::{Cell, DIM, Layout, Table, size};
+
+/// The peers in the order in which they start, each told of the first.
+const PEERS: [&str; 7] = ["mona", "nina", "omar", "petra", "quinn", "rosa", "sven"];
+/// Who searches.
+const SEEKER: &str = "petra";
+/// Who searches when all is over.
+const LATER: &str = "sven";
+/// Those who have the file.
+const HOLDERS: [&str; 3] = ["omar", "quinn", "rosa"];
+/// What it is called.
+const NAME: &str = "Treasure Island Map, a Random Chart.bin";
+/// What is searched for.
+const WORDS: &str = "treasure island";
+/// What each holder may send, as `--limit-up` takes it: slow enough to watch.
+const LIMIT_UP: &str = "5M";
+/// When the supernode is killed, per cent of the download.
+const KILL_AT: u64 = 25;
+/// How many supernodes make two tiers here, and that a busy machine does not
+/// matter.
+const SETTINGS: &str = "[supernode]\nsupernodes_min = 2\nload_max = 0\n";
+/// Bytes that may come twice: at the very end a slice is asked of two sources.
+const ENDGAME_BYTES: u64 = 1 << 20;
+
+/// Plays it. Ends at the first thing that does not hold.
+pub(super) async fn play(
+    args: &DemoArgs,
+    place: &Path,
+    company: &mut Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    let tale = Tale::write(args, place, NAME, WORDS, (&PEERS, &HOLDERS))?;
+    start(&tale, place, company, stage).await?;
+    take_places(company, stage).await?;
+    let row = find(&tale, company, stage).await?;
+    let (done, victim) = fetch(&tale, &row, company, stage).await?;
+    stage.check(
+        done.received_bytes <= tale.bytes + ENDGAME_BYTES,
+        "the download never stopped, and nothing was fetched twice",
+    )?;
+    tale.verify(&done, "the file is verified: ", stage)?;
+    heal(&tale, &victim, company, stage).await
+}
+
+async fn start(
+    tale: &Tale,
+    place: &Path,
+    company: &mut Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    stage.step("Now with supernodes: seven peers, each told of the first")?;
+    stage.say(format_args!(
+        "{DIM}a supernode keeps a directory of what its leaves share, and asks other supernodes; \
+         nobody\nappoints them. Large networks have one for some hundred leaves; two are enough \
+         for this one.\nA file of {} is at three of the seven{DIM:#}",
+        size(tale.bytes)
+    ))?;
+    stage.typed(format_args!(
+        "gannet up FOLDER --overlay supernode --peer {DIM}<the first one's address>{DIM:#}"
+    ))?;
+    let settings = place.join("two-tiers.toml");
+    std::fs::write(&settings, SETTINGS)?;
+    for name in PEERS {
+        let folder = folder_of(place, name).display().to_string();
+        let settings = settings.display().to_string();
+        let mut flags = ["--overlay", "supernode", "--config", &settings]
+            .map(str::to_owned)
+            .to_vec();
+        if name != PEERS[0] {
+            let first = company.actor(PEERS[0]).address.to_string();
+            flags.extend(["--peer".to_owned(), first]);
+        }
+        if HOLDERS.contains(&name) {
+            flags.extend(["--limit-up".to_owned(), LIMIT_UP.to_owned()]);
+        }
+        company.start(name, &["up", &folder], &flags).await?;
+        // The first two have the network to themselves for a moment.
+        if name == PEERS[0] || name == PEERS[1] {
+            let client = &company.actor(name).client;
+            let is_one = |status: &Status| role_of(status) == Role::Supernode;
+            let what = format!("{name} to be a supernode");
+            until(&what, SOON, || client.status(), is_one).await?;
+        }
+    }
+    Ok(())
+}
+
+fn role_of(status: &Status) -> Role {
+    let supernode = status.supernode.as_ref();
+    supernode.map_or(Role::Leaf, |supernode| supernode.role)
+}
+
+/// The supernodes of a leaf that answer, the one that it asks first.
+fn homes_of(status: &Status) -> Vec<PeerId> {
+    let supernode = status.supernode.as_ref();
+    let homes = supernode.map(|supernode| supernode.homes.as_slice());
+    let live = homes.unwrap_or_default().iter().filter(|home| home.is_live);
+    live.map(|home| home.supernode).collect()
+}
+
+/// Waits until every peer is a supernode or has so many, and shows it; how
+/// many supernodes there are.
+async fn show_places(
+    who: &[&'static str],
+    homes_min: usize,
+    company: &Company,
+    stage: &mut Stage<'_>,
+) -> Result<Vec<&'static str>, Failure> {
+    let mut table = Table::new(&[
+        ("peer", Layout::Left),
+        ("role", Layout::Left),
+        ("registered at", Layout::Left),
+        ("and at, for the case of need", Layout::Left),
+    ]);
+    let mut supernodes = Vec::new();
+    for name in who.iter().copied() {
+        let client = &company.actor(name).client;
+        let has_place = |status: &Status| {
+            let is_placed =
+                role_of(status) == Role::Supernode || homes_of(status).len() >= homes_min;
+            is_placed && status.shares.scanning.is_none()
+        };
+        let what = format!("{name} to have a place");
+        let status = until(&what, SOON, || client.status(), has_place).await?;
+        let role = role_of(&status);
+        if role == Role::Supernode {
+            supernodes.push(name);
+        }
+        let homes = homes_of(&status);
+        let home = |at: usize| homes.get(at).map(|home| company.name_of(*home));
+        table.row([
+            Cell::new(name),
+            role.name().to_owned().into(),
+            home(0).unwrap_or_default().into(),
+            home(1).unwrap_or_default().into(),
+        ]);
+    }
+    stage.table(&table)?;
+    Ok(supernodes)
+}
+
+async fn take_places(company: &Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let supernodes = show_places(&PEERS, 2, company, stage).await?;
+    stage.check(
+        supernodes.len() == 2,
+        format_args!(
+            "{} found no supernode and became one; the other five register their files at both",
+            supernodes.join(" and ")
+        ),
+    )
+}
+
+async fn find(tale: &Tale, company: &Company, stage: &mut Stage<'_>) -> Result<SearchRow, Failure> {
+    stage.step("Petra types two words; her supernode looks into its directory")?;
+    tale.found_by(SEEKER, HOLDERS.len(), company).await?;
+    let (row, end) = tale.ask(SEEKER, company, stage).await?;
+    let names = names_of(&row, company);
+    stage.check(
+        names == HOLDERS
+            && row
+                .found_by
+                .iter()
+                .all(|found| found.overlay == "supernode"),
+        format_args!("found at {}", names.join(", ")),
+    )?;
+    let reach = end
+        .overlays
+        .iter()
+        .find_map(|overlay| overlay.supernode.clone());
+    let reach = reach.unwrap_or_default();
+    stage.check(
+        reach.own == 1,
+        format_args!(
+            "one question to one supernode, which asked {} more",
+            reach.asked
+        ),
+    )?;
+    Ok(row)
+}
+
+/// Fetches it; meanwhile the supernode that named the sources is killed.
+async fn fetch(
+    tale: &Tale,
+    row: &SearchRow,
+    company: &mut Company,
+    stage: &mut Stage<'_>,
+) -> Result<(DownloadInfo, String), Failure> {
+    stage.step("She fetches it from all three at once")?;
+    let seeker = company.actor(SEEKER).client.clone();
+    let download = get(&seeker, row, stage).await?;
+    let mut victim = None;
+    loop {
+        let now = look(&seeker, download.number, SOON).await?;
+        if now.state == DownloadState::Complete {
+            return match victim {
+                Some(victim) => Ok((now, victim)),
+                None => Err(Failure::failed(
+                    "the download was over before the supernode could be killed",
+                )),
+            };
+        }
+        if victim.is_none() && now.have_bytes * 100 >= tale.bytes * KILL_AT {
+            check_senders(&now, 2, company, stage)?;
+            victim = Some(kill_supernode(company, stage).await?);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Kills the supernode that the seeker asks, and lets her ask before anybody
+/// can know.
+async fn kill_supernode(company: &mut Company, stage: &mut Stage<'_>) -> Result<String, Failure> {
+    let status = company.actor(SEEKER).client.status().await;
+    let homes = homes_of(&status.map_err(Failure::failed)?);
+    let name = |at: usize| homes.get(at).map(|home| company.name_of(*home));
+    let (Some(victim), Some(backup)) = (name(0), name(1)) else {
+        return Err(Failure::failed("petra has lost a supernode too early"));
+    };
+    stage.step(format_args!(
+        "Meanwhile {victim}, her supernode, is killed; and she asks something"
+    ))?;
+    stage.typed(format_args!("kill -9 {victim}"))?;
+    company.kill(&victim).await?;
+    let first = first_row(SEEKER, WORDS, company, stage).await?;
+    let via = first.as_ref().map(|(row, after)| {
+        let via = row.found_by.first().map(|found| company.name_of(found.via));
+        (via.unwrap_or_default(), after.as_millis())
+    });
+    let (via, millis) = via.unwrap_or_default();
+    stage.check(
+        via == backup,
+        format_args!(
+            "the question went to the dead and was asked again at {backup}, who has registered \
+             everything too:\n     the first row came after {millis} ms"
+        ),
+    )?;
+    Ok(victim)
+}
+
+/// Everybody has a place again, there are two supernodes again, and everything
+/// is found.
+async fn heal(
+    tale: &Tale,
+    victim: &str,
+    company: &Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    stage.step("The network heals")?;
+    let living: Vec<&'static str> = PEERS.into_iter().filter(|name| *name != victim).collect();
+    for name in &living {
+        let client = &company.actor(name).client;
+        let without_victim = |status: &Status| {
+            let mut homes = homes_of(status).into_iter();
+            homes.all(|home| company.name_of(home) != victim)
+        };
+        let what = format!("{name} to notice that {victim} is dead");
+        until(&what, SOON, || client.status(), without_victim).await?;
+    }
+    let left = PEERS[..2].iter().find(|name| **name != victim);
+    let left = &company.actor(left.unwrap_or(&PEERS[0])).client;
+    let is_linked = |status: &Status| {
+        let supernode = status.supernode.as_ref();
+        supernode.is_some_and(|supernode| supernode.links > 0)
+    };
+    until("another supernode", SOON, || left.status(), is_linked).await?;
+    let supernodes = show_places(&living, 1, company, stage).await?;
+    let new: Vec<&str> = supernodes
+        .iter()
+        .filter(|name| !PEERS[..2].contains(name))
+        .copied()
+        .collect();
+    stage.check(
+        supernodes.len() >= 2,
+        format_args!(
+            "{} took the place of {victim}; nobody was without a supernode",
+            new.join(" and ")
+        ),
+    )?;
+    tale.found_by(LATER, HOLDERS.len() + 1, company).await?;
+    let (row, _) = tale.ask(LATER, company, stage).await?;
+    let names = names_of(&row, company);
+    stage.check(
+        names.iter().any(|name| name == SEEKER) && names.len() == HOLDERS.len() + 1,
+        format_args!(
+            "{LATER} finds it too, and {SEEKER} is a source now: {}",
+            names.join(", ")
+        ),
+    )
+}

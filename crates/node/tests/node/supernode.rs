@@ -1,0 +1,329 @@
+//! Supernodes: peers that elect directories among themselves, and what happens
+//! when those die.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use gannet_base::{PeerAddress, PeerId};
+use gannet_node::api::{DownloadState, NodeEvent, Role, SupernodeInfo, Tie};
+use gannet_node::{Node, NodeConfig, Overlay, RoleWish};
+use tokio::runtime::Runtime;
+
+use crate::support::{
+    DEADLINE, Peer, download_is, found, noise, row, search, shares, until, with_files,
+};
+
+/// Supernodes of the small networks here: with fewer, everybody is one.
+const SUPERNODES: u32 = 3;
+
+/// A peer with a runtime of its own: it can hang and die as a process does,
+/// without a word to anybody.
+struct Island {
+    peer: Peer,
+    runtime: Option<Runtime>,
+}
+
+impl Island {
+    /// It joins through these and shares these files.
+    async fn start(
+        through: &[PeerAddress],
+        files: &[(&str, Vec<u8>)],
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
+        let (dir, config) = with_files(files, |config| {
+            config.overlays = vec![Overlay::Supernode];
+            config.peers = through.to_vec();
+            config.supernode.supernodes_min = SUPERNODES;
+            // The machine of the tests is busy with the tests.
+            config.supernode.load_max = 0;
+            change(config);
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let node = runtime.spawn(Node::start(config)).await.unwrap();
+        let node = node.expect("the node starts");
+        let peer = Peer { node, dir };
+        Self {
+            peer,
+            runtime: Some(runtime),
+        }
+    }
+
+    fn id(&self) -> PeerId {
+        self.peer.node.peer_id()
+    }
+
+    async fn info(&self) -> SupernodeInfo {
+        let status = self.peer.node.status().await.unwrap();
+        status.supernode.expect("the overlay is on")
+    }
+
+    /// Waits until it is in this role.
+    async fn is(&self, role: Role) {
+        until(&format!("a {}", role.name()), async || {
+            (self.info().await.role == role).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until it has so many live supernodes; the first is the primary.
+    async fn has_homes(&self, wanted: usize) -> Vec<PeerId> {
+        until(&format!("{wanted} supernodes"), async || {
+            let homes = self.info().await.homes;
+            let live = homes.iter().filter(|home| home.is_live);
+            let live: Vec<PeerId> = live.map(|home| home.supernode).collect();
+            (live.len() >= wanted).then_some(live)
+        })
+        .await
+    }
+
+    /// It answers nothing any more, until it is killed.
+    fn hang(&self) -> mpsc::Sender<()> {
+        let (go_on, hung) = mpsc::channel::<()>();
+        if let Some(runtime) = &self.runtime {
+            // Its only thread waits here.
+            runtime.spawn(async move { hung.recv().unwrap_or_default() });
+        }
+        go_on
+    }
+}
+
+/// As by `kill -9`: nobody is told.
+impl Drop for Island {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Three supernodes, then so many leaves, each with what `files` says.
+async fn two_tiers(leaves: usize, files: impl Fn(usize) -> Vec<(&'static str, Vec<u8>)>) -> Crowd {
+    let first = Island::start(&[], &[], |_| {}).await;
+    first.is(Role::Supernode).await;
+    let address = [first.peer.address().await];
+    let mut supernodes = vec![first];
+    for _ in 1..SUPERNODES {
+        let next = Island::start(&address, &[], |_| {}).await;
+        next.is(Role::Supernode).await;
+        supernodes.push(next);
+    }
+    for supernode in &supernodes {
+        until("links to the others", async || {
+            (supernode.info().await.links + 1 >= SUPERNODES).then_some(())
+        })
+        .await;
+    }
+    let mut islands = Vec::new();
+    for n in 0..leaves {
+        let files = files(n);
+        let slow = |config: &mut NodeConfig| config.limit_up = Some(500_000);
+        let leaf = Island::start(&address, &files, slow).await;
+        islands.push((leaf, files.len()));
+    }
+    let mut crowd = Crowd {
+        supernodes,
+        leaves: Vec::new(),
+    };
+    for (leaf, files) in islands {
+        shares(&leaf.peer, files).await;
+        leaf.has_homes(2).await;
+        crowd.leaves.push(leaf);
+    }
+    crowd
+}
+
+struct Crowd {
+    supernodes: Vec<Island>,
+    leaves: Vec<Island>,
+}
+
+impl Crowd {
+    fn take_supernode(&mut self, id: PeerId) -> Island {
+        let at = self.supernodes.iter().position(|one| one.id() == id);
+        self.supernodes.remove(at.expect("it is one of them"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_peer_is_usable_at_once_and_the_next_finds_its_files() {
+    let started = Instant::now();
+    let first = Island::start(&[], &[("harry potter.txt", b"one".to_vec())], |_| {}).await;
+    first.is(Role::Supernode).await;
+    shares(&first.peer, 1).await;
+    // Nobody else can be asked, and that is not "nobody has it".
+    let (rows, explanation) = search(&first.peer, "something else").await;
+    assert!(rows.is_empty());
+    assert!(
+        explanation.contains("no other peer is known"),
+        "{explanation}"
+    );
+    assert!(started.elapsed() < Duration::from_secs(8), "too slow");
+
+    let started = Instant::now();
+    let address = [first.peer.address().await];
+    let second = Island::start(&address, &[("tom riddle.txt", b"two".to_vec())], |_| {}).await;
+    let (rows, explanation) = found(&second.peer, "harry potter").await;
+    assert_eq!(rows[0].sources[0].peer, first.id(), "{explanation}");
+    assert_eq!(rows[0].found_by[0].overlay, "supernode");
+    // A second on an idle machine; this one may be busy.
+    assert!(started.elapsed() < Duration::from_secs(8), "too slow");
+    let (rows, _) = found(&first.peer, "tom riddle").await;
+    assert_eq!(rows[0].sources[0].peer, second.id());
+    let (rows, explanation) = search(&second.peer, "nothing of the kind").await;
+    assert!(rows.is_empty());
+    assert!(explanation.starts_with("Nobody has it"), "{explanation}");
+}
+
+/// A supernode and a leaf by their users' wish: what each says of itself and of
+/// the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_can_be_chosen_and_are_shown() {
+    let force = |config: &mut NodeConfig| config.supernode.role = RoleWish::Force;
+    let supernode = Island::start(&[], &[], force).await;
+    supernode.is(Role::Supernode).await;
+    let address = [supernode.peer.address().await];
+    let forbid = |config: &mut NodeConfig| config.supernode.role = RoleWish::Forbid;
+    let leaf = Island::start(&address, &[("kept.txt", b"kept".to_vec())], forbid).await;
+    let mut events = leaf.peer.node.events();
+    assert_eq!(leaf.has_homes(1).await, [supernode.id()]);
+    until("the leaf's file", async || {
+        let info = supernode.info().await;
+        (info.leaves == 1 && info.entries == 1).then_some(())
+    })
+    .await;
+    let (rows, explanation) = found(&supernode.peer, "kept").await;
+    assert_eq!(rows[0].sources[0].peer, leaf.id());
+    assert_eq!(rows[0].found_by[0].hops, 0, "in its own index");
+    assert!(explanation.contains("leaves of this supernode"));
+    let tie = |peers: Vec<gannet_node::api::PeerInfo>| peers.first().and_then(|peer| peer.tie);
+    let of_leaf = leaf.peer.node.peers().await.unwrap();
+    assert_eq!(tie(of_leaf), Some(Tie::Primary));
+    let of_supernode = supernode.peer.node.peers().await.unwrap();
+    assert_eq!(tie(of_supernode), Some(Tie::Leaf));
+    assert_eq!(leaf.peer.node.status().await.unwrap().problems, [""; 0]);
+
+    drop(supernode);
+    let lost = async {
+        while !matches!(
+            events.recv().await.unwrap(),
+            NodeEvent::SupernodeDown { .. }
+        ) {}
+    };
+    tokio::time::timeout(DEADLINE, lost)
+        .await
+        .expect("the loss is told");
+    // It may not be one, and there is no other: that is a problem to be named.
+    until("the problem is named", async || {
+        let problems = leaf.peer.node.status().await.unwrap().problems.join(" ");
+        problems.contains("no supernode").then_some(())
+    })
+    .await;
+    let (rows, explanation) = search(&leaf.peer, "anything").await;
+    assert!(rows.is_empty());
+    assert!(explanation.starts_with("I could not ask"), "{explanation}");
+}
+
+/// Twenty peers in two tiers. The supernode of a leaf hangs while it is asked,
+/// and is killed; the next one is killed in the middle of a download.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_and_a_download_go_on_when_their_supernodes_are_killed() {
+    let bytes = noise(8_000_000, 51);
+    let files = |n: usize| match n {
+        1..=4 => vec![("harry potter.bin", bytes.clone())],
+        _ => Vec::new(),
+    };
+    let mut crowd = two_tiers(17, files).await;
+    let homes = crowd.leaves[0].has_homes(2).await;
+    let victim = crowd.take_supernode(homes[0]);
+    let alice = &crowd.leaves[0];
+
+    let go_on = victim.hang();
+    let (id, mut updates) = alice.peer.node.search("harry potter", 10).await.unwrap();
+    drop(victim);
+    drop(go_on);
+    let ended = async { while updates.recv().await.is_some() {} };
+    tokio::time::timeout(DEADLINE, ended)
+        .await
+        .expect("the search ends");
+    let state = alice.peer.node.search_state(Some(id)).await.unwrap();
+    let state = state.expect("it is remembered");
+    assert_eq!(state.rows.len(), 1, "{:?}", state.end);
+    assert_eq!(state.rows[0].sources.len(), 4, "{:?}", state.end);
+
+    let (rows, _) = found(&alice.peer, "harry potter").await;
+    assert_eq!(rows.len(), 1);
+    let started = alice.peer.node.download(row(1)).await.unwrap();
+    until("some has come", async || {
+        let downloads = alice.peer.node.downloads().await.unwrap();
+        (downloads[0].have_bytes > 1_000_000).then_some(())
+    })
+    .await;
+    let homes = alice.has_homes(1).await;
+    drop(crowd.take_supernode(homes[0]));
+    let alice = &crowd.leaves[0];
+    let done = download_is(&alice.peer, started.number, DownloadState::Complete).await;
+    assert!(std::fs::read(done.path.unwrap()).unwrap() == bytes);
+    // At the very end a slice may be asked of two.
+    let received = done.received_bytes;
+    let margin = 1 << 20;
+    assert!(
+        (8_000_000..8_000_000 + margin).contains(&received),
+        "{received}"
+    );
+
+    // Everybody has a place again, and everything is found.
+    for leaf in &crowd.leaves {
+        until("a place", async || {
+            let info = leaf.info().await;
+            let is_placed = info.role == Role::Supernode || info.homes.iter().any(|h| h.is_live);
+            is_placed.then_some(())
+        })
+        .await;
+    }
+    until("all sources, alice one of them", async || {
+        let (rows, _) = search(&crowd.leaves[9].peer, "harry potter").await;
+        rows.first().filter(|row| row.sources.len() == 5).map(drop)
+    })
+    .await;
+}
+
+/// The only source is killed, and so is the supernode that named it; a source
+/// that joins later is found by content, and the rest comes from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_finds_new_sources_when_source_and_supernode_are_killed() {
+    let bytes = noise(4_000_000, 52);
+    let files = |n: usize| match n {
+        1 => vec![("goblet.bin", bytes.clone())],
+        _ => Vec::new(),
+    };
+    let mut crowd = two_tiers(2, files).await;
+    let bob = crowd.leaves.remove(1);
+    let (rows, _) = found(&crowd.leaves[0].peer, "goblet").await;
+    assert_eq!(rows[0].sources[0].peer, bob.id());
+    let started = crowd.leaves[0].peer.node.download(row(1)).await.unwrap();
+    until("some has come", async || {
+        let downloads = crowd.leaves[0].peer.node.downloads().await.unwrap();
+        (downloads[0].have_bytes > 500_000).then_some(())
+    })
+    .await;
+    let homes = crowd.leaves[0].has_homes(1).await;
+    drop(crowd.take_supernode(homes[0]));
+    drop(bob);
+    let address = [crowd.supernodes[0].peer.address().await];
+    let carol = Island::start(&address, &[("goblet.bin", bytes.clone())], |_| {}).await;
+    let alice = &crowd.leaves[0].peer;
+    let done = download_is(alice, started.number, DownloadState::Complete).await;
+    assert!(std::fs::read(done.path.unwrap()).unwrap() == bytes);
+    let mut sources = done.sources.iter();
+    assert!(
+        sources.any(|source| source.peer == carol.id() && source.bytes > 0),
+        "{:?}",
+        done.sources
+    );
+    let received = done.received_bytes;
+    assert!((4_000_000..5_048_576).contains(&received), "{received}");
+}

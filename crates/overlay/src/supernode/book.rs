@@ -1,0 +1,365 @@
+//! The supernodes that are known.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gannet_base::{PeerAddress, PeerId, Rng, Timestamp};
+
+use super::config::Config;
+use crate::flood::{below, jittered, merge};
+
+/// First pause after a failed attempt; doubles with each.
+const PAUSE_MIN: Duration = Duration::from_secs(2);
+/// Longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(120);
+/// Failed attempts in a row after which a peer is forgotten.
+const FAILURES_MAX: u8 = 3;
+/// How long one without room is not asked for some.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+/// How long until one of the dead sources that are held against a supernode is
+/// forgiven: sources die without its fault.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
+/// Peers that the user named; more are ignored.
+const NAMED_MAX: usize = 64;
+
+#[derive(Debug)]
+struct Known {
+    peer: PeerId,
+    addresses: Box<[SocketAddr]>,
+    /// When it last said itself that it is a supernode.
+    heard_at: Option<Timestamp>,
+    /// Not to be tried before.
+    retry_at: Timestamp,
+    /// Not to be asked for a place before.
+    full_until: Timestamp,
+    banned_until: Timestamp,
+    failures: u8,
+    dead_sources: u8,
+    blamed_at: Timestamp,
+    /// The user named it. Never forgotten.
+    is_named: bool,
+}
+
+impl Known {
+    fn new(peer: PeerId) -> Self {
+        Self {
+            peer,
+            addresses: Box::default(),
+            heard_at: None,
+            retry_at: Timestamp::ZERO,
+            full_until: Timestamp::ZERO,
+            banned_until: Timestamp::ZERO,
+            failures: 0,
+            dead_sources: 0,
+            blamed_at: Timestamp::ZERO,
+            is_named: false,
+        }
+    }
+
+    fn address(&self) -> PeerAddress {
+        PeerAddress {
+            peer: self.peer,
+            addresses: self.addresses.to_vec(),
+        }
+    }
+
+    fn is_fresh(&self, now: Timestamp, fresh: Duration) -> bool {
+        self.heard_at.is_some_and(|at| now - at <= fresh) && self.banned_until <= now
+    }
+
+    /// Who goes first when there is no room: the smallest.
+    fn worth(&self, now: Timestamp) -> (bool, bool, u8, Option<Timestamp>) {
+        let banned = self.banned_until > now;
+        (
+            self.is_named,
+            banned,
+            FAILURES_MAX.saturating_sub(self.failures),
+            self.heard_at,
+        )
+    }
+}
+
+/// Known supernodes, and peers that may know some.
+#[derive(Debug, Default)]
+pub(super) struct Book(Vec<Known>);
+
+impl Book {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn at(&mut self, peer: PeerId) -> Option<&mut Known> {
+        self.0.iter_mut().find(|known| known.peer == peer)
+    }
+
+    fn put(&mut self, now: Timestamp, max: usize, peer: PeerId) -> Option<&mut Known> {
+        if let Some(place) = self.0.iter().position(|known| known.peer == peer) {
+            return self.0.get_mut(place);
+        }
+        if self.0.len() >= max.max(1) {
+            let least = (0..self.0.len()).min_by_key(|place| self.0[*place].worth(now))?;
+            if self.0[least].is_named {
+                return None;
+            }
+            self.0.swap_remove(least);
+        }
+        self.0.push(Known::new(peer));
+        self.0.last_mut()
+    }
+
+    /// The user named it.
+    pub(super) fn name(&mut self, now: Timestamp, config: &Config, address: &PeerAddress) {
+        let named = self.0.iter().filter(|known| known.is_named).count();
+        if named < NAMED_MAX.min(config.known_max)
+            && let Some(known) = self.put(now, config.known_max, address.peer)
+        {
+            known.is_named = true;
+            known.retry_at = now;
+            set_addresses(known, &address.addresses);
+        }
+    }
+
+    /// Somebody told of it.
+    pub(super) fn learn(&mut self, now: Timestamp, config: &Config, address: &PeerAddress) {
+        if let Some(known) = self.put(now, config.known_max, address.peer) {
+            set_addresses(known, &address.addresses);
+        }
+    }
+
+    /// It said so itself, or acts like one.
+    pub(super) fn heard(&mut self, now: Timestamp, config: &Config, peer: PeerId) {
+        if let Some(known) = self.put(now, config.known_max, peer) {
+            known.heard_at = Some(now);
+            known.failures = 0;
+            known.retry_at = known.retry_at.min(now);
+        }
+    }
+
+    /// Where it was seen.
+    pub(super) fn seen(&mut self, peer: PeerId, addresses: &[SocketAddr]) {
+        if let Some(known) = self.at(peer) {
+            set_addresses(known, addresses);
+        }
+    }
+
+    /// It says that it is no supernode now.
+    pub(super) fn is_none(&mut self, now: Timestamp, peer: PeerId) {
+        if let Some(known) = self.at(peer) {
+            known.heard_at = None;
+            if known.is_named {
+                known.retry_at = now + FULL_PAUSE;
+            } else {
+                self.0.retain(|known| known.peer != peer);
+            }
+        }
+    }
+
+    /// It has no room.
+    pub(super) fn is_full(&mut self, now: Timestamp, peer: PeerId) {
+        if let Some(known) = self.at(peer) {
+            known.full_until = now + FULL_PAUSE;
+        }
+    }
+
+    /// It was tried in vain.
+    pub(super) fn failed(&mut self, now: Timestamp, rng: &mut Rng, peer: PeerId) {
+        let Some(known) = self.at(peer) else {
+            return;
+        };
+        known.failures = known.failures.saturating_add(1);
+        known.heard_at = None;
+        let pause = PAUSE_MIN.saturating_mul(1 << known.failures.min(10));
+        known.retry_at = now + jittered(rng, pause.min(PAUSE_MAX));
+        if known.failures >= FAILURES_MAX && !known.is_named && known.banned_until <= now {
+            self.0.retain(|known| known.peer != peer);
+        }
+    }
+
+    /// It is to be left alone for so long.
+    pub(super) fn ban(&mut self, now: Timestamp, config: &Config, peer: PeerId) {
+        if let Some(known) = self.put(now, config.known_max, peer) {
+            known.banned_until = now + config.ban;
+            known.retry_at = known.banned_until;
+            known.dead_sources = 0;
+        }
+    }
+
+    /// It named a dead source. Whether it has named too many.
+    pub(super) fn blame(&mut self, now: Timestamp, config: &Config, peer: PeerId) -> bool {
+        let Some(known) = self.put(now, config.known_max, peer) else {
+            return false;
+        };
+        if now - known.blamed_at >= FORGIVEN_AFTER {
+            known.dead_sources = known.dead_sources.saturating_sub(1);
+        }
+        known.blamed_at = now;
+        known.dead_sources = known.dead_sources.saturating_add(1);
+        u32::from(known.dead_sources) >= config.dead_sources_max
+    }
+
+    pub(super) fn is_banned(&self, now: Timestamp, peer: PeerId) -> bool {
+        let mut all = self.0.iter();
+        all.any(|known| known.peer == peer && known.banned_until > now)
+    }
+
+    /// Some to be tried now, at random, those with room first.
+    pub(super) fn candidates(
+        &self,
+        now: Timestamp,
+        rng: &mut Rng,
+        count: usize,
+        is_taken: impl Fn(PeerId) -> bool,
+    ) -> Vec<PeerAddress> {
+        let is_ready = |known: &&Known| {
+            known.retry_at <= now && known.banned_until <= now && !is_taken(known.peer)
+        };
+        let ready = self.0.iter().filter(is_ready);
+        let (mut roomy, mut full): (Vec<_>, Vec<_>) =
+            ready.partition(|known| known.full_until <= now);
+        let mut chosen = Vec::new();
+        for pool in [&mut roomy, &mut full] {
+            while chosen.len() < count && !pool.is_empty() {
+                let known = pool.swap_remove(below(rng, pool.len()));
+                chosen.push(known.address());
+            }
+        }
+        chosen
+    }
+
+    /// When the next one may be tried.
+    pub(super) fn ready_at(&self) -> Option<Timestamp> {
+        self.0.iter().map(|known| known.retry_at).min()
+    }
+
+    /// Supernodes that were heard of lately.
+    pub(super) fn fresh(&self, now: Timestamp, fresh: Duration) -> usize {
+        let fresh = |known: &&Known| known.is_fresh(now, fresh);
+        self.0.iter().filter(fresh).count()
+    }
+
+    /// Some that are known to live, for another peer; those with room first.
+    pub(super) fn list(
+        &self,
+        now: Timestamp,
+        config: &Config,
+        rng: &mut Rng,
+        (count, to): (usize, PeerId),
+    ) -> Vec<PeerAddress> {
+        let is_fresh = |known: &&Known| known.peer != to && known.is_fresh(now, config.fresh);
+        let (mut roomy, mut full): (Vec<_>, Vec<_>) = self
+            .0
+            .iter()
+            .filter(is_fresh)
+            .partition(|known| known.full_until <= now);
+        let mut chosen = Vec::new();
+        for pool in [&mut roomy, &mut full] {
+            while chosen.len() < count && !pool.is_empty() {
+                let known = pool.swap_remove(below(rng, pool.len()));
+                chosen.push(known.address());
+            }
+        }
+        chosen
+    }
+
+    /// All that are worth it, the likeliest to live first.
+    pub(super) fn remembered(&self, now: Timestamp) -> Vec<PeerAddress> {
+        let usable = self.0.iter().filter(|known| known.banned_until <= now);
+        let mut all: Vec<&Known> = usable.collect();
+        all.sort_by_key(|known| std::cmp::Reverse((known.heard_at, known.worth(now))));
+        all.into_iter().map(Known::address).collect()
+    }
+}
+
+fn set_addresses(known: &mut Known, new: &[SocketAddr]) {
+    if !new.is_empty() && !known.addresses.starts_with(new) {
+        let mut addresses = known.addresses.to_vec();
+        merge(&mut addresses, new);
+        known.addresses = addresses.into_boxed_slice();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gannet_base::seeded_rng;
+
+    use super::*;
+
+    fn peer(n: u8) -> PeerId {
+        PeerId::from_bytes([n; 32])
+    }
+
+    fn address(n: u8) -> PeerAddress {
+        PeerAddress {
+            peer: peer(n),
+            addresses: Vec::new(),
+        }
+    }
+
+    fn small() -> Config {
+        Config {
+            known_max: 4,
+            ..Config::default()
+        }
+    }
+
+    fn ready(book: &Book, now: Timestamp) -> Vec<PeerId> {
+        let mut found: Vec<PeerId> = book
+            .candidates(now, &mut seeded_rng(1), 10, |_| false)
+            .into_iter()
+            .map(|address| address.peer)
+            .collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn it_keeps_who_was_named_and_who_lives() {
+        let (config, now) = (small(), Timestamp::from_secs(100));
+        let mut book = Book::default();
+        book.name(now, &config, &address(1));
+        book.heard(now, &config, peer(2));
+        for n in 3..20 {
+            book.learn(now, &config, &address(n));
+        }
+        assert_eq!(book.len(), 4);
+        assert!(ready(&book, now).starts_with(&[peer(1), peer(2)]));
+        let listed = book.list(now, &config, &mut seeded_rng(1), (9, peer(9)));
+        assert_eq!(listed, [address(2)], "only what is known to live is told");
+    }
+
+    #[test]
+    fn the_dead_are_forgotten_and_the_useless_remembered() {
+        let (config, mut now) = (small(), Timestamp::from_secs(100));
+        let (mut book, mut rng) = (Book::default(), seeded_rng(1));
+        book.learn(now, &config, &address(1));
+        book.learn(now, &config, &address(2));
+        book.ban(now, &config, peer(2));
+        for _ in 0..3 {
+            assert!(ready(&book, now + PAUSE_MAX).contains(&peer(1)));
+            book.failed(now, &mut rng, peer(1));
+            assert!(!ready(&book, now).contains(&peer(1)));
+            now = now + PAUSE_MAX;
+        }
+        assert_eq!(ready(&book, now + PAUSE_MAX), []);
+        assert!(book.is_banned(now, peer(2)));
+        for n in 3..20 {
+            book.learn(now, &config, &address(n));
+        }
+        assert!(book.is_banned(now, peer(2)), "not pushed out by others");
+        assert!(ready(&book, now + config.ban).contains(&peer(2)));
+    }
+
+    #[test]
+    fn three_dead_sources_are_too_many_unless_time_passes() {
+        let (config, now) = (small(), Timestamp::from_secs(100));
+        let mut book = Book::default();
+        assert!(!book.blame(now, &config, peer(1)));
+        assert!(!book.blame(now, &config, peer(1)));
+        assert!(book.blame(now, &config, peer(1)));
+        let mut later = now;
+        for _ in 0..10 {
+            later = later + FORGIVEN_AFTER;
+            assert!(!book.blame(later, &config, peer(2)));
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! Bodies of the fuzz targets: any bytes are fine, nothing panics, nothing
+//! outgrows its limits, and every search ends.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gannet_base::wire::{Decoded, SignatureBytes, decode, encode, fuzz_decode};
+use gannet_base::{
+    ContentId, Core as _, FileEntry, Hit, Link, Media, Output, PeerAddress, PeerId, Publication,
+    Query, Row, Timestamp, WallTime, pump, seeded_rng,
+};
+
+use super::message::{Answered, Machine, Place, Roster, Score, SupernodeMessage, Wish};
+use super::{Config, Ending, RoleWish, Supernode, SupernodeCommand, SupernodeEvent};
+use crate::flood::{self, FloodMessage, Hits, Wanted};
+use crate::hub::{Announcement, HubCounts, HubMessage, Limits, Standing};
+
+/// Most outputs that one input may cause with the limits used here.
+const OUTPUTS_MAX: usize = 4_000;
+/// Characters of the whole state as text.
+const STATE_MAX: usize = 1_000_000;
+/// Wake-ups within which every search ends when nobody says anything any more.
+const WAKE_UPS_MAX: u32 = 50_000;
+
+/// Decodes `input` as a message.
+pub fn supernode_message(input: &[u8]) {
+    fuzz_decode::<SupernodeMessage>(input);
+}
+
+/// A conversation of a peer of small limits with others, who say anything.
+pub fn supernode(input: &[u8]) {
+    let _ = talk(input);
+}
+
+fn config(role: RoleWish) -> Config {
+    Config {
+        role,
+        leaves_max: 3,
+        supernodes_min: 2,
+        known_max: 6,
+        knocks_per_second: 5,
+        searches_max: 3,
+        leaf_searches_max: 4,
+        search_timeout: Duration::from_secs(30),
+        tenure_min: Duration::from_secs(1),
+        flood: Arc::new(flood::Config {
+            neighbours_target: 2,
+            seen_max: 24,
+            open_max: 8,
+            known_max: 6,
+            bootstrap_max: 3,
+            ..flood::Config::default()
+        }),
+        ..Config::default()
+    }
+}
+
+/// Reads choices off the input; zeros when it is used up.
+struct Choices<'a>(&'a [u8]);
+
+impl<'a> Choices<'a> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else {
+            return 0;
+        };
+        self.0 = rest;
+        *first
+    }
+
+    fn below(&mut self, bound: u8) -> u8 {
+        self.byte() % bound
+    }
+
+    fn flag(&mut self) -> bool {
+        self.byte() % 2 == 1
+    }
+
+    fn peer(&mut self) -> PeerId {
+        PeerId::from_bytes([self.below(7); 32])
+    }
+
+    fn address(&mut self) -> PeerAddress {
+        PeerAddress {
+            peer: self.peer(),
+            addresses: Vec::new(),
+        }
+    }
+
+    fn addresses(&mut self) -> Vec<PeerAddress> {
+        (0..self.below(4)).map(|_| self.address()).collect()
+    }
+
+    fn piece(&mut self) -> &'a [u8] {
+        let length = usize::from(self.byte()).min(self.0.len());
+        let (piece, rest) = self.0.split_at(length);
+        self.0 = rest;
+        piece
+    }
+
+    fn score(&mut self) -> Score {
+        let large = |byte: u8| u32::from(byte) << (byte % 24);
+        Score {
+            uptime_s: large(self.byte()),
+            machine: Machine {
+                upload_kib: large(self.byte()),
+                memory_mib: large(self.byte()),
+            },
+            stability: self.byte(),
+            reachable: self.flag(),
+            willing: self.flag(),
+        }
+    }
+
+    fn publication(&mut self) -> Publication {
+        let path = format!("file {}.txt", self.below(9));
+        Publication {
+            entry: FileEntry {
+                content: ContentId::of(path.as_bytes()),
+                size: 1,
+                path,
+                media: Media::default(),
+            },
+            holder: self.peer(),
+            expires: WallTime::from_unix_seconds(2_000_000_000),
+            signature: SignatureBytes([0; 64]),
+        }
+    }
+
+    fn hits(&mut self) -> Hits {
+        let publication = self.publication();
+        let row = Row {
+            content: publication.entry.content,
+            holders: 1,
+            hits: vec![Hit { publication }],
+        };
+        Hits {
+            hops: self.below(9),
+            rows: vec![row; usize::from(self.flag())],
+            addresses: self.addresses(),
+        }
+    }
+
+    fn wanted(&mut self) -> Wanted {
+        if self.flag() {
+            return Wanted::Content(self.publication().entry.content);
+        }
+        let words = ["file", "file 3", "absent", "txt -file"][usize::from(self.below(4))];
+        Wanted::Words(Query::new(words).expect("these are queries"))
+    }
+
+    fn ending(&mut self) -> Ending {
+        match self.below(5) {
+            0 => Ending::Enough,
+            1 => Ending::Everybody,
+            2 => Ending::Partial,
+            3 => Ending::NoSupernode,
+            _ => Ending::TooMany,
+        }
+    }
+}
+
+struct Talk {
+    core: Supernode,
+    now: Timestamp,
+    dialled: Vec<PeerId>,
+    /// What was said to others, so that answers can echo it.
+    said: Vec<(PeerId, SupernodeMessage)>,
+    running: BTreeSet<u64>,
+    next: u64,
+    kinds: BTreeSet<String>,
+}
+
+fn talk(input: &[u8]) -> BTreeSet<String> {
+    let mut choices = Choices(input);
+    let role = match choices.below(4) {
+        0 => RoleWish::Force,
+        1 => RoleWish::Forbid,
+        _ => RoleWish::Automatic,
+    };
+    let me = PeerId::from_bytes([0; 32]);
+    let mut talk = Talk {
+        core: Supernode::new(me, config(role), seeded_rng(1)),
+        now: Timestamp::ZERO,
+        dialled: Vec::new(),
+        said: Vec::new(),
+        running: BTreeSet::new(),
+        next: 0,
+        kinds: BTreeSet::new(),
+    };
+    while !choices.0.is_empty() {
+        talk.step(&mut choices);
+        talk.drain();
+    }
+    talk.fall_silent();
+    talk.kinds
+}
+
+impl Talk {
+    fn step(&mut self, choices: &mut Choices<'_>) {
+        let now = self.now;
+        match choices.below(16) {
+            0 => {
+                self.now = now + Duration::from_millis(u64::from(choices.byte()) * 50);
+                self.core.handle_timeout(self.now);
+            }
+            1..=3 => {
+                self.now = self.core.next_deadline().map_or(now, |due| due.max(now));
+                self.core.handle_timeout(self.now);
+            }
+            4 => self.core.handle_link(now, choices.peer(), Link::Up),
+            5 => {
+                let link = [Link::Down, Link::Unreachable][usize::from(choices.flag())];
+                self.core.handle_link(now, choices.peer(), link);
+            }
+            6 | 7 => {
+                if let Some(peer) = self.dialled.pop() {
+                    self.core.handle_link(now, peer, Link::Up);
+                }
+            }
+            8 => self.command(choices),
+            9 => {
+                let from = choices.peer();
+                let piece = choices.piece();
+                if let Ok(Decoded::Message(message)) = decode::<SupernodeMessage>(piece) {
+                    self.hand_over(from, message);
+                }
+            }
+            10..=12 => {
+                if let Some((from, said)) = self.said.pop() {
+                    let answer = answer(choices, said);
+                    self.hand_over(from, answer);
+                }
+            }
+            _ => {
+                let from = choices.peer();
+                let message = something(choices);
+                self.hand_over(from, message);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, from: PeerId, message: SupernodeMessage) {
+        // Only what can come over a wire comes.
+        if let Ok(Decoded::Message(message)) = decode::<SupernodeMessage>(&encode(&message)) {
+            self.core.handle_message(self.now, from, message);
+        }
+    }
+
+    fn command(&mut self, choices: &mut Choices<'_>) {
+        let command = match choices.below(10) {
+            0..=2 => {
+                self.next += 1;
+                self.running.insert(self.next);
+                SupernodeCommand::Search {
+                    id: self.next,
+                    wanted: choices.wanted(),
+                    enough: choices.below(3).into(),
+                }
+            }
+            3 => {
+                self.running.remove(&self.next);
+                SupernodeCommand::Cancel { id: self.next }
+            }
+            4 => SupernodeCommand::Bootstrap(choices.addresses()),
+            5 => {
+                let holder = PeerId::from_bytes([0; 32]);
+                let publication = Publication {
+                    holder,
+                    ..choices.publication()
+                };
+                SupernodeCommand::Publish(vec![publication])
+            }
+            6 => SupernodeCommand::Busy(choices.flag()),
+            7 => SupernodeCommand::Seen {
+                peer: choices.peer(),
+                addresses: Vec::new(),
+            },
+            8 => SupernodeCommand::Forged {
+                via: choices.peer(),
+                hops: choices.below(3),
+            },
+            _ => SupernodeCommand::DeadSource {
+                via: choices.peer(),
+                hops: choices.below(3),
+            },
+        };
+        self.core.handle_command(self.now, command);
+    }
+
+    fn drain(&mut self) {
+        let mut outputs = Vec::new();
+        pump(&mut self.core, |output| outputs.push(output));
+        assert!(outputs.len() <= OUTPUTS_MAX, "{} outputs", outputs.len());
+        for output in outputs {
+            match output {
+                Output::Send { to, message } => {
+                    let text = format!("{message:?}");
+                    let kind = text.split(|c: char| !c.is_alphanumeric()).next();
+                    self.kinds.insert(kind.unwrap_or_default().to_owned());
+                    self.said.push((to, message));
+                    if self.said.len() > 64 {
+                        self.said.remove(0);
+                    }
+                }
+                Output::Dial { peer } => self.dialled.push(peer),
+                Output::Disconnect { .. } => {}
+                Output::Event(SupernodeEvent::Ended { id, .. }) => {
+                    assert!(self.running.remove(&id), "search {id} ended twice");
+                }
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn fall_silent(&mut self) {
+        assert!(format!("{:?}", self.core).len() <= STATE_MAX);
+        for _ in 0..WAKE_UPS_MAX {
+            if self.running.is_empty() {
+                return;
+            }
+            let due = self.core.next_deadline().expect("searches have deadlines");
+            self.now = self.now.max(due);
+            self.core.handle_timeout(self.now);
+            self.drain();
+        }
+        panic!("searches {:?} never end", self.running);
+    }
+}
+
+/// What an honest peer would answer, more or less.
+fn answer(choices: &mut Choices<'_>, said: SupernodeMessage) -> SupernodeMessage {
+    match said {
+        SupernodeMessage::Knock { nonce, .. } => SupernodeMessage::Place(Box::new(Place {
+            nonce,
+            is_supernode: choices.flag(),
+            room: choices.flag(),
+            needed: choices.below(4) == 0,
+            supernodes: choices.addresses(),
+        })),
+        SupernodeMessage::Search { request, .. } if choices.flag() => SupernodeMessage::Rows {
+            request,
+            hits: Box::new(choices.hits()),
+        },
+        SupernodeMessage::Search { request, .. } => SupernodeMessage::Ended {
+            request,
+            ending: choices.ending(),
+            answered: Box::new(Answered::default()),
+        },
+        SupernodeMessage::Hub(HubMessage::Hello { nonce, .. }) => {
+            SupernodeMessage::Hub(HubMessage::Welcome {
+                nonce,
+                limits: Limits {
+                    lease_seconds: 30,
+                    entries_max: 10,
+                    queries_per_second: 10,
+                    window_batches: 2,
+                },
+                standing: Standing::default(),
+                counts: HubCounts::default(),
+            })
+        }
+        SupernodeMessage::Hub(HubMessage::Ping { nonce, .. }) => {
+            SupernodeMessage::Hub(HubMessage::Pong {
+                nonce,
+                standing: Standing::default(),
+                counts: HubCounts::default(),
+            })
+        }
+        SupernodeMessage::Flood(FloodMessage::Hello { .. }) => {
+            SupernodeMessage::Flood(FloodMessage::Hello {
+                addresses: Vec::new(),
+                neighbours: choices.below(4).into(),
+            })
+        }
+        _ => something(choices),
+    }
+}
+
+fn something(choices: &mut Choices<'_>) -> SupernodeMessage {
+    match choices.below(16) {
+        0 => SupernodeMessage::Knock {
+            nonce: 1,
+            wish: match choices.below(4) {
+                0 => Wish::Primary,
+                1 => Wish::Backup,
+                2 => Wish::List,
+                _ => Wish::Heir { of: choices.peer() },
+            },
+        },
+        1 | 2 => SupernodeMessage::Hub(HubMessage::Hello {
+            nonce: 1,
+            announcement: Announcement::default(),
+        }),
+        3 => SupernodeMessage::Card {
+            is_primary: choices.flag(),
+            score: choices.score(),
+        },
+        4 => SupernodeMessage::Roster(Box::new(Roster {
+            heirs: choices.addresses(),
+            supernodes: choices.addresses(),
+        })),
+        5 => SupernodeMessage::Promote,
+        6 => SupernodeMessage::Decline,
+        7 => SupernodeMessage::Move,
+        8 => SupernodeMessage::Load {
+            leaves: choices.byte().into(),
+            leaves_max: choices.byte().into(),
+            score: choices.score(),
+        },
+        9 => SupernodeMessage::DialBack {
+            peer: choices.address(),
+        },
+        10 => SupernodeMessage::Reached,
+        11 => SupernodeMessage::DialledBack {
+            peer: choices.peer(),
+            reached: choices.flag(),
+        },
+        12 | 13 => SupernodeMessage::Search {
+            request: choices.below(9).into(),
+            wanted: choices.wanted(),
+            enough: choices.byte().into(),
+        },
+        14 => SupernodeMessage::Cancel {
+            request: choices.below(9).into(),
+        },
+        _ => SupernodeMessage::Flood(FloodMessage::Hello {
+            addresses: Vec::new(),
+            neighbours: choices.below(4).into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_conversations_get_everywhere() {
+        let mut rng = seeded_rng(11);
+        let mut kinds = BTreeSet::new();
+        for _ in 0..1_200 {
+            let mut input = vec![0; 900];
+            rand_core::Rng::fill_bytes(&mut rng, &mut input);
+            kinds.extend(talk(&input));
+        }
+        for kind in [
+            "Hub",
+            "Flood",
+            "Knock",
+            "Place",
+            "Card",
+            "Roster",
+            "Promote",
+            "Decline",
+            "Load",
+            "DialBack",
+            "Reached",
+            "DialledBack",
+            "Search",
+            "Cancel",
+            "Rows",
+            "Ended",
+        ] {
+            assert!(kinds.contains(kind), "never said: {kind}; {kinds:?}");
+        }
+    }
+}

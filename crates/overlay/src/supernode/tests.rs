@@ -1,0 +1,358 @@
+//! A small network, delivered at once and in order: the story of a supernode's
+//! life and death, step by step. Time, loss and crowds are the simulator's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use gannet_base::wire::SignatureBytes;
+use gannet_base::{
+    ContentId, Core as _, FileEntry, Link, Media, Output, PeerAddress, PeerId, Publication, Query,
+    Timestamp, WallTime, pump, seeded_rng,
+};
+
+use super::*;
+use crate::flood::Wanted;
+
+const LATENCY: Duration = Duration::from_millis(20);
+
+fn peer(n: u8) -> PeerId {
+    PeerId::from_bytes([n; 32])
+}
+
+fn address(n: u8) -> PeerAddress {
+    PeerAddress {
+        peer: peer(n),
+        addresses: Vec::new(),
+    }
+}
+
+fn publication(holder: u8, path: &str) -> Publication {
+    Publication {
+        entry: FileEntry {
+            content: ContentId::of(path.as_bytes()),
+            size: 1_000,
+            path: path.to_owned(),
+            media: Media::default(),
+        },
+        holder: peer(holder),
+        expires: WallTime::from_unix_seconds(2_000_000_000),
+        signature: SignatureBytes([0; 64]),
+    }
+}
+
+enum Due {
+    Message(PeerId, PeerId, SupernodeMessage),
+    Link(PeerId, PeerId, Link),
+}
+
+/// Every message takes 20 ms; dead peers swallow them.
+struct Town {
+    now: Timestamp,
+    peers: BTreeMap<PeerId, Supernode>,
+    links: BTreeSet<(PeerId, PeerId)>,
+    due: VecDeque<(Timestamp, Due)>,
+    events: Vec<(PeerId, SupernodeEvent)>,
+    config: Arc<Config>,
+}
+
+impl Town {
+    fn new(config: Config) -> Self {
+        Self {
+            now: Timestamp::from_secs(1),
+            peers: BTreeMap::new(),
+            links: BTreeSet::new(),
+            due: VecDeque::new(),
+            events: Vec::new(),
+            config: Arc::new(config),
+        }
+    }
+
+    fn join(&mut self, n: u8, knows: &[u8]) {
+        let core = Supernode::new(peer(n), self.config.clone(), seeded_rng(n.into()));
+        self.peers.insert(peer(n), core);
+        let known = knows.iter().copied().map(address).collect();
+        self.command(n, SupernodeCommand::Bootstrap(known));
+    }
+
+    fn command(&mut self, n: u8, command: SupernodeCommand) {
+        let now = self.now;
+        self.peers
+            .get_mut(&peer(n))
+            .unwrap()
+            .handle_command(now, command);
+        self.drain(peer(n));
+    }
+
+    fn drain(&mut self, id: PeerId) {
+        let mut outputs = Vec::new();
+        pump(self.peers.get_mut(&id).unwrap(), |output| {
+            outputs.push(output);
+        });
+        let at = self.now + LATENCY;
+        for output in outputs {
+            match output {
+                Output::Send { to, message } if self.links.contains(&pair(id, to)) => {
+                    self.due.push_back((at, Due::Message(id, to, message)));
+                }
+                Output::Send { .. } => {}
+                Output::Dial { peer } if self.peers.contains_key(&peer) => {
+                    self.links.insert(pair(id, peer));
+                    self.due.push_back((at, Due::Link(peer, id, Link::Up)));
+                    self.due.push_back((at, Due::Link(id, peer, Link::Up)));
+                }
+                Output::Dial { peer } => {
+                    self.due
+                        .push_back((at, Due::Link(id, peer, Link::Unreachable)));
+                }
+                Output::Disconnect { peer } => {
+                    if self.links.remove(&pair(id, peer)) {
+                        self.due.push_back((at, Due::Link(peer, id, Link::Down)));
+                    }
+                }
+                Output::Event(event) => self.events.push((id, event)),
+            }
+        }
+    }
+
+    /// Dies without a word: its links are noticed only by silence.
+    fn kill(&mut self, n: u8) {
+        self.peers.remove(&peer(n));
+    }
+
+    fn run(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        loop {
+            let wakes = self.peers.iter().filter_map(|(id, core)| {
+                let at = core.next_deadline()?;
+                Some((at.max(self.now), *id))
+            });
+            let wake = wakes.min();
+            let message = self.due.front().map(|(at, _)| *at);
+            let next = [message, wake.map(|(at, _)| at)]
+                .into_iter()
+                .flatten()
+                .min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = next;
+            if message == Some(next) {
+                let Some((_, due)) = self.due.pop_front() else {
+                    return;
+                };
+                self.deliver(due);
+            } else if let Some((_, id)) = wake {
+                self.peers.get_mut(&id).unwrap().handle_timeout(next);
+                self.drain(id);
+            }
+        }
+    }
+
+    fn deliver(&mut self, due: Due) {
+        let now = self.now;
+        let to = match &due {
+            Due::Message(_, to, _) | Due::Link(to, ..) => *to,
+        };
+        let Some(core) = self.peers.get_mut(&to) else {
+            return;
+        };
+        match due {
+            Due::Message(from, _, message) => core.handle_message(now, from, message),
+            Due::Link(_, other, link) => core.handle_link(now, other, link),
+        }
+        self.drain(to);
+    }
+
+    fn role(&self, n: u8) -> Role {
+        self.peers[&peer(n)].role()
+    }
+
+    fn homes(&self, n: u8) -> Vec<PeerId> {
+        self.peers[&peer(n)].homes().collect()
+    }
+
+    fn supernodes(&self) -> Vec<PeerId> {
+        let all = self.peers.iter();
+        all.filter(|(_, core)| core.role() == Role::Supernode)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Asks for words; who holds what was found, and how it ended.
+    fn search(&mut self, n: u8, words: &str) -> (BTreeSet<PeerId>, SupernodeOutcome) {
+        self.events.clear();
+        self.command(
+            n,
+            SupernodeCommand::Search {
+                id: 1,
+                wanted: Wanted::Words(Query::new(words).unwrap()),
+                enough: 100,
+            },
+        );
+        self.run(60);
+        let mut found = BTreeSet::new();
+        let mut end = None;
+        for (id, event) in &self.events {
+            match event {
+                SupernodeEvent::Rows { rows, .. } if *id == peer(n) => {
+                    let hits = rows.iter().flat_map(|row| &row.hits);
+                    found.extend(hits.map(gannet_base::Hit::holder));
+                }
+                SupernodeEvent::Ended { outcome, .. } if *id == peer(n) => end = Some(*outcome),
+                _ => {}
+            }
+        }
+        (found, end.expect("a search ends"))
+    }
+}
+
+fn pair(a: PeerId, b: PeerId) -> (PeerId, PeerId) {
+    (a.min(b), a.max(b))
+}
+
+/// Two tiers begin with the fourth peer.
+fn small() -> Config {
+    Config {
+        supernodes_min: 3,
+        leaves_max: 10,
+        tenure_min: Duration::from_secs(3_600),
+        ..Config::default()
+    }
+}
+
+fn town(config: Config, peers: u8) -> Town {
+    let mut town = Town::new(config);
+    town.join(1, &[]);
+    town.run(2);
+    for n in 2..=peers {
+        town.join(n, &[1]);
+        town.run(1);
+        town.command(
+            n,
+            SupernodeCommand::Publish(vec![publication(n, &format!("file of number{n}.txt"))]),
+        );
+    }
+    town.run(40);
+    town
+}
+
+#[test]
+fn the_first_is_a_supernode_and_so_are_all_of_a_small_network() {
+    let mut town = town(Config::default(), 3);
+    assert_eq!(town.supernodes().len(), 3);
+    let (found, outcome) = town.search(3, "file");
+    assert_eq!(found, BTreeSet::from([peer(2), peer(3)]));
+    assert_eq!(outcome.ending, Ending::Everybody);
+    let (found, _) = town.search(1, "number3");
+    assert_eq!(found, BTreeSet::from([peer(3)]));
+}
+
+#[test]
+fn others_become_leaves_of_two_and_find_everything() {
+    let mut town = town(small(), 9);
+    assert_eq!(town.supernodes(), [peer(1), peer(2), peer(3)]);
+    for n in 4..=9 {
+        assert_eq!(town.role(n), Role::Leaf);
+        assert_eq!(town.homes(n).len(), 2, "{n}");
+    }
+    let leaves: usize = town.peers.values().map(|core| core.leaves().count()).sum();
+    assert_eq!(leaves, 12, "each leaf at two");
+    let (found, outcome) = town.search(9, "file");
+    assert_eq!(found, (2..=9).map(peer).collect());
+    assert_eq!(outcome.ending, Ending::Everybody);
+    assert_eq!(outcome.asked, 1);
+    let wanted = Wanted::Content(ContentId::of(b"file of number5.txt"));
+    town.events.clear();
+    let id = 2;
+    let enough = 1;
+    town.command(9, SupernodeCommand::Search { id, wanted, enough });
+    town.run(20);
+    assert!(
+        town.events
+            .iter()
+            .any(|(_, event)| matches!(event, SupernodeEvent::Rows { id: 2, .. }))
+    );
+}
+
+#[test]
+fn the_backup_serves_at_once_when_the_primary_dies() {
+    let mut town = town(small(), 9);
+    let primary = town.homes(9)[0];
+    let backup = town.homes(9)[1];
+    let n = (1..=9).find(|n| peer(*n) == primary).unwrap();
+    town.kill(n);
+    town.run(10);
+    assert_eq!(town.homes(9)[0], backup);
+    town.run(60);
+    // Two supernodes are too few: leaves are asked to serve.
+    assert!(town.supernodes().len() >= 3);
+    for n in (4..=9).filter(|n| town.role(*n) == Role::Leaf) {
+        assert_eq!(town.homes(n).len(), 2, "another backup was found");
+    }
+    let (found, _) = town.search(9, "file");
+    let expected: BTreeSet<PeerId> = (2..=9).map(peer).filter(|id| *id != primary).collect();
+    assert_eq!(found, expected);
+}
+
+/// All supernodes die at once: an heir takes over, and nobody is left alone.
+#[test]
+fn leaves_elect_one_of_themselves_when_all_supernodes_die() {
+    let mut town = town(small(), 9);
+    for n in 1..=3 {
+        town.kill(n);
+    }
+    town.run(60);
+    assert!(!town.supernodes().is_empty());
+    for n in 4..=9 {
+        let placed = town.role(n) == Role::Supernode || !town.homes(n).is_empty();
+        assert!(placed, "{n}");
+    }
+    let elections: u64 = town
+        .peers
+        .values()
+        .map(|core| core.status(town.now).counters.elections)
+        .sum();
+    assert!(elections > 0);
+    let (found, outcome) = town.search(9, "file");
+    assert_eq!(found, (4..=9).map(peer).collect());
+    assert_eq!(outcome.ending, Ending::Everybody);
+}
+
+#[test]
+fn a_search_survives_the_death_of_the_supernode_that_it_was_asked_at() {
+    let mut town = town(small(), 9);
+    let primary = town.homes(9)[0];
+    let n = (1..=9).find(|n| peer(*n) == primary).unwrap();
+    town.kill(n);
+    let (found, outcome) = town.search(9, "number8");
+    assert_eq!(found, BTreeSet::from([peer(8)]));
+    assert!(outcome.asked >= 2);
+}
+
+#[test]
+fn who_is_forbidden_to_serve_does_not_and_says_so() {
+    let mut town = Town::new(Config {
+        role: RoleWish::Forbid,
+        ..small()
+    });
+    town.join(1, &[]);
+    town.run(60);
+    assert_eq!(town.role(1), Role::Leaf);
+    let (found, outcome) = town.search(1, "file");
+    assert_eq!((found.len(), outcome.ending), (0, Ending::NoSupernode));
+}
+
+/// A leaf's supernode that names dead sources is left and remembered.
+#[test]
+fn three_dead_sources_cost_a_supernode_its_leaf() {
+    let mut town = town(small(), 9);
+    let primary = town.homes(9)[0];
+    for _ in 0..3 {
+        let via = primary;
+        town.command(9, SupernodeCommand::DeadSource { via, hops: 1 });
+    }
+    town.run(90);
+    assert!(!town.homes(9).contains(&primary));
+    assert_eq!(town.homes(9).len(), 2);
+}

@@ -1,0 +1,436 @@
+//! Roles: becoming a supernode, and standing down.
+//!
+//! **Promotion.** A supernode whose places fill up asks the fittest of its
+//! leaves to become supernodes; so does one that knows too few others. Nobody
+//! counts the network: forty neighbours' loads are a sample of it. Besides, a
+//! leaf becomes one when it is elected (see `seek`), or finds nobody.
+//!
+//! **Standing down.** Where the loads here and around are low, whoever is the
+//! least fit of its neighbourhood tells its leaves to look for other places,
+//! serves on while they do, and becomes a leaf.
+
+use std::time::Duration;
+
+use gannet_base::{Core as _, PeerAddress, PeerId, Timestamp};
+
+use super::config::{Config, RoleWish};
+use super::message::{Score, SupernodeMessage};
+use super::office::{NeighbourLoad, Office};
+use super::score::fitness;
+use super::{Role, Supernode, SupernodeEvent};
+use crate::flood::{DownReason, Flood, FloodCommand, jittered};
+use crate::hub::{HubClientCommand, HubServer, HubServerCommand};
+
+/// How long a leaf that was asked to serve may take to do so.
+const PROMOTION_WAIT: Duration = Duration::from_secs(5);
+/// How long a leaf that declined is not asked again.
+const DECLINED_FOR: Duration = Duration::from_secs(300);
+/// Refusals count for so long.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
+/// A supernode this young does not judge by its few links.
+const YOUNG: Duration = Duration::from_secs(15);
+/// Least time between two summaries of the leaves' entries for the routing
+/// table.
+// Guess: of 300,000 entries it takes some ten milliseconds.
+const KEYS_INTERVAL: Duration = Duration::from_secs(3);
+/// Most doublings of the tenure.
+const TENURE_DOUBLINGS_MAX: u32 = 6;
+
+/// Why a peer becomes a supernode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It is set so.
+    Forced,
+    /// It found nobody.
+    Alone,
+    /// There are fewer supernodes than a network of two tiers has.
+    Needed,
+    /// Its supernode asked it to.
+    Asked,
+    /// Its supernode is gone, and it is the heir.
+    Elected,
+}
+
+/// A supernode's view of how many there should be.
+#[derive(Debug)]
+pub(super) struct Tier {
+    since: Timestamp,
+    /// The network was small when it began.
+    born_small: bool,
+    at: Timestamp,
+    load_at: Timestamp,
+    /// Leaves that were asked to serve, and until when.
+    asked: Vec<(Timestamp, PeerId)>,
+    refused_at: Option<Timestamp>,
+    standing_down: Option<Timestamp>,
+}
+
+impl Tier {
+    fn new(now: Timestamp, born_small: bool) -> Self {
+        Self {
+            since: now,
+            born_small,
+            at: now,
+            load_at: now,
+            asked: Vec::new(),
+            refused_at: None,
+            standing_down: None,
+        }
+    }
+
+    pub(super) fn due(&self) -> Timestamp {
+        let next = self.at.min(self.load_at);
+        self.standing_down.map_or(next, |at| at.min(next))
+    }
+
+    pub(super) fn note_refused(&mut self, now: Timestamp) {
+        self.refused_at = Some(now);
+    }
+
+    pub(super) fn on_leaf_left(&mut self, peer: PeerId) {
+        self.asked.retain(|(_, asked)| *asked != peer);
+    }
+}
+
+impl Supernode {
+    /// Whether this peer may become a supernode.
+    pub(super) fn can_serve(&self) -> bool {
+        self.config.role != RoleWish::Forbid && self.office.is_none()
+    }
+
+    pub(super) fn is_standing_down(&self) -> bool {
+        let office = self.office.as_ref();
+        office.is_some_and(|office| office.tier.standing_down.is_some())
+    }
+
+    /// Whether there are too few supernodes for two tiers, as far as can be
+    /// seen from here.
+    pub(super) fn is_small(&self, now: Timestamp) -> bool {
+        let Some(office) = &self.office else {
+            return false;
+        };
+        if !office.tier.born_small && now - office.tier.since < YOUNG {
+            return false;
+        }
+        let known = self.book.fresh(now, self.config.fresh);
+        let others = known.max(office.neighbours.len());
+        others + 1 < usize::from(self.config.supernodes_min)
+    }
+
+    /// Becomes a supernode.
+    pub(super) fn promote(&mut self, now: Timestamp, why: Why) {
+        if self.office.is_some() {
+            return;
+        }
+        let config = self.config.clone();
+        let mut server = config.server.clone();
+        // This peer registers at itself too.
+        server.peers_max = usize::from(config.leaves_max) + 1;
+        let mut hub = HubServer::new(server, gannet_base::fork_rng(&mut self.rng));
+        if let Some(time) = self.wall_time(now) {
+            hub.handle_command(now, HubServerCommand::WallTime(time));
+        }
+        let rng = gannet_base::fork_rng(&mut self.rng);
+        let flood = Flood::new(self.me, config.flood.clone(), rng);
+        let born_small = matches!(why, Why::Alone | Why::Needed | Why::Forced);
+        let mut tier = Tier::new(now, born_small);
+        tier.at = now + self.spread(config.tier_interval);
+        tier.load_at = now + Duration::from_secs(1);
+        let office = Office::new(now, &config, (hub, flood), tier);
+        self.office = Some(Box::new(office));
+        self.counters.promotions += 1;
+        self.counters.elections += u64::from(why == Why::Elected);
+        for home in std::mem::take(&mut self.homes) {
+            self.book.heard(now, &config, home.peer);
+            self.wires
+                .release(now, home.peer, super::wires::User::Client);
+        }
+        self.end_seek(now);
+        self.announce_flood(now);
+        let known = self.book.remembered(now);
+        self.bootstrap_flood(now, known);
+        self.name_homes(now);
+        self.event(SupernodeEvent::Role(Role::Supernode));
+        self.searches_to_office(now);
+    }
+
+    fn announce_flood(&mut self, now: Timestamp) {
+        let addresses = self.addresses.clone();
+        self.flood_command(now, FloodCommand::Announce(addresses));
+    }
+
+    pub(super) fn bootstrap_flood(&mut self, now: Timestamp, peers: Vec<PeerAddress>) {
+        self.flood_command(now, FloodCommand::Bootstrap(peers));
+    }
+
+    /// The supernode asks for it.
+    pub(super) fn on_promote(&mut self, now: Timestamp, from: PeerId) {
+        if !self.is_home(from) {
+            self.counters.dropped += 1;
+        } else if self.can_serve() && self.facts.willing {
+            self.promote(now, Why::Asked);
+        } else {
+            self.send(from, SupernodeMessage::Decline);
+        }
+    }
+
+    pub(super) fn on_decline(&mut self, now: Timestamp, from: PeerId) {
+        if let Some(office) = &mut self.office {
+            office.tier.asked.retain(|(_, asked)| *asked != from);
+            if let Some(card) = office.leaves.get_mut(&from) {
+                card.declined_until = now + DECLINED_FOR;
+            }
+        }
+    }
+
+    pub(super) fn on_timeout_tier(&mut self, now: Timestamp) {
+        let Some(office) = &mut self.office else {
+            return;
+        };
+        if office.tier.standing_down.is_some_and(|at| at <= now) {
+            self.demote(now);
+            return;
+        }
+        let tick = office.tier.at <= now;
+        let load = office.tier.load_at <= now;
+        let roster = office.roster_at <= now;
+        let next = now + jittered(&mut self.rng, self.config.tier_interval);
+        if tick {
+            office.tier.at = next;
+            self.update_keys(now);
+            self.ask_leaves_to_serve(now);
+        }
+        if load {
+            self.tell_load(now);
+            self.consider_standing_down(now);
+        }
+        if roster && let Some(office) = &mut self.office {
+            office.roster_at = now + self.config.roster_interval;
+            self.send_rosters(now);
+        }
+    }
+
+    /// What the leaves share, for the routing table.
+    fn update_keys(&mut self, now: Timestamp) {
+        let Some(office) = &mut self.office else {
+            return;
+        };
+        let revision = Some(office.hub.revision());
+        if office.keys_revision != revision && now >= office.keys_at {
+            office.keys_revision = revision;
+            office.keys_at = now + KEYS_INTERVAL;
+            let keys = office.hub.keys();
+            office.flood.handle_command(now, FloodCommand::Keys(keys));
+        }
+    }
+
+    fn tell_load(&mut self, now: Timestamp) {
+        let interval = self.spread(self.config.load_interval);
+        let score = self.facts.score(now);
+        let Some(office) = &mut self.office else {
+            return;
+        };
+        office.tier.load_at = now + interval;
+        let leaves = u16::try_from(office.leaves.len()).unwrap_or(u16::MAX);
+        let leaves_max = self.config.leaves_max;
+        let to: Vec<PeerId> = office.neighbours.keys().copied().collect();
+        for to in to {
+            let message = SupernodeMessage::Load {
+                leaves,
+                leaves_max,
+                score,
+            };
+            self.send(to, message);
+        }
+    }
+
+    pub(super) fn on_load(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        (leaves, leaves_max): (u16, u16),
+        score: Score,
+    ) {
+        let Some(office) = &mut self.office else {
+            return;
+        };
+        let Some(neighbour) = office.neighbours.get_mut(&from) else {
+            self.counters.dropped += 1;
+            return;
+        };
+        let share = u32::from(leaves) * 100 / u32::from(leaves_max.max(1));
+        let share = u8::try_from(share).unwrap_or(u8::MAX);
+        *neighbour = NeighbourLoad {
+            share: Some(share),
+            score,
+        };
+        self.book.heard(now, &self.config, from);
+        if share >= self.config.backup_share {
+            self.book.is_full(now, from);
+        }
+    }
+
+    /// The mean load here and around, and how many it is of.
+    fn mean_load(&self, office: &Office) -> (u32, usize) {
+        let own = u32::from(office.share(self.config.leaves_max));
+        let shares = office.neighbours.values().filter_map(|load| load.share);
+        let (sum, count) = shares.fold((own, 1_u32), |(sum, count), share| {
+            (sum + u32::from(share), count + 1)
+        });
+        (sum / count, office.neighbours.len())
+    }
+
+    /// Asks the fittest leaves to be supernodes, if more are needed.
+    fn ask_leaves_to_serve(&mut self, now: Timestamp) {
+        let is_small = self.is_small(now);
+        let me = self.me;
+        let Some(office) = &self.office else {
+            return;
+        };
+        if office.tier.standing_down.is_some() {
+            return;
+        }
+        let promote_share = u32::from(self.config.promote_share);
+        let own = u32::from(office.share(self.config.leaves_max));
+        let is_refusing = office
+            .tier
+            .refused_at
+            .is_some_and(|at| now - at < REFUSED_FOR);
+        let (mean, _) = self.mean_load(office);
+        let is_loaded = own >= promote_share && mean * 10 >= promote_share * 9;
+        if !is_small && !is_loaded && !is_refusing {
+            return;
+        }
+        let asked: Vec<PeerId> = office.tier.asked.iter().map(|(_, peer)| *peer).collect();
+        let mut fit: Vec<_> = office
+            .leaves
+            .iter()
+            .filter(|(peer, card)| {
+                card.is_primary
+                    && card.score.willing
+                    && card.reachable != Some(false)
+                    && card.declined_until <= now
+                    && !asked.contains(peer)
+            })
+            .map(|(peer, card)| (fitness(card.believed(now), me, *peer), *peer))
+            .collect();
+        fit.sort_unstable_by(|a, b| b.cmp(a));
+        let Some(office) = &mut self.office else {
+            return;
+        };
+        office.tier.asked.retain(|(until, _)| *until > now);
+        let free = self
+            .config
+            .promotions_max
+            .saturating_sub(office.tier.asked.len());
+        let chosen: Vec<PeerId> = fit.into_iter().take(free).map(|(_, peer)| peer).collect();
+        for peer in chosen {
+            if let Some(office) = &mut self.office {
+                office.tier.asked.push((now + PROMOTION_WAIT, peer));
+            }
+            self.send(peer, SupernodeMessage::Promote);
+        }
+    }
+
+    /// Whether there are more supernodes than needed and this is the least fit
+    /// of those around.
+    fn consider_standing_down(&mut self, now: Timestamp) {
+        let Some(office) = &self.office else {
+            return;
+        };
+        let doublings = self.demotions.min(TENURE_DOUBLINGS_MAX);
+        let tenure = self.config.tenure_min * (1 << doublings);
+        let is_settled = now - office.tier.since >= tenure
+            && office.tier.standing_down.is_none()
+            && office.tier.asked.is_empty()
+            && office.tier.refused_at.is_none_or(|at| now - at >= tenure);
+        let (mean, count) = self.mean_load(office);
+        let many = usize::from(self.config.supernodes_min) * 6 / 5;
+        let limit = u32::from(self.config.demote_share);
+        let own = u32::from(office.share(self.config.leaves_max));
+        let is_idle = mean < limit && own < 2 * limit;
+        if self.config.role == RoleWish::Force || !is_settled || !is_idle || count < many {
+            return;
+        }
+        let mine = fitness(self.facts.score(now), PeerId::from_bytes([0; 32]), self.me);
+        let weakest = office.neighbours.iter().all(|(peer, load)| {
+            load.share.is_none() || fitness(load.score, PeerId::from_bytes([0; 32]), *peer) > mine
+        });
+        if weakest {
+            self.stand_down(now);
+        }
+    }
+
+    fn stand_down(&mut self, now: Timestamp) {
+        let until = now + self.config.stand_down;
+        let Some(office) = &mut self.office else {
+            return;
+        };
+        office.tier.standing_down = Some(until);
+        let leaves: Vec<PeerId> = office.leaves.keys().copied().collect();
+        for leaf in leaves {
+            self.send(leaf, SupernodeMessage::Move);
+        }
+    }
+
+    /// Becomes a leaf.
+    pub(super) fn demote(&mut self, now: Timestamp) {
+        if let Some(office) = &mut self.office {
+            office.hub.handle_command(now, HubServerCommand::Close);
+        }
+        self.flood_command(now, FloodCommand::Leave);
+        self.client
+            .handle_command(now, HubClientCommand::Hubs(Vec::new()));
+        self.settle(now);
+        let Some(office) = self.office.take() else {
+            return;
+        };
+        let neighbours: Vec<PeerId> = office.neighbours.keys().copied().collect();
+        self.searches_from_office(&office);
+        drop(office);
+        for peer in neighbours {
+            self.book.heard(now, &self.config, peer);
+            self.on_neighbour_down(now, peer, DownReason::Left);
+        }
+        self.demotions += 1;
+        self.counters.demotions += 1;
+        self.event(SupernodeEvent::Role(Role::Leaf));
+        self.begin_seek_again(now);
+        self.ask_waiting(now);
+    }
+
+    pub(super) fn on_neighbour_up(&mut self, now: Timestamp, peer: PeerId) {
+        if let Some(office) = &mut self.office {
+            office.neighbours.insert(peer, NeighbourLoad::default());
+        }
+        self.book.heard(now, &self.config, peer);
+        self.wires.note(peer, super::wires::User::Flood);
+        self.event(SupernodeEvent::NeighbourUp { peer });
+    }
+
+    pub(super) fn on_neighbour_down(&mut self, now: Timestamp, peer: PeerId, reason: DownReason) {
+        if let Some(office) = &mut self.office {
+            office.neighbours.remove(&peer);
+        }
+        match reason {
+            DownReason::Lost | DownReason::Silent => {
+                self.book.failed(now, &mut self.rng, peer);
+            }
+            DownReason::Misbehaved => self.book.ban(now, &self.config, peer),
+            DownReason::Left | DownReason::Surplus => {}
+        }
+        self.wires.release(now, peer, super::wires::User::Flood);
+        self.event(SupernodeEvent::NeighbourDown { peer });
+    }
+}
+
+impl Config {
+    /// For a hundred thousand peers in one process: what a leaf remembers is
+    /// small, supernodes forget questions within a minute.
+    pub fn laboratory() -> Self {
+        Self {
+            known_max: 32,
+            ..Self::default()
+        }
+    }
+}
