@@ -72,16 +72,21 @@ async fn four_peers_find_and_fetch_without_a_hub() {
     drop((two, three, four, one));
 }
 
+/// The overlays of those who have a hub and neighbours.
+const BOTH: [&str; 2] = ["--overlay", "hub,flood"];
+
 /// Bob and Alice use a hub and are neighbours; Bob has the file.
 async fn hub_and_neighbours(place: &Place, bytes: &[u8]) -> [Peer; 3] {
     let hub = place.start("hub", &["hub"]);
     let address = hub.address();
     let folder = place.folder("files", &[("harry potter.bin", bytes)]);
     let folder = folder.to_str().unwrap();
-    let bob = place.start("bob", &["up", folder, "--hub", &address]);
+    let [overlay, both] = BOTH;
+    let bob = place.start("bob", &["up", folder, overlay, both, "--hub", &address]);
     registered(&bob.client().await, 1).await;
     let bobs = bob.address();
-    let alice = place.start("alice", &["up", "--hub", &address, "--peer", &bobs]);
+    let flags = ["up", overlay, both, "--hub", &address, "--peer", &bobs];
+    let alice = place.start("alice", &flags);
     let client = alice.client().await;
     joined(&client).await;
     has_neighbours(&client, 1).await;
@@ -133,7 +138,9 @@ async fn a_download_goes_on_when_hub_and_source_are_killed() {
     registered(&bob.client().await, 1).await;
     let dave = flooder(&place, "dave", None, &[]);
     let daves = dave.address();
-    let alice = place.start("alice", &["up", "--hub", &address, "--peer", &daves]);
+    let [overlay, both] = BOTH;
+    let flags = ["up", overlay, both, "--hub", &address, "--peer", &daves];
+    let alice = place.start("alice", &flags);
     let client = alice.client().await;
     joined(&client).await;
     has_neighbours(&client, 1).await;

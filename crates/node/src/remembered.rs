@@ -64,18 +64,22 @@ fn read(path: &Path) -> io::Result<Vec<PeerAddress>> {
 }
 
 /// The lists of two overlays as one, each peer once: by turns, so that the best
-/// of both are kept.
-pub(crate) fn merge(first: &[PeerAddress], second: &[PeerAddress]) -> Vec<PeerAddress> {
-    let mut merged: Vec<PeerAddress> = Vec::new();
+/// of both are kept; then those from before, while there is room.
+pub(crate) fn merge(
+    first: &[PeerAddress],
+    second: &[PeerAddress],
+    before: &[PeerAddress],
+) -> Vec<PeerAddress> {
+    let longest = first.len().max(second.len());
+    let by_turns = (0..longest).flat_map(|at| [first.get(at), second.get(at)]);
     let mut known = BTreeSet::new();
-    for at in 0..first.len().max(second.len()) {
-        for peer in [first.get(at), second.get(at)].into_iter().flatten() {
-            if merged.len() < PEERS_MAX && known.insert(peer.peer) {
-                merged.push(peer.clone());
-            }
-        }
-    }
-    merged
+    by_turns
+        .flatten()
+        .chain(before)
+        .filter(|address| known.insert(address.peer))
+        .take(PEERS_MAX)
+        .cloned()
+        .collect()
 }
 
 /// Replaces the file as a whole: a crash leaves the old one or the new one.
@@ -124,11 +128,11 @@ mod tests {
     #[test]
     fn two_lists_become_one_by_turns() {
         let (one, two) = ([peer(1), peer(2), peer(3)], [peer(3), peer(4)]);
-        let merged = [peer(1), peer(3), peer(2), peer(4)];
-        assert_eq!(merge(&one, &two), merged);
-        assert_eq!(merge(&[], &two), two);
+        let merged = [peer(1), peer(3), peer(2), peer(4), peer(5)];
+        assert_eq!(merge(&one, &two, &[peer(2), peer(5)]), merged);
+        assert_eq!(merge(&[], &two, &[]), two);
         let many: Vec<PeerAddress> = (0..=250).map(peer).collect();
-        assert_eq!(merge(&many, &[peer(255)]).len(), PEERS_MAX);
+        assert_eq!(merge(&many, &[peer(255)], &two).len(), PEERS_MAX);
     }
 
     #[test]

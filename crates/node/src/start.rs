@@ -23,7 +23,6 @@ use crate::clock::Clock;
 use crate::driver::{Driver, Flooding, Inputs, Tiers, own_address, refused, report_channel};
 use crate::fetch::FetchContext;
 use crate::limiter::Limiter;
-use crate::machine::Busyness;
 use crate::report::Report;
 use crate::scanner::Scanner;
 use crate::serve::ServeContext;
@@ -134,7 +133,7 @@ fn supernode(config: &NodeConfig, peer: PeerId, rng: &mut Rng) -> Option<Tiers> 
     let is_on = config.overlays.contains(&Overlay::Supernode);
     is_on.then(|| {
         let core = Supernode::new(peer, config.supernode.core(), fork_rng(rng));
-        Tiers::new(core, Busyness::new(config.supernode.load_max))
+        Tiers::new(core, &config.supernode)
     })
 }
 

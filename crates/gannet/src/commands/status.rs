@@ -342,7 +342,7 @@ mod tests {
             "leaf, fit to be a supernode; 7 supernodes known",
             "asks 0404040404, 3 files registered; backup 0505050505, no answer now",
             "3 files in 1 folder, 4.0 kB  hashing: 25 %, 3.0 kB left",
-            "problem    the disk is full",
+            "problem     the disk is full",
             "@127.0.0.1:7",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

@@ -52,7 +52,7 @@ pub(super) async fn play(
     let (done, victim) = fetch(&tale, &row, company, stage).await?;
     stage.check(
         done.received_bytes <= tale.bytes + ENDGAME_BYTES,
-        "the download never stopped, and nothing was fetched twice",
+        "the download went on meanwhile, and nothing was fetched twice",
     )?;
     tale.verify(&done, "the file is verified: ", stage)?;
     heal(&tale, &victim, company, stage).await
@@ -288,7 +288,7 @@ async fn heal(
     stage.check(
         supernodes.len() >= 2,
         format_args!(
-            "{} took the place of {victim}; nobody was without a supernode",
+            "{} became a supernode in the place of {victim}",
             new.join(" and ")
         ),
     )?;

@@ -107,6 +107,7 @@ impl Driver {
             },
             FetchNews::Stored { slice, groups } => {
                 self.on_stored(content, &groups);
+                self.on_good_source(content, peer);
                 DownloadCommand::Stored {
                     content,
                     peer,

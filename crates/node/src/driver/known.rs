@@ -3,11 +3,23 @@
 
 use gannet_base::PeerAddress;
 
+use gannet_overlay::supernode::SupernodeCommand;
+
+use super::supernode::Standing;
 use super::{Driver, Flooding};
 use crate::remembered;
 
 /// Ticks between looks whether other peers are worth remembering.
 const REMEMBER_TICKS: u64 = 10;
+/// Ticks between attempts at peers from before, while there is nobody.
+// Guess: what a dial takes.
+const ALONE_TICKS: u64 = 5;
+/// Ticks between such attempts while there are fewer others than wanted: parts
+/// of a network that lost each other become one again.
+// Guess: a few dials a minute.
+const FEW_TICKS: u64 = 20;
+/// Peers tried at once.
+const TRIED_AT_ONCE: usize = 3;
 
 impl Driver {
     /// Whom to begin with, this peer itself left out: those that the user
@@ -23,6 +35,28 @@ impl Driver {
             let remember = self.remember();
             self.tasks.spawn_blocking(remember);
         }
+        let pause = match self.supernode.as_ref().map(|tiers| tiers.standing()) {
+            Some(Standing::Alone) => ALONE_TICKS,
+            Some(Standing::Few) => FEW_TICKS,
+            Some(Standing::Enough) | None => return,
+        };
+        if self.ticks.is_multiple_of(pause) {
+            self.try_known(self.ticks / pause);
+        }
+    }
+
+    /// Tries some of those that are known and not linked now, by turns: the core
+    /// forgets who did not answer, but whoever was there once may be back.
+    fn try_known(&mut self, turn: u64) {
+        let mut known = self.known_peers();
+        known.retain(|address| !self.links.is_up(address.peer));
+        if known.is_empty() {
+            return;
+        }
+        let turns = known.len().div_ceil(TRIED_AT_ONCE) as u64;
+        let skipped = usize::try_from(turn % turns).unwrap_or(0) * TRIED_AT_ONCE;
+        let some = known.into_iter().skip(skipped).take(TRIED_AT_ONCE);
+        self.supernode_command(SupernodeCommand::Bootstrap(some.collect()));
     }
 
     /// Writes down whom to come back to, if that has changed. The peers are
@@ -35,9 +69,9 @@ impl Driver {
         let peers = remembered::merge(
             &supernodes.unwrap_or_default(),
             &neighbours.unwrap_or_default(),
+            &self.remembered,
         );
-        // Nobody is worth less than who was there before.
-        let changed = !peers.is_empty() && peers != self.remembered;
+        let changed = peers != self.remembered;
         if changed {
             self.remembered.clone_from(&peers);
         }

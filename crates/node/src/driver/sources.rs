@@ -32,6 +32,12 @@ const SOURCES_ENOUGH: usize = 16;
 /// Sources of which is known who named them.
 // Guess: some screens of rows.
 const NAMED_MAX: usize = 4_096;
+/// Good sources of one supernode that count against dead ones, at most.
+// Guess: half of all peers cannot reach each other; some luck evens out.
+const CREDIT_MAX: u8 = 8;
+/// Supernodes with such credit.
+// Guess: each peer has to do with forty at most.
+const CREDITED_MAX: usize = 256;
 
 /// When more sources of one download are looked for.
 #[derive(Debug)]
@@ -88,10 +94,14 @@ impl Item {
 }
 
 /// Who named sources, of those that supernodes named: they are held to it.
+///
+/// A source that is dead is no proof: it may have died just now, or be behind a
+/// router that lets nobody in. So each that is good makes up for one that is not.
 #[derive(Debug, Default)]
 pub(crate) struct Named {
     by: BTreeMap<(ContentId, PeerId), (PeerId, u8)>,
     order: VecDeque<(ContentId, PeerId)>,
+    credit: BTreeMap<PeerId, u8>,
 }
 
 impl Named {
@@ -109,6 +119,30 @@ impl Named {
             if let Some(oldest) = self.order.pop_front() {
                 self.by.remove(&oldest);
             }
+        }
+    }
+
+    /// A source has sent something.
+    fn praise(&mut self, content: ContentId, source: PeerId) {
+        let Some((via, _)) = self.take(content, source) else {
+            return;
+        };
+        if self.credit.len() >= CREDITED_MAX && !self.credit.contains_key(&via) {
+            self.credit.pop_first();
+        }
+        let credit = self.credit.entry(via).or_default();
+        *credit = credit.saturating_add(1).min(CREDIT_MAX);
+    }
+
+    /// A source is dead: who is to blame for it, if nothing makes up for it.
+    fn blame(&mut self, content: ContentId, source: PeerId) -> Option<(PeerId, u8)> {
+        let (via, hops) = self.take(content, source)?;
+        match self.credit.get_mut(&via) {
+            Some(credit) if *credit > 0 => {
+                *credit -= 1;
+                None
+            }
+            _ => Some((via, hops)),
         }
     }
 
@@ -149,8 +183,13 @@ impl Driver {
         }
     }
 
+    /// A source has sent something: good for who named it.
+    pub(super) fn on_good_source(&mut self, content: ContentId, source: PeerId) {
+        self.named.praise(content, source);
+    }
+
     /// A source was asked and is of no use: if it has sent nothing, and a
-    /// supernode named it, that one is told of.
+    /// supernode named it, the core hears of that.
     pub(super) fn hold_to_account(
         &mut self,
         content: ContentId,
@@ -164,16 +203,11 @@ impl Driver {
         if !is_dead {
             return;
         }
-        let Some((via, hops)) = self.named.take(content, source) else {
+        let Some((via, hops)) = self.named.blame(content, source) else {
             return;
         };
-        let status = self.downloads.status(self.now(), content);
-        let has_sent = status.is_some_and(|status| {
-            let mut sources = status.sources.iter();
-            sources.any(|known| known.peer == source && known.bytes > 0)
-        });
         // Without a link to who named it, it may be this peer that is cut off.
-        if !has_sent && self.links.is_up(via) {
+        if self.links.is_up(via) {
             tracing::debug!(via = %via.short(), source = %source.short(), "named a dead source");
             self.supernode_command(SupernodeCommand::DeadSource { via, hops });
         }
@@ -243,6 +277,13 @@ mod tests {
         assert_eq!(named.take(x, source(1)), None, "it counts once");
         assert_eq!(named.take(x, source(2)), Some(via(8)), "the latest");
         assert_eq!(named.order.len(), 0);
+        named.note(&[row("x", &[1, 2, 3, 4])], via(7));
+        named.praise(x, source(1));
+        named.praise(x, source(1));
+        assert_eq!(named.blame(x, source(2)), None, "one was good");
+        assert_eq!(named.blame(x, source(3)), Some(via(7)));
+        assert_eq!(named.blame(x, source(3)), None, "it counts once");
+        assert_eq!(named.blame(x, source(4)), Some(via(7)));
         for n in 0..NAMED_MAX + 10 {
             named.note(&[row(&n.to_string(), &[1])], via(7));
         }

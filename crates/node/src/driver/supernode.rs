@@ -9,7 +9,7 @@ use gannet_net::Channel;
 use gannet_overlay::flood::Wanted;
 use gannet_overlay::locate::{LocateId, Overlay, OverlayOutcome};
 use gannet_overlay::supernode::{
-    Ending, LossReason, Machine, Role, Supernode, SupernodeCommand, SupernodeEvent,
+    Answered, Ending, LossReason, Machine, Role, Supernode, SupernodeCommand, SupernodeEvent,
     SupernodeMessage, SupernodeOutcome,
 };
 
@@ -18,6 +18,7 @@ use super::links::Wanting;
 use crate::api::{self, HomeInfo, NodeEvent, SupernodeInfo, Tie};
 use crate::clock::wall_time;
 use crate::machine::{self, Busyness};
+use crate::tiers::SupernodeConfig;
 
 /// Ticks between tellings of the calendar's time and of what the machine is.
 const MACHINE_TICKS: u64 = 60;
@@ -31,10 +32,22 @@ const JOIN_WITHIN: Duration = Duration::from_secs(5);
 // Guess: some knocks and a registration.
 const UNASSIGNED_SECONDS: u64 = 5;
 
+/// How many others a peer has to do with, against how many it should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// None.
+    Alone,
+    /// As a supernode: fewer links than wanted.
+    Few,
+    /// All that it wants.
+    Enough,
+}
+
 /// The supernode core and what belongs to it.
 pub(crate) struct Tiers {
     core: Supernode,
     links: BTreeSet<PeerId>,
+    links_target: usize,
     leaves: BTreeSet<PeerId>,
     /// Searches that wait for anybody to ask.
     waiting: Vec<(LocateId, Wanted, u32)>,
@@ -45,14 +58,15 @@ pub(crate) struct Tiers {
 
 impl Tiers {
     /// In no role yet.
-    pub(crate) fn new(core: Supernode, busyness: Busyness) -> Self {
+    pub(crate) fn new(core: Supernode, config: &SupernodeConfig) -> Self {
         Self {
             core,
             links: BTreeSet::new(),
+            links_target: config.links as usize,
             leaves: BTreeSet::new(),
             waiting: Vec::new(),
             joining_until: Timestamp::ZERO,
-            busyness,
+            busyness: Busyness::new(config.load_max),
         }
     }
 
@@ -82,6 +96,14 @@ impl Tiers {
     /// A supernode with neither leaves nor others: it has its own files only.
     fn is_alone(&self) -> bool {
         self.core.role() == Role::Supernode && !self.has_ties()
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        match self.core.role() {
+            _ if !self.has_ties() => Standing::Alone,
+            Role::Supernode if self.links.len() < self.links_target => Standing::Few,
+            Role::Supernode | Role::Leaf => Standing::Enough,
+        }
     }
 
     fn has_ties(&self) -> bool {
@@ -258,16 +280,35 @@ impl Driver {
             self.on_overlay_ended(id, Overlay::Supernode, OverlayOutcome::Unused);
             return;
         };
-        if knows_somebody && !tiers.has_ties() && now < tiers.joining_until {
+        if tiers.has_ties() {
+            self.ask_core(id, wanted, enough);
+        } else if !knows_somebody && tiers.core.status(now).known_peers == 0 {
+            self.on_overlay_ended(id, Overlay::Supernode, OverlayOutcome::Unused);
+        } else if now < tiers.joining_until {
             tiers.waiting.push((id, wanted, enough));
         } else {
-            self.supernode_command(SupernodeCommand::Search { id, wanted, enough });
+            self.ask_core(id, wanted, enough);
         }
     }
 
     fn ask_waiting_at_supernodes(&mut self) {
         let waiting = self.supernode.as_mut().map(|tiers| &mut tiers.waiting);
         for (id, wanted, enough) in waiting.map(std::mem::take).unwrap_or_default() {
+            self.ask_core(id, wanted, enough);
+        }
+    }
+
+    /// That a lone supernode has a file itself is no answer.
+    fn ask_core(&mut self, id: LocateId, wanted: Wanted, enough: u32) {
+        if self.supernode.as_ref().is_some_and(Tiers::is_alone) {
+            let outcome = SupernodeOutcome {
+                ending: Ending::NoSupernode,
+                asked: 0,
+                answered: Answered::default(),
+                elapsed: Duration::ZERO,
+            };
+            self.on_supernodes_ended(id, outcome);
+        } else {
             self.supernode_command(SupernodeCommand::Search { id, wanted, enough });
         }
     }

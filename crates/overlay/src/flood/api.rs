@@ -34,6 +34,11 @@ pub enum Strategy {
     /// `widen`.
     // Source: Fisk, "Gnutella Dynamic Query Protocol"; gtk-gnutella dq.c.
     Dynamic,
+    /// Expanding ring 1, 2, 3… until, by the number of peers that it reached, it
+    /// is likely that hardly anybody was missed: for networks whose peers have
+    /// many and random links, where another ring would cost a multiple. As
+    /// `Rings` with `widen` where this peer has few links.
+    Likely,
 }
 
 /// What the layer above asks for.

@@ -99,6 +99,11 @@ pub struct Config {
     /// Peers dialled or greeted at once.
     // Guess: the dead do not hold up the living.
     pub attempts_max: usize,
+    /// Least time between two attempts of a peer that has a quarter of the
+    /// neighbours that it wants. Too low: when many are lost at once, the others
+    /// are overrun. Too high: the others are long in coming.
+    // Guess: none; few neighbours are soon found.
+    pub seek_pause: Duration,
     /// How long a dial may take.
     // Guess: longer than transports try.
     pub dial_timeout: Duration,
@@ -214,6 +219,7 @@ impl Default for Config {
             silence_max: Duration::from_secs(60),
             shuffle_interval: Duration::from_secs(120),
             attempts_max: 4,
+            seek_pause: Duration::ZERO,
             dial_timeout: Duration::from_secs(30),
             hello_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_secs(1),

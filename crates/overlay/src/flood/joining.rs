@@ -46,6 +46,8 @@ pub(crate) struct Joining {
     swaps: (Timestamp, u8),
     /// Greetings answered and not forgiven yet, in millionths, and when.
     hellos: (u64, Timestamp),
+    /// No attempt before.
+    paced_until: Timestamp,
 }
 
 /// A peer that may become a neighbour.
@@ -172,11 +174,16 @@ impl Flood {
         while self.is_joining()
             && self.joining.attempts.len() < self.config.attempts_max
             && self.neighbours.len() + self.joining.attempts.len() < target
+            && self.joining.paced_until <= now
         {
             let Some(peer) = self.candidate(now) else {
                 break;
             };
             self.attempt(now, peer, false);
+            if self.neighbours.len() * 4 >= target {
+                let pause = jittered(&mut self.rng, self.config.seek_pause);
+                self.joining.paced_until = now + pause;
+            }
         }
         self.find_seek_at(now);
     }
@@ -239,7 +246,7 @@ impl Flood {
             .then(|| joining.book.ready_at(taken))
             .flatten();
         let soon = now + std::time::Duration::from_millis(1);
-        let ready = ready.map(|ready| ready.max(soon));
+        let ready = ready.map(|ready| ready.max(soon).max(joining.paced_until));
         self.seek_at = given_up.into_iter().chain(ready).min();
     }
 

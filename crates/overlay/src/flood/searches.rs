@@ -206,6 +206,8 @@ impl Flood {
                 found: own.found(),
                 enough: own.enough,
                 unasked: unasked.count(),
+                links: live.iter().count(),
+                known: self.joining.book.len(),
                 coverage: coverage.filter(|_| self.config.reports),
             };
             let next = match own.plan.next(standing) {

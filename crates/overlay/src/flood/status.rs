@@ -90,6 +90,11 @@ pub struct Counters {
 }
 
 impl Flood {
+    /// How many peers are known, neighbours and dead ones among them.
+    pub fn known_peers(&self) -> usize {
+        self.joining.book.len()
+    }
+
     /// How it stands. Costs time in proportion to the neighbours and the peers
     /// known.
     pub fn status(&self) -> FloodStatus {

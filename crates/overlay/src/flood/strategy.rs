@@ -13,6 +13,11 @@ pub(crate) struct Standing {
     pub(crate) enough: u32,
     /// Neighbours that there are and that were not asked yet.
     pub(crate) unasked: usize,
+    /// Neighbours that there are in all.
+    pub(crate) links: usize,
+    /// Peers that are known, dead ones among them: a lower bound of how many
+    /// there are, until it is as large as it may be.
+    pub(crate) known: usize,
     /// Of the round that is over; nothing before the first and without reports.
     pub(crate) coverage: Option<Coverage>,
 }
@@ -55,6 +60,7 @@ enum Phase {
         widen: bool,
     },
     Dynamic(Box<Dynamic>),
+    Likely,
     Over,
 }
 
@@ -72,6 +78,18 @@ struct Dynamic {
 // Guess: who is silent three times is gone.
 const RETRIES: u8 = 2;
 
+/// How far a search of this kind goes without reports.
+// Source: LimeWire: dynamic queries among ultrapeers with 32 links go 3 hops.
+const LIKELY_TTL: u8 = 3;
+/// Links that are needed to judge by. With fewer, networks are far from random.
+// Guess: 8 random links keep a network whole.
+const LIKELY_LINKS: usize = 8;
+/// Peers that may have been missed, as an expectation.
+// Guess: one search in twenty that finds nothing may have missed somebody.
+const LIKELY_LEFT: f64 = 0.05;
+/// Networks are not larger.
+const PEERS_MAX: f64 = 1e7;
+
 impl Plan {
     pub(crate) fn new(strategy: &Strategy, config: &Config, enough: u32) -> Self {
         let ttl_max = config.ttl_max.max(1);
@@ -81,6 +99,7 @@ impl Plan {
                 left: growing(ttls, ttl_max).into_iter(),
                 widen: *widen || ttls.is_empty(),
             },
+            Strategy::Likely => Phase::Likely,
             Strategy::Dynamic => {
                 let degree = u32::from(config.neighbours_target);
                 Phase::Dynamic(Box::new(Dynamic {
@@ -117,6 +136,7 @@ impl Plan {
                 }
                 next => next,
             },
+            Phase::Likely => self.likely(standing),
             _ => self.next_round(standing.coverage),
         };
         if let Next::All { ttl } | Next::Some { ttl, .. } = next {
@@ -143,8 +163,43 @@ impl Plan {
                 None if *widen => self.wider(coverage),
                 None => Next::End(ending(coverage, false)),
             },
-            Phase::Over | Phase::Dynamic(_) => Next::End(ending(coverage, false)),
+            Phase::Over | Phase::Likely | Phase::Dynamic(_) => {
+                Next::End(ending(coverage, false))
+            }
         }
+    }
+
+    /// One hop further, until hardly anybody can have been missed.
+    fn likely(&mut self, standing: Standing) -> Next {
+        let Some(coverage) = standing.coverage else {
+            return match self.ttl {
+                ttl if ttl < LIKELY_TTL => Next::All { ttl: ttl + 1 },
+                _ => Next::End(Ending::Horizon),
+            };
+        };
+        if standing.links < LIKELY_LINKS || coverage.is_whole() {
+            return match self.next_round(Some(coverage)) {
+                // Too few links to judge by: as far as it takes.
+                Next::End(Ending::Horizon) => self.wider(Some(coverage)),
+                next => next,
+            };
+        }
+        self.reached = [self.reached[1], coverage.asked];
+        let left = unreached(standing.links, self.ttl, coverage.asked, standing.known);
+        if left >= LIKELY_LEFT {
+            if self.ttl >= self.ttl_max {
+                return Next::End(ending(Some(coverage), true));
+            }
+            return Next::All { ttl: self.ttl + 1 };
+        }
+        if coverage.silent == 0 && coverage.refused == 0 {
+            return Next::End(Ending::Everybody);
+        }
+        if self.retries == 0 {
+            return Next::End(Ending::Partial);
+        }
+        self.retries -= 1;
+        Next::All { ttl: self.ttl }
     }
 
     /// One hop further, or, where rounds hardly reach more than those before,
@@ -211,6 +266,40 @@ impl Dynamic {
     }
 }
 
+/// How many peers a round is expected to have missed: of which neither was asked
+/// itself, nor any neighbour, who would have looked into its table.
+///
+/// In a random network with `links` a peer, `ttl` hops lead along
+/// T = links · (links − 1)^(ttl − 2) ways to peers that pass questions on. The
+/// more of these meet at the same peers, the fewer peers there are: of S peers,
+/// S · (1 − e^(−T/S)) are met. The `asked` that were met give S.
+// Source: occupancy; the same holds for KaZaA's and Gnutella's upper tiers as
+// far as their links are random.
+fn unreached(links: usize, ttl: u8, asked: u32, known: usize) -> f64 {
+    let small = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let (links, asked) = (small(links), f64::from(asked));
+    let known = small(known) + 1.0;
+    if ttl < 3 {
+        // No ways can meet yet. All that are known are neighbours, or nobody
+        // knows how many there are.
+        let is_complete = links + 1.0 >= known && ttl == 2;
+        return if is_complete { 0.0 } else { f64::INFINITY };
+    }
+    let ways = links * (links - 1.0).powi(i32::from(ttl) - 2);
+    let (mut low, mut high) = (asked.max(1.0), PEERS_MAX);
+    for _ in 0..60 {
+        let peers = f64::midpoint(low, high);
+        if peers * (1.0 - (-ways / peers).exp()) < asked {
+            low = peers;
+        } else {
+            high = peers;
+        }
+    }
+    let peers = high.max(known);
+    let inside = (asked / peers).min(1.0);
+    (peers - asked).max(0.0) * (1.0 - inside).powf(links)
+}
+
 /// An even share of what several reached.
 fn share(coverage: Coverage, among: u32) -> Coverage {
     Coverage {
@@ -250,4 +339,59 @@ fn growing(ttls: &[u8], ttl_max: u8) -> Vec<u8> {
         }
     }
     growing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() <= 0.2 * expected, "{found}, not {expected}");
+    }
+
+    /// What rings reach in a random network of 3,000 peers with 40 links each,
+    /// and what they miss, both by hand.
+    #[test]
+    fn what_was_missed_is_estimated_from_what_was_reached() {
+        // 40 · 39 ways meet at 3,000 · (1 − e^−0.52) = 1,216 peers: 0.6 of all
+        // are outside, each with 40 links that all lead outside.
+        close(unreached(40, 3, 1_216, 100), 1_784.0 * 0.594_7_f64.powi(40));
+        // Of 60,000: 1,560 ways meet at 1,540 peers.
+        close(unreached(40, 3, 1_540, 100), 58_460.0 * 0.974_3_f64.powi(40));
+        assert!(unreached(40, 2, 40, 100).is_infinite());
+        assert!(unreached(47, 2, 47, 47) == 0.0, "a complete network");
+        assert!(unreached(40, 3, 1_560, 100) > 1_000.0, "no two ways met");
+    }
+
+    #[test]
+    fn likely_goes_three_hops_in_three_thousand_and_four_in_sixty_thousand() {
+        for (asked, hops) in [([40, 1_216, 3_000], 3), ([40, 1_540, 38_000], 4)] {
+            let mut plan = Plan::new(&Strategy::Likely, &Config::default(), 1);
+            let mut standing = Standing {
+                found: 0,
+                enough: 1,
+                unasked: 0,
+                links: 40,
+                known: 500,
+                coverage: None,
+            };
+            assert_eq!(plan.next(standing), Next::All { ttl: 1 });
+            let mut last = 1;
+            for asked in [0].into_iter().chain(asked) {
+                standing.coverage = Some(Coverage {
+                    asked,
+                    ruled_out: 9,
+                    ..Coverage::default()
+                });
+                match plan.next(standing) {
+                    Next::All { ttl } => last = ttl,
+                    end => {
+                        assert_eq!(end, Next::End(Ending::Everybody));
+                        break;
+                    }
+                }
+            }
+            assert_eq!(last, hops);
+        }
+    }
 }

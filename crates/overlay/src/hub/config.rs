@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
     /// Peers served at once; the next one is refused. Too low: peers without a
-    /// hub. Too high: memory (about 1 KiB each besides entries) and a
+    /// hub. Too high: memory (about 512 bytes each besides entries) and a
     /// herd that cannot be served.
     // Guess: an OpenNap server of its time carried 4,000 users.
     pub peers_max: usize,

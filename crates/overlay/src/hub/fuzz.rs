@@ -373,7 +373,7 @@ fn converse_with_client(input: &[u8]) -> Vec<HubClientEvent> {
 fn order(bytes: &mut Bytes<'_>) -> HubClientCommand {
     let own = PeerId::from_bytes([9; 32]);
     let id = u64::from(bytes.below(6));
-    match bytes.below(10) {
+    match bytes.below(11) {
         0..=2 => {
             let publications = (0..bytes.below(5)).map(|_| bytes.publication(own));
             HubClientCommand::Publish(publications.collect())
@@ -389,6 +389,7 @@ fn order(bytes: &mut Bytes<'_>) -> HubClientCommand {
             content: bytes.content(),
         },
         8 => HubClientCommand::Cancel { id },
+        9 => HubClientCommand::Check,
         _ => HubClientCommand::Announce {
             addresses: bytes.announcement().addresses,
             upload_bytes_per_second: None,

@@ -232,8 +232,8 @@ pub struct FoundBy {
     pub overlay: Overlay,
     /// The peer that the answer came from.
     pub via: PeerId,
-    /// Hops from here to the answerer, as it says.
+    /// Hops from here to the nearest answerer behind it, as they say.
     pub hops: u8,
-    /// From the question to the answer.
+    /// From the question to the first answer.
     pub after: Duration,
 }

@@ -115,18 +115,12 @@ impl Merged {
         }
         let named = u32::try_from(known.sources.len()).unwrap_or(u32::MAX);
         known.holders = known.holders.max(row.holders).max(named);
-        let same_overlay = |found: &&FoundBy| found.overlay == found_by.overlay;
-        let of_overlay = known.found_by.iter().filter(same_overlay);
-        if of_overlay.clone().count() < config.found_by_max
-            && !of_overlay.clone().any(|found| found.via == found_by.via)
-        {
-            known.found_by.push(found_by);
-        }
+        let is_nearer = note_finder(&mut known.found_by, config.found_by_max, found_by);
         let after = (known.holders, known.sources.len(), known.found_by.len());
         if before.1 != after.1 {
             known.entry.path = usual_path(&known.sources).to_owned();
         }
-        (before != after).then_some(position)
+        (before != after || is_nearer).then_some(position)
     }
 
     fn begin(&mut self, row: &Row) -> Option<usize> {
@@ -142,6 +136,23 @@ impl Merged {
         });
         Some(position)
     }
+}
+
+/// Notes who found a row. Answers that came through the same peer are one
+/// finder: whether it turns out to be nearer than it was.
+fn note_finder(finders: &mut Vec<FoundBy>, max: usize, by: FoundBy) -> bool {
+    let of_overlay = |found: &&mut FoundBy| found.overlay == by.overlay;
+    let mut same = finders.iter_mut().filter(of_overlay);
+    if let Some(known) = same.find(|found| found.via == by.via) {
+        let is_nearer = by.hops < known.hops;
+        known.hops = known.hops.min(by.hops);
+        return is_nearer;
+    }
+    let others = finders.iter().filter(|found| found.overlay == by.overlay);
+    if others.count() < max {
+        finders.push(by);
+    }
+    false
 }
 
 /// The path of the first source that calls it what most call it.

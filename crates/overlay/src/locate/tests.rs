@@ -192,6 +192,31 @@ fn every_overlay_is_asked_at_once_and_the_first_row_told_at_once() {
     assert!(locate.is_empty() && locate.next_deadline().is_none());
 }
 
+/// A nearer answer through the same peer may be verified later than a farther
+/// one.
+#[test]
+fn a_finder_is_as_near_as_its_nearest_answer() {
+    let mut locate = locate();
+    let _ = search(&mut locate, 1, "x");
+    let mut by_hops = |hops| {
+        let rows = LocateCommand::Rows {
+            id: 1,
+            overlay: Overlay::Flood,
+            via: peer(9),
+            hops,
+            rows: vec![row("x", vec![hit(1, "s/x", "x")])],
+            forged: 0,
+        };
+        let told = command(&mut locate, 7, rows);
+        let one = told.first().map(|_| the_row(&told).found_by.clone());
+        one.map(|by| (by.len(), by[0].hops, by[0].after))
+    };
+    assert_eq!(by_hops(3), Some((1, 3, Duration::from_millis(7))));
+    assert_eq!(by_hops(4), None, "nothing new");
+    assert_eq!(by_hops(5), None, "nothing new");
+    assert_eq!(by_hops(2), Some((1, 2, Duration::from_millis(7))));
+}
+
 #[test]
 fn a_hub_that_dies_does_not_end_the_search() {
     let mut locate = locate();

@@ -177,7 +177,7 @@ impl Default for Config {
             backup_jitter: Duration::from_secs(30),
             orphan_pause_max: Duration::from_secs(8),
             alone_after: Duration::from_secs(12),
-            refresh_interval: Duration::from_secs(45),
+            refresh_interval: Duration::from_secs(30),
             roster_interval: Duration::from_secs(60),
             ban: Duration::from_secs(600),
             dead_sources_max: 3,
@@ -209,6 +209,9 @@ impl Default for Config {
             flood: Arc::new(flood::Config {
                 // Source: KaZaA's supernodes kept 30 to 50 links.
                 neighbours_target: 40,
+                strategy: flood::Strategy::Likely,
+                // Guess: thirty lost links are replaced within a minute.
+                seek_pause: Duration::from_secs(2),
                 rows_per_search: 2_000,
                 searches_max: 1_100,
                 ..flood::Config::default()

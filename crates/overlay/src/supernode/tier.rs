@@ -112,8 +112,7 @@ impl Supernode {
         if !office.tier.born_small && now - office.tier.since < YOUNG {
             return false;
         }
-        let known = self.book.fresh(now, self.config.fresh);
-        let others = known.max(office.neighbours.len());
+        let others = office.flood.known_peers().max(office.neighbours.len());
         others + 1 < usize::from(self.config.supernodes_min)
     }
 

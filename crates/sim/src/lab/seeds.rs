@@ -19,10 +19,12 @@ use serde::Serialize;
 use super::join::{claims, links};
 use super::library::{Library, Shares};
 use super::people::Trial;
-use super::search::crowd::Crowd;
 use super::search::Overlay;
+use super::search::crowd::Crowd;
 use super::{EventHash, address, below, supernode};
-use crate::{App, Cut, Faults, Fingerprint, Impossible, Latency, LinkModel, Mode, World, draw, peer_id};
+use crate::{
+    App, Cut, Faults, Fingerprint, Impossible, Latency, LinkModel, Mode, World, draw, peer_id,
+};
 
 /// Virtual time during which everything goes wrong.
 pub(super) const TROUBLE: Duration = Duration::from_secs(120);
@@ -446,7 +448,8 @@ impl Network {
         let began = self.world.now();
         loop {
             self.wait(Duration::from_secs(5))?;
-            let cores = (0..self.nodes).filter_map(|node| Some((node, self.world.core(node)?.status())));
+            let cores =
+                (0..self.nodes).filter_map(|node| Some((node, self.world.core(node)?.status())));
             let (graph, one_sided) = links(self.nodes, &claims(cores));
             let took = self.world.now() - began;
             if graph.is_connected() && one_sided == 0 {
@@ -542,7 +545,8 @@ mod tests {
                 from,
                 count: 1,
                 ..Params::default()
-            }).unwrap();
+            })
+            .unwrap();
             assert_eq!(report.failures, []);
         }
     }

@@ -1,9 +1,7 @@
 //! The flood peers' own part: what matches a question, looked up outside them.
 
 use gannet_base::{Row, Timestamp};
-use gannet_overlay::flood::{
-    Flood, FloodCommand, FloodEvent, FloodMessage, Question, SearchId,
-};
+use gannet_overlay::flood::{Flood, FloodCommand, FloodEvent, FloodMessage, Question, SearchId};
 
 use super::super::flood_wire;
 use super::super::library::{Library, Matches};

@@ -18,9 +18,9 @@ use self::crowd::Crowd;
 use self::network::Rejoining;
 use self::report::Run;
 pub use self::report::{Endings, Report};
-use super::{EventHash, below, supernode};
 use super::library::{Library, Shares};
 use super::turnover::Turnover;
+use super::{EventHash, below, supernode};
 use crate::churn::Sessions;
 use crate::{Impossible, Latency, World};
 
@@ -237,7 +237,7 @@ pub(super) fn ttl(strategy: &Strategy) -> u8 {
     match strategy {
         Strategy::Flood { ttl } => *ttl,
         Strategy::Rings { ttls, .. } => ttls.iter().copied().max().unwrap_or(0),
-        Strategy::Dynamic => 0,
+        Strategy::Dynamic | Strategy::Likely => 0,
     }
 }
 

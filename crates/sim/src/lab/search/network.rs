@@ -8,8 +8,8 @@ use gannet_overlay::flood::{Config, Flood, FloodCommand, SharedTable};
 
 use super::super::turnover::Comings;
 use super::super::{address, below, index};
-use super::{Params, ttl};
 use super::crowd::Crowd;
+use super::{Params, ttl};
 use crate::topology::{Graph, Topology};
 use crate::{Impossible, LinkModel, Mode, World, peer_id, stats};
 

@@ -74,11 +74,6 @@ impl Census {
         self.longest
     }
 
-    /// Forgets how long it was.
-    pub(super) fn begin_anew(&mut self) {
-        self.longest = (Duration::ZERO, 0);
-    }
-
     /// At how many supernodes a peer was registered.
     pub(super) fn registrations(&self, node: u32) -> u32 {
         self.registered[index(node)].count
@@ -122,7 +117,9 @@ impl Census {
                 true
             } else {
                 self.leaves += 1;
-                core.homes().filter_map(node_of).any(|home| self.is_at(node, home))
+                core.homes()
+                    .filter_map(node_of)
+                    .any(|home| self.is_at(node, home))
             };
             let without = &mut self.without[index(node)];
             if served {

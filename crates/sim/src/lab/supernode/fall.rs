@@ -56,7 +56,10 @@ pub(super) fn fall<P: Peer>(network: &mut Network<P>, share: f64) -> Fall {
     let count = share * stats::share(supernodes.len() as u64, 1);
     let count = usize::try_from(draw::whole(count.round())).unwrap_or(usize::MAX);
     let victims = network.some_of(supernodes.clone(), count);
-    let survivors: Vec<u32> = supernodes.into_iter().filter(|node| !victims.contains(node)).collect();
+    let survivors: Vec<u32> = supernodes
+        .into_iter()
+        .filter(|node| !victims.contains(node))
+        .collect();
     (fall.before_per_s, _) = rates(network, &survivors, BEFORE);
     let mut bereaved = bereaved(network, &victims);
     fall.bereaved = bereaved.len() as u64;
@@ -84,7 +87,9 @@ fn bereaved<P: Peer>(network: &Network<P>, victims: &[u32]) -> Vec<u32> {
 /// Attempts a second since they were last counted: on average, and the most.
 fn rates<P: Peer>(network: &mut Network<P>, survivors: &[u32], time: Duration) -> (f64, f64) {
     let greetings = &mut network.world.app_mut().greetings;
-    let counts = survivors.iter().map(|node| u64::from(greetings[index(*node)]));
+    let counts = survivors
+        .iter()
+        .map(|node| u64::from(greetings[index(*node)]));
     let (sum, most) = counts.fold((0, 0), |(sum, most), n| (sum + n, n.max(most)));
     greetings.fill(0);
     let seconds = time.as_secs_f64();

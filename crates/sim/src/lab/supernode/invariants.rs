@@ -1,7 +1,5 @@
 //! What must hold when nothing goes wrong any more, checked outside the cores.
 
-use std::time::Duration;
-
 use gannet_overlay::supernode::Role;
 
 use super::network::Network;
@@ -10,9 +8,6 @@ use crate::node_of;
 
 /// Broken rules that are told of; more are only counted.
 const TOLD_MAX: usize = 8;
-
-/// Longest time that a peer may be without service.
-pub(super) const ORPHAN_MAX: Duration = Duration::from_secs(30);
 
 /// Rules that do not hold.
 #[derive(Debug, Default)]
@@ -51,7 +46,8 @@ pub(super) fn broken<P: Peer>(network: &mut Network<P>) -> Broken {
         match peer.supernode().role() {
             Role::Supernode => {
                 if count > 0 {
-                    broken.add(|| format!("supernode {node} is registered as a leaf {count} times"));
+                    broken
+                        .add(|| format!("supernode {node} is registered as a leaf {count} times"));
                 }
                 check_index(network, node, &mut broken);
             }
@@ -87,7 +83,9 @@ fn check_index<P: Peer>(network: &Network<P>, node: u32, broken: &mut Broken) {
             broken.add(|| format!("supernode {node} has leaf {leaf}, which is down"));
         } else if entries != shared {
             broken.add(|| {
-                format!("supernode {node} has {entries} entries of leaf {leaf}, which shares {shared}")
+                format!(
+                    "supernode {node} has {entries} entries of leaf {leaf}, which shares {shared}"
+                )
             });
         }
     }

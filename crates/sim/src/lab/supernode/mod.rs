@@ -14,8 +14,8 @@ mod network;
 mod public;
 mod report;
 mod search;
-pub(super) mod seeds;
 mod searches;
+pub(super) mod seeds;
 mod shrink;
 #[cfg(test)]
 mod tests;
@@ -26,15 +26,15 @@ use std::time::Duration;
 use gannet_base::{Rng, Timestamp, fork_rng, seeded_rng};
 use gannet_overlay::supernode::{Config, Supernode};
 
-pub use self::report::Report;
 use self::network::Network;
 use self::public::Peer;
 use self::report::Measured;
-use self::searches::Series;
+pub use self::report::Report;
 pub(super) use self::search::run as search;
-pub use super::search::Churn;
+use self::searches::Series;
 use super::address;
 use super::library::{Library, Shares};
+pub use super::search::Churn;
 use crate::{Impossible, Latency, LinkModel, Mode};
 
 /// Most peers.
@@ -162,7 +162,11 @@ impl Params {
             return wrong("--arrivals", &rate, possible.to_owned());
         }
         if let Some(to) = self.shrink_to.filter(|to| *to > nodes) {
-            return wrong("--shrink-to", &to, format!("at most the {nodes} peers there are"));
+            return wrong(
+                "--shrink-to",
+                &to,
+                format!("at most the {nodes} peers there are"),
+            );
         }
         if self.loss > 900 {
             return wrong("--loss", &self.loss, "from 0 to 900 per mille".to_owned());
@@ -266,7 +270,13 @@ fn network<P: Peer>(
     let mut model = LinkModel::new(Mode::Connected, params.latency.clone());
     model.faults.loss = params.loss;
     let config = params.config();
-    Network::new((library, params.nodes), config, (params.seed, model), wrap, rng)
+    Network::new(
+        (library, params.nodes),
+        config,
+        (params.seed, model),
+        wrap,
+        rng,
+    )
 }
 
 /// Everybody arrives.

@@ -268,7 +268,10 @@ impl<P: Peer> Network<P> {
         let mut sum = self.comings.counters;
         for node in 0..self.world.nodes() {
             if let Some(peer) = self.world.core(node) {
-                add(&mut sum, &peer.supernode().status(self.world.now()).counters);
+                add(
+                    &mut sum,
+                    &peer.supernode().status(self.world.now()).counters,
+                );
             }
         }
         sum

@@ -146,13 +146,18 @@ pub(in crate::lab) fn links_of<P: Peer>(network: &Network<P>) -> Links {
     let cores = supernodes.filter_map(|node| network.world.core(node));
     let links = cores.map(|peer| {
         let flood = peer.supernode().status(network.world.now()).flood;
-        flood.map_or(0, |flood| u32::try_from(flood.neighbours.len()).unwrap_or(u32::MAX))
+        flood.map_or(0, |flood| {
+            u32::try_from(flood.neighbours.len()).unwrap_or(u32::MAX)
+        })
     });
     let mut links: Vec<u32> = links.collect();
     links.sort_unstable();
     let at = |per_cent| stats::percentile(&links, per_cent).unwrap_or(0);
     let count = links.len() as u64;
-    let within = links.iter().filter(|links| (30..=50).contains(*links)).count();
+    let within = links
+        .iter()
+        .filter(|links| (30..=50).contains(*links))
+        .count();
     Links {
         p05: at(5.0),
         mean: stats::share(links.iter().map(|links| u64::from(*links)).sum(), count),
@@ -173,10 +178,7 @@ pub(super) struct Settled {
 }
 
 /// Looks at the network now.
-pub(super) fn look<P: Peer>(
-    network: &Network<P>,
-    settled: Option<std::time::Duration>,
-) -> Settled {
+pub(super) fn look<P: Peer>(network: &Network<P>, settled: Option<std::time::Duration>) -> Settled {
     let supernodes = network.supernodes().into_iter();
     let cores = supernodes.filter_map(|node| network.world.core(node));
     let counts = cores.map(|peer| peer.supernode().leaves().count() as u64);
@@ -253,9 +255,9 @@ pub(super) fn of<P: Peer>(params: &Params, network: &Network<P>, measured: Measu
         maintenance_messages_per_peer_minute: one.maintenance_messages_per_peer_minute,
         killed: fall.map_or(0, |fall| fall.killed),
         bereaved: fall.map_or(0, |fall| fall.bereaved),
-        rehomed_fraction: fall.filter(|fall| fall.bereaved > 0).map(|fall| {
-            stats::share(fall.rehomed.len() as u64, fall.bereaved)
-        }),
+        rehomed_fraction: fall
+            .filter(|fall| fall.bereaved > 0)
+            .map(|fall| stats::share(fall.rehomed.len() as u64, fall.bereaved)),
         rehomed_seconds_p50: rehomed(50.0),
         rehomed_seconds_p99: rehomed(99.0),
         rehomed_seconds_max: rehomed(100.0),

@@ -39,7 +39,13 @@ pub(in crate::lab) fn run(params: &Params) -> Result<Report, Impossible> {
     model.faults.loss = params.loss;
     let wrap: fn(u32, Supernode) -> Supernode = |_, core| core;
     let model = (params.seed, model);
-    let mut network = Network::new((library, params.nodes), config(params, &own), model, wrap, rng);
+    let mut network = Network::new(
+        (library, params.nodes),
+        config(params, &own),
+        model,
+        wrap,
+        rng,
+    );
     grow(&own, &mut network);
     network.settle(own.patience);
     if let Some(churn) = &params.churn {
@@ -60,7 +66,9 @@ fn config(params: &Params, own: &super::Params) -> Config {
     if let Some(degree) = params.degree {
         flood.neighbours_target = u16::try_from(degree).unwrap_or(u16::MAX);
     }
-    flood.ttl_max = flood.ttl_max.max(super::super::search::ttl(&params.strategy));
+    flood.ttl_max = flood
+        .ttl_max
+        .max(super::super::search::ttl(&params.strategy));
     flood.strategy = params.strategy.clone();
     flood.tables = params.tables;
     flood.revisit = params.revisit;

@@ -33,9 +33,11 @@ impl<P: Peer> Network<P> {
         let file = self.world.app().people.library.target(&mut self.rng);
         let nodes = self.world.nodes();
         // Guess: with a thousand draws somebody is found unless hardly anybody is up.
-        let searcher = (0..1_000).map(|_| below(&mut self.rng, nodes)).find(|node| {
-            self.world.is_running(*node) && !self.world.app().people.library.holds(*node, file)
-        })?;
+        let searcher = (0..1_000)
+            .map(|_| below(&mut self.rng, nodes))
+            .find(|node| {
+                self.world.is_running(*node) && !self.world.app().people.library.holds(*node, file)
+            })?;
         Some(self.search(searcher, file, enough))
     }
 

@@ -101,7 +101,11 @@ impl Troubled {
         for node in 0..self.nodes {
             let named = self.named[index(node)];
             // The first one begins before the one that it names.
-            let told = if node > 0 { vec![address(named)] } else { Vec::new() };
+            let told = if node > 0 {
+                vec![address(named)]
+            } else {
+                Vec::new()
+            };
             self.network.add(told);
             self.wait(ARRIVAL)?;
         }
@@ -232,9 +236,9 @@ impl Troubled {
     fn parts(&self) -> Vec<u32> {
         let supernodes = self.network.supernodes();
         let now = self.network.world.now();
-        let statuses = supernodes.iter().filter_map(|node| {
-            Some((*node, self.network.world.core(*node)?.status(now).flood?))
-        });
+        let statuses = supernodes
+            .iter()
+            .filter_map(|node| Some((*node, self.network.world.core(*node)?.status(now).flood?)));
         let (graph, _) = links(self.nodes, &claims(statuses));
         let alone = self.nodes - u32::try_from(supernodes.len()).expect("at most all");
         let mut sizes: Vec<u32> = graph.components().sizes;

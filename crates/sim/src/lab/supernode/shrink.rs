@@ -30,7 +30,9 @@ pub(super) fn shrink<P: Peer>(network: &mut Network<P>, to: u32, per_second: f64
             return Shrunk { left };
         }
         let going = (count * SHARE_MAX).min(per_second).max(1.0);
-        let going = usize::try_from(draw::whole(going)).unwrap_or(1).min(surplus);
+        let going = usize::try_from(draw::whole(going))
+            .unwrap_or(1)
+            .min(surplus);
         for node in network.some_of(up, going) {
             if network.chance() {
                 network.world.command(node, SupernodeCommand::Leave);

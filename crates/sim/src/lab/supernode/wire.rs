@@ -118,7 +118,12 @@ mod tests {
             wanted,
             enough: 1,
         };
-        let purposes = [Purpose::Question, Purpose::Report, Purpose::Upkeep, Purpose::Question];
+        let purposes = [
+            Purpose::Question,
+            Purpose::Report,
+            Purpose::Upkeep,
+            Purpose::Question,
+        ];
         let messages = [
             SupernodeMessage::Flood(ask),
             SupernodeMessage::Flood(report),
