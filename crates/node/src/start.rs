@@ -62,22 +62,15 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let (stopped, stopped_watch) = watch::channel(false);
     let mut rng = seeded_rng(os_seed());
     let (hub_client, hub_server) = hubs(&config, &mut rng);
-    let flood = flood(&config, peer, &mut rng);
-    let supernode = supernode(&config, peer, &mut rng);
-    let node = Node::new(
-        peer,
-        config.data_dir.clone(),
-        requests,
-        events.clone(),
-        stopped_watch,
-    );
+    let data_dir = config.data_dir.clone();
+    let node = Node::new(peer, data_dir, requests, events.clone(), stopped_watch);
     let driver = Driver {
         clock,
         peer,
         hub_client,
         hub_server,
-        flood,
-        supernode,
+        flood: flood(&config, peer, &mut rng),
+        supernode: supernode(&config, peer, &mut rng),
         named: crate::driver::Named::default(),
         remembered,
         locate: Locate::new(gannet_overlay::locate::Config::default()),

@@ -248,6 +248,29 @@ mod tests {
 
     use super::*;
 
+    fn a_leaf() -> SupernodeInfo {
+        SupernodeInfo {
+            role: Role::Leaf,
+            homes: vec![
+                HomeInfo {
+                    supernode: PeerId::from_bytes([4; 32]),
+                    is_primary: true,
+                    is_live: true,
+                    registered: 3,
+                },
+                HomeInfo {
+                    supernode: PeerId::from_bytes([5; 32]),
+                    is_primary: false,
+                    is_live: false,
+                    registered: 0,
+                },
+            ],
+            known_supernodes: 7,
+            is_reachable: true,
+            ..SupernodeInfo::default()
+        }
+    }
+
     fn a_status() -> Status {
         let peer = PeerId::from_bytes([1; 32]);
         let address = PeerAddress {
@@ -293,26 +316,7 @@ mod tests {
                 questions: 1,
                 problem: None,
             }),
-            supernode: Some(SupernodeInfo {
-                role: Role::Leaf,
-                homes: vec![
-                    HomeInfo {
-                        supernode: PeerId::from_bytes([4; 32]),
-                        is_primary: true,
-                        is_live: true,
-                        registered: 3,
-                    },
-                    HomeInfo {
-                        supernode: PeerId::from_bytes([5; 32]),
-                        is_primary: false,
-                        is_live: false,
-                        registered: 0,
-                    },
-                ],
-                known_supernodes: 7,
-                is_reachable: true,
-                ..SupernodeInfo::default()
-            }),
+            supernode: Some(a_leaf()),
             shares: SharesSummary {
                 folders: 1,
                 files: 3,

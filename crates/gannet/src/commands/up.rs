@@ -244,29 +244,20 @@ fn event_line(event: &NodeEvent) -> String {
                 Escaped(reason)
             )
         }
-        NodeEvent::RoleChanged { role } => match role {
-            Role::Leaf => format!("{DIM}now a leaf: supernodes answer for it{DIM:#}"),
-            Role::Supernode => {
-                format!("{GOOD}now a supernode:{GOOD:#} others may register their files here")
-            }
-        },
+        NodeEvent::RoleChanged { role } => role_words(*role),
         NodeEvent::SupernodeUp {
             supernode,
             is_primary,
         } => {
             let what = if *is_primary { "" } else { " as the backup" };
-            format!(
-                "{GOOD}registered at supernode {}{what}{GOOD:#}",
-                supernode.short()
-            )
+            let supernode = supernode.short();
+            format!("{GOOD}registered at supernode {supernode}{what}{GOOD:#}")
         }
-        NodeEvent::SupernodeDown { supernode, reason } => {
-            format!(
-                "{SOSO}supernode {} is no longer this leaf's: {}{SOSO:#}",
-                supernode.short(),
-                Escaped(reason)
-            )
-        }
+        NodeEvent::SupernodeDown { supernode, reason } => format!(
+            "{SOSO}supernode {} is no longer this leaf's: {}{SOSO:#}",
+            supernode.short(),
+            Escaped(reason)
+        ),
         NodeEvent::ScanFinished { files, bytes } => {
             format!("sharing {}, {}", count(*files, "file"), size(*bytes))
         }
@@ -281,20 +272,7 @@ fn event_line(event: &NodeEvent) -> String {
             number,
             state,
             reason,
-        } => {
-            let style = match state {
-                DownloadState::Failed | DownloadState::DiskFull => BAD,
-                _ => DIM,
-            };
-            let reason = reason
-                .as_ref()
-                .map(|reason| format!(": {}", Escaped(reason)))
-                .unwrap_or_default();
-            format!(
-                "{style}download {number} is {}{reason}{style:#}",
-                state_word(*state)
-            )
-        }
+        } => state_words(*number, *state, reason.as_deref()),
         NodeEvent::SourceBanned { number, peer } => format!(
             "{SOSO}download {number}: {} sent wrong bytes and is not asked again{SOSO:#}",
             peer.short()
@@ -303,6 +281,29 @@ fn event_line(event: &NodeEvent) -> String {
             format!("the address is now {HEAD}{address}{HEAD:#}")
         }
     }
+}
+
+fn role_words(role: Role) -> String {
+    match role {
+        Role::Leaf => format!("{DIM}now a leaf: supernodes answer for it{DIM:#}"),
+        Role::Supernode => {
+            format!("{GOOD}now a supernode:{GOOD:#} others may register their files here")
+        }
+    }
+}
+
+fn state_words(number: u32, state: DownloadState, reason: Option<&str>) -> String {
+    let style = match state {
+        DownloadState::Failed | DownloadState::DiskFull => BAD,
+        _ => DIM,
+    };
+    let reason = reason
+        .map(|reason| format!(": {}", Escaped(reason)))
+        .unwrap_or_default();
+    format!(
+        "{style}download {number} is {}{reason}{style:#}",
+        state_word(state)
+    )
 }
 
 #[cfg(test)]

@@ -37,9 +37,7 @@ pub(super) struct Tale {
     /// Its id.
     pub(super) content: ContentId,
     /// What is searched for.
-    pub(super) words: &'static str,
-    /// Those who have it, in order of name.
-    pub(super) holders: &'static [&'static str],
+    words: &'static str,
 }
 
 impl Tale {
@@ -52,7 +50,7 @@ impl Tale {
         place: &Path,
         name: &str,
         words: &'static str,
-        (peers, holders): (&[&str], &'static [&'static str]),
+        (peers, holders): (&[&str], &[&str]),
     ) -> Result<Self, Failure> {
         let bytes = (args.big << 20) / Self::SHARE;
         let path = place.join(name);
@@ -69,7 +67,6 @@ impl Tale {
             bytes,
             content,
             words,
-            holders,
         })
     }
 

@@ -78,6 +78,15 @@ impl Book {
         self.named.len() + self.known.iter().filter(apart).count()
     }
 
+    /// How many there are that were not tried in vain since they were heard of,
+    /// those that were only named not counted.
+    pub(crate) fn promising(&self) -> usize {
+        self.known
+            .iter()
+            .filter(|known| known.failures == 0)
+            .count()
+    }
+
     /// Takes over what the user named.
     pub(crate) fn name(&mut self, config: &Config, me: PeerId, peers: Vec<PeerAddress>) {
         for peer in peers.into_iter().filter(|peer| peer.peer != me) {

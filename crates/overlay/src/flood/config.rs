@@ -99,8 +99,7 @@ pub struct Config {
     /// Peers dialled or greeted at once.
     // Guess: the dead do not hold up the living.
     pub attempts_max: usize,
-    /// Least time between two attempts of a peer that has a quarter of the
-    /// neighbours that it wants. Too low: when many are lost at once, the others
+    /// Least time between two attempts of a peer that has some neighbours. Too low: when many are lost at once, the others
     /// are overrun. Too high: the others are long in coming.
     // Guess: none; few neighbours are soon found.
     pub seek_pause: Duration,

@@ -50,6 +50,10 @@ pub(crate) struct Joining {
     paced_until: Timestamp,
 }
 
+/// Neighbours with which a peer takes its time to find more.
+// Guess: so many keep it in the network.
+const PACED_FROM: usize = 2;
+
 /// A peer that may become a neighbour.
 #[derive(Debug)]
 struct Attempt {
@@ -180,7 +184,7 @@ impl Flood {
                 break;
             };
             self.attempt(now, peer, false);
-            if self.neighbours.len() * 4 >= target {
+            if self.neighbours.len() >= PACED_FROM {
                 let pause = jittered(&mut self.rng, self.config.seek_pause);
                 self.joining.paced_until = now + pause;
             }

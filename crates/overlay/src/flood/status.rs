@@ -90,9 +90,10 @@ pub struct Counters {
 }
 
 impl Flood {
-    /// How many peers are known, neighbours and dead ones among them.
-    pub fn known_peers(&self) -> usize {
-        self.joining.book.len()
+    /// How many peers are known that were not tried in vain lately, neighbours
+    /// among them; those that were named do not count.
+    pub fn promising_peers(&self) -> usize {
+        self.joining.book.promising()
     }
 
     /// How it stands. Costs time in proportion to the neighbours and the peers

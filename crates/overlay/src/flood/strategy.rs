@@ -163,9 +163,7 @@ impl Plan {
                 None if *widen => self.wider(coverage),
                 None => Next::End(ending(coverage, false)),
             },
-            Phase::Over | Phase::Likely | Phase::Dynamic(_) => {
-                Next::End(ending(coverage, false))
-            }
+            Phase::Over | Phase::Likely | Phase::Dynamic(_) => Next::End(ending(coverage, false)),
         }
     }
 
@@ -346,7 +344,10 @@ mod tests {
     use super::*;
 
     fn close(found: f64, expected: f64) {
-        assert!((found - expected).abs() <= 0.2 * expected, "{found}, not {expected}");
+        assert!(
+            (found - expected).abs() <= 0.2 * expected,
+            "{found}, not {expected}"
+        );
     }
 
     /// What rings reach in a random network of 3,000 peers with 40 links each,
@@ -357,7 +358,10 @@ mod tests {
         // are outside, each with 40 links that all lead outside.
         close(unreached(40, 3, 1_216, 100), 1_784.0 * 0.594_7_f64.powi(40));
         // Of 60,000: 1,560 ways meet at 1,540 peers.
-        close(unreached(40, 3, 1_540, 100), 58_460.0 * 0.974_3_f64.powi(40));
+        close(
+            unreached(40, 3, 1_540, 100),
+            58_460.0 * 0.974_3_f64.powi(40),
+        );
         assert!(unreached(40, 2, 40, 100).is_infinite());
         assert!(unreached(47, 2, 47, 47) == 0.0, "a complete network");
         assert!(unreached(40, 3, 1_560, 100) > 1_000.0, "no two ways met");

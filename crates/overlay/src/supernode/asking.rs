@@ -21,7 +21,7 @@ struct Asked {
     /// Its first answer is due by then; nothing if it came, or another was asked
     /// in its stead.
     first_by: Option<Timestamp>,
-    /// It has said that it is done.
+    /// It has said that it is done, or nothing at all.
     is_over: bool,
 }
 
@@ -150,6 +150,19 @@ impl Supernode {
         }
         for id in concerned {
             self.ask_next(now, id);
+            self.finish_if_over(now, id);
+        }
+    }
+
+    /// Nobody who was asked has more to say.
+    fn finish_if_over(&mut self, now: Timestamp, id: RequestId) {
+        let search = self.asking.get(&id);
+        let last = search.and_then(|search| {
+            let is_over = search.asked.iter().all(|asked| asked.is_over);
+            search.last.filter(|_| is_over && !search.asked.is_empty())
+        });
+        if let Some((ending, answered)) = last {
+            self.finish_search(now, id, ending, answered);
         }
     }
 
@@ -181,10 +194,9 @@ impl Supernode {
             self.counters.dropped += 1;
             return;
         };
-        for asked in &mut search.asked {
-            if asked.peer == from {
-                asked.first_by = None;
-            }
+        for asked in search.asked.iter_mut().filter(|asked| asked.peer == from) {
+            asked.first_by = None;
+            asked.is_over = false;
         }
         if !hits.rows.is_empty() {
             self.event(SupernodeEvent::Rows {
@@ -219,10 +231,7 @@ impl Supernode {
                 if ending != Ending::Partial {
                     self.ask_next(now, id);
                 }
-                let search = self.asking.get(&id);
-                if search.is_some_and(|search| search.asked.iter().all(|asked| asked.is_over)) {
-                    self.finish_search(now, id, ending, answered);
-                }
+                self.finish_if_over(now, id);
             }
         }
     }
@@ -302,9 +311,12 @@ impl Supernode {
         }
         for asked in &mut search.asked {
             if asked.first_by.is_some_and(|at| at <= now) {
+                // Nobody waits for it any more, unless it answers after all.
                 asked.first_by = None;
+                asked.is_over = true;
             }
         }
         self.ask_next(now, id);
+        self.finish_if_over(now, id);
     }
 }

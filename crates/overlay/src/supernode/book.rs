@@ -13,9 +13,10 @@ const PAUSE_MIN: Duration = Duration::from_secs(2);
 /// Longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(120);
 /// Failed attempts in a row after which a peer is forgotten.
-const FAILURES_MAX: u8 = 3;
+const FAILURES_MAX: u8 = 5;
 /// How long one without room is not asked for some.
-const FULL_PAUSE: Duration = Duration::from_secs(5);
+// Guess: loads are told every ten seconds.
+const FULL_PAUSE: Duration = Duration::from_secs(12);
 /// How long until one of the dead sources that are held against a supernode is
 /// forgiven: sources die without its fault.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
@@ -237,6 +238,12 @@ impl Book {
         self.0.iter().filter(fresh).count()
     }
 
+    /// Whether one is known to live that has room.
+    pub(super) fn has_roomy(&self, now: Timestamp, fresh: Duration) -> bool {
+        let roomy = |known: &Known| known.full_until <= now && known.is_fresh(now, fresh);
+        self.0.iter().any(roomy)
+    }
+
     /// Some that are known to live, for another peer; those with room first.
     pub(super) fn list(
         &self,
@@ -334,7 +341,7 @@ mod tests {
         book.learn(now, &config, &address(1));
         book.learn(now, &config, &address(2));
         book.ban(now, &config, peer(2));
-        for _ in 0..3 {
+        for _ in 0..FAILURES_MAX {
             assert!(ready(&book, now + PAUSE_MAX).contains(&peer(1)));
             book.failed(now, &mut rng, peer(1));
             assert!(!ready(&book, now).contains(&peer(1)));

@@ -37,12 +37,17 @@ pub struct Config {
     /// high: who lost everything finds none. Too low: supernodes half empty.
     // Guess: a third of all primaries can be lost at once.
     pub backup_share: u8,
+    /// Load, per cent of the places, from which newcomers are sent on to others
+    /// with room, where such are known. Must be less than `promote_share`: loads
+    /// even out before more supernodes are made.
+    // Guess: a bit.
+    pub referral_share: u8,
     /// Load, per cent of the places, from which more supernodes are made. Too
     /// low: many supernodes. Too high: newcomers are sent around.
     // Guess: with two registrations a leaf, room for half of the primaries.
     pub promote_share: u8,
     /// Load below which, here and around, the weakest stand down. Must be less
-    /// than half of `promote_share`, or roles change to and fro.
+    /// than half of `referral_share`, or roles change to and fro.
     // Guess: a third of it, and a bit.
     pub demote_share: u8,
     /// Supernodes below which a network is too small for two tiers: everybody
@@ -161,6 +166,7 @@ impl Default for Config {
             shedding: true,
             leaves_max: 300,
             backup_share: 80,
+            referral_share: 50,
             promote_share: 60,
             demote_share: 22,
             supernodes_min: 30,
@@ -173,8 +179,8 @@ impl Default for Config {
             fresh: Duration::from_secs(180),
             knocks_max: 5,
             knock_timeout: Duration::from_secs(2),
-            orphan_jitter: Duration::from_secs(3),
-            backup_jitter: Duration::from_secs(30),
+            orphan_jitter: Duration::from_secs(4),
+            backup_jitter: Duration::from_secs(45),
             orphan_pause_max: Duration::from_secs(8),
             alone_after: Duration::from_secs(12),
             refresh_interval: Duration::from_secs(30),
@@ -195,7 +201,7 @@ impl Default for Config {
             hits_per_row: 8,
             client: Arc::new(hub::ClientConfig {
                 hubs_max: 2,
-                keepalive_interval: Duration::from_secs(5),
+                keepalive_interval: Duration::from_secs(4),
                 answer_timeout: Duration::from_secs(1),
                 silence_max: Duration::from_secs(3),
                 dial_timeout: Duration::from_secs(3),
@@ -210,10 +216,13 @@ impl Default for Config {
                 // Source: KaZaA's supernodes kept 30 to 50 links.
                 neighbours_target: 40,
                 strategy: flood::Strategy::Likely,
-                // Guess: thirty lost links are replaced within a minute.
-                seek_pause: Duration::from_secs(2),
+                // Guess: thirty lost links are replaced within a minute or two, half of
+                // them by the others.
+                seek_pause: Duration::from_secs(4),
                 rows_per_search: 2_000,
                 searches_max: 1_100,
+                // Guess: two halves of a network find each other within a minute.
+                backoff_max: Duration::from_secs(30),
                 ..flood::Config::default()
             }),
         }

@@ -139,11 +139,12 @@ impl Supernode {
                 self.use_other(now, peer);
                 self.check_homes(now);
             }
-            DownReason::LinkLost
-            | DownReason::Unreachable
-            | DownReason::NoWelcome
-            | DownReason::Silent { .. } => {
+            DownReason::LinkLost | DownReason::Unreachable | DownReason::NoWelcome => {
                 self.lose_home(now, peer, LossReason::Gone);
+            }
+            DownReason::Silent { .. } => {
+                self.lose_home(now, peer, LossReason::Gone);
+                self.doubt(now, peer);
             }
             DownReason::Refused(_) => self.lose_home(now, peer, LossReason::Refused),
             DownReason::WrongAnswer | DownReason::Nonsense | DownReason::Stalled => {

@@ -195,7 +195,14 @@ impl Supernode {
             Wish::Backup => places * backup_share / 100,
             Wish::Primary | Wish::Heir { .. } => places,
         };
-        let is_full = office.taken(now) >= allowed || office.reserved.len() >= RESERVED_MAX;
+        let taken = office.taken(now);
+        // Others have more room: loads even out.
+        let referral = places * usize::from(self.config.referral_share) / 100;
+        if taken >= referral && self.book.has_roomy(now, self.config.fresh) && !is_closed {
+            self.counters.referred += 1;
+            return false;
+        }
+        let is_full = taken >= allowed || office.reserved.len() >= RESERVED_MAX;
         if is_closed || (is_full && self.config.shedding) {
             self.counters.refused += 1;
             if wish != Wish::Backup {

@@ -129,10 +129,14 @@ impl Supernode {
         if is_up {
             if self.wires.on_up(peer) {
                 self.facts.on_link(false);
+                // Whoever links to a supernode dials it.
+                self.facts.reachable |= self.office.is_some() && !self.wires.is_own(peer);
             }
         } else {
+            // Links of others, downloads say, come and go.
+            let was_used = self.wires.is_used(peer);
             self.wires.on_gone(peer);
-            if was_up {
+            if was_up && was_used {
                 self.facts.on_link(true);
             }
         }

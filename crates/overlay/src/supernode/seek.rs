@@ -21,13 +21,8 @@ use super::wires::User;
 use super::{Role, Supernode, SupernodeEvent};
 use crate::flood::jittered;
 
-/// Rounds without a place after which the heirs are asked too.
-// Guess: once may be bad luck.
-const ROUNDS_BEFORE_HEIRS: u32 = 1;
-/// Heirs asked in one round.
-const HEIRS_AT_ONCE: usize = 1;
 /// First pause between two rounds of a leaf without a place; doubles.
-const ROUND_PAUSE_MIN: Duration = Duration::from_millis(500);
+const ROUND_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// How long a newcomer waits to be told of others.
 const START_PAUSE: Duration = Duration::from_millis(200);
 /// How long a supernode that is gone counts as gone for the claims of others.
@@ -61,9 +56,17 @@ pub(super) struct Seek {
     heirs_asked: usize,
     /// Was placed at least once.
     was_placed: bool,
+    /// A supernode that fell silent: if it lives, it is useless.
+    doubted: Option<PeerId>,
 }
 
 impl Seek {
+    /// Whether somebody is being asked for a place.
+    fn is_knocking(&self) -> bool {
+        let mut knocks = self.knocks.iter();
+        knocks.any(|knock| knock.wish != Wish::List)
+    }
+
     pub(super) fn due(&self) -> Option<Timestamp> {
         let knocks = self.knocks.iter().map(|knock| knock.until).min();
         [self.at, self.refresh_at, knocks]
@@ -83,7 +86,6 @@ impl Supernode {
     /// A supernode until now, this peer looks for a place.
     pub(super) fn begin_seek_again(&mut self, now: Timestamp) {
         self.seek = Seek {
-            was_placed: true,
             orphan_since: Some(now),
             at: Some(now),
             ..Seek::default()
@@ -164,7 +166,7 @@ impl Supernode {
             self.seek.orphan_since = Some(now);
         }
         // The other one may be on its way, or being checked.
-        if self.homes.is_empty() && self.seek.knocks.is_empty() {
+        if self.homes.is_empty() && !self.seek.is_knocking() {
             let wait = if was_in_service {
                 self.below(self.config.orphan_jitter)
             } else {
@@ -225,7 +227,7 @@ impl Supernode {
     }
 
     fn seek_round(&mut self, now: Timestamp) {
-        if self.office.is_some() || !self.seek.knocks.is_empty() {
+        if self.office.is_some() || self.seek.is_knocking() {
             return;
         }
         if self.config.role == RoleWish::Force {
@@ -243,17 +245,23 @@ impl Supernode {
             self.promote(now, Why::Alone);
             return;
         }
+        // Who had a place knows some that live, and many may have gone at once:
+        // those who are left hear enough knocks.
         let count = if self.seek.was_placed {
-            2
+            1
         } else {
             self.config.knocks_max
         };
-        self.knock_at_some(now, count, wish);
-        if self.seek.rounds >= ROUNDS_BEFORE_HEIRS {
-            self.knock_at_heirs(now);
+        // First somebody known, then an heir, then the next known one: where many
+        // went at once, most find their heir alive, and few others.
+        if self.seek.rounds % 2 == 1 {
+            self.knock_at_heir(now);
+        }
+        if self.office.is_none() && !self.seek.is_knocking() {
+            self.knock_at_some(now, count, wish);
         }
         self.seek.rounds = self.seek.rounds.saturating_add(1);
-        if self.office.is_none() && self.seek.knocks.is_empty() {
+        if self.office.is_none() && !self.seek.is_knocking() {
             self.on_nobody_to_ask(now);
         }
     }
@@ -313,25 +321,22 @@ impl Supernode {
         }
     }
 
-    fn knock_at_heirs(&mut self, now: Timestamp) {
+    /// The next heir's turn.
+    fn knock_at_heir(&mut self, now: Timestamp) {
         let Some(of) = self.seek.heirs_of else {
             return;
         };
-        for _ in 0..HEIRS_AT_ONCE {
-            let next = self.seek.heirs_asked;
-            let Some(heir) = self.seek.heirs.get(next).cloned() else {
-                // Whoever did not answer may be back, or be convinced now.
-                self.seek.heirs_asked = 0;
-                return;
-            };
-            self.seek.heirs_asked += 1;
-            if heir.peer == self.me {
-                if self.can_serve() {
-                    self.promote(now, Why::Elected);
-                }
-                return;
-            }
+        let next = self.seek.heirs_asked;
+        let Some(heir) = self.seek.heirs.get(next).cloned() else {
+            // Whoever did not answer may be back, or be convinced now.
+            self.seek.heirs_asked = 0;
+            return;
+        };
+        self.seek.heirs_asked += 1;
+        if heir.peer != self.me {
             self.knock(now, heir, Wish::Heir { of });
+        } else if self.can_serve() {
+            self.promote(now, Why::Elected);
         }
     }
 
@@ -358,6 +363,16 @@ impl Supernode {
                 self.event(SupernodeEvent::Addresses(address));
             }
             self.output(Output::Dial { peer });
+        }
+    }
+
+    /// A supernode answers nothing any more, though nobody says that the link is
+    /// broken. If it answers a knock, it is not dead.
+    pub(super) fn doubt(&mut self, now: Timestamp, peer: PeerId) {
+        if self.wires.is_up(peer) && self.office.is_none() {
+            self.seek.doubted = Some(peer);
+            let addresses = Vec::new();
+            self.knock(now, PeerAddress { peer, addresses }, Wish::List);
         }
     }
 
@@ -415,7 +430,15 @@ impl Supernode {
         for address in &place.supernodes {
             self.learn(now, address);
         }
-        if place.is_supernode {
+        if self
+            .seek
+            .doubted
+            .take_if(|doubted| *doubted == from)
+            .is_some()
+        {
+            self.counters.banned += 1;
+            self.book.ban(now, &self.config, from);
+        } else if place.is_supernode {
             self.book.heard(now, &self.config, from);
         } else {
             self.book.is_none(now, from);
@@ -436,7 +459,7 @@ impl Supernode {
 
     /// When all have answered, or not, and there is still something to look for.
     fn after_knock(&mut self, now: Timestamp) {
-        if !self.seek.knocks.is_empty() || self.office.is_some() || self.seek.at.is_some() {
+        if self.seek.is_knocking() || self.office.is_some() || self.seek.at.is_some() {
             return;
         }
         match self.wish() {

@@ -57,6 +57,8 @@ pub struct Counters {
     pub knocks: u64,
     /// Knocks answered.
     pub knocks_answered: u64,
+    /// Knocks sent on to others with more room.
+    pub referred: u64,
     /// Places refused.
     pub refused: u64,
     /// Supernodes of this leaf that were lost.

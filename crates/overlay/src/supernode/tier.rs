@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use gannet_base::{Core as _, PeerAddress, PeerId, Timestamp};
+use rand_core::Rng as _;
 
 use super::config::{Config, RoleWish};
 use super::message::{Score, SupernodeMessage};
@@ -28,11 +29,19 @@ const DECLINED_FOR: Duration = Duration::from_secs(300);
 /// Refusals count for so long.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
 /// A supernode this young does not judge by its few links.
-const YOUNG: Duration = Duration::from_secs(15);
+const YOUNG: Duration = Duration::from_secs(60);
 /// Least time between two summaries of the leaves' entries for the routing
 /// table.
 // Guess: of 300,000 entries it takes some ten milliseconds.
 const KEYS_INTERVAL: Duration = Duration::from_secs(3);
+/// Leaves asked in one tick by a supernode that has to refuse others, per mille.
+// Guess: the network doubles in some seconds, and hardly overshoots.
+const REFUSING: u32 = 400;
+/// Neighbours lost within `TROUBLED_FOR` that make a calamity.
+// Guess: of forty, with sessions of an hour, two go in as long.
+const LOSSES: usize = 8;
+/// How long nobody stands down after one.
+const TROUBLED_FOR: Duration = Duration::from_secs(180);
 /// Most doublings of the tenure.
 const TENURE_DOUBLINGS_MAX: u32 = 6;
 
@@ -63,6 +72,8 @@ pub(super) struct Tier {
     asked: Vec<(Timestamp, PeerId)>,
     refused_at: Option<Timestamp>,
     standing_down: Option<Timestamp>,
+    /// When neighbours were lost, the last few times.
+    losses: [Timestamp; LOSSES],
 }
 
 impl Tier {
@@ -75,7 +86,21 @@ impl Tier {
             asked: Vec::new(),
             refused_at: None,
             standing_down: None,
+            losses: [Timestamp::ZERO; LOSSES],
         }
+    }
+
+    /// Whether many were lost at once not long ago: leaves may still look for
+    /// places.
+    fn is_troubled(&self, now: Timestamp) -> bool {
+        self.losses
+            .iter()
+            .all(|at| *at > Timestamp::ZERO && now - *at < TROUBLED_FOR)
+    }
+
+    fn note_loss(&mut self, now: Timestamp) {
+        self.losses.rotate_right(1);
+        self.losses[0] = now;
     }
 
     pub(super) fn due(&self) -> Timestamp {
@@ -109,11 +134,16 @@ impl Supernode {
         let Some(office) = &self.office else {
             return false;
         };
-        if !office.tier.born_small && now - office.tier.since < YOUNG {
+        let is_young = !office.tier.born_small && now - office.tier.since < YOUNG;
+        if is_young || office.tier.is_troubled(now) {
             return false;
         }
-        let others = office.flood.known_peers().max(office.neighbours.len());
-        others + 1 < usize::from(self.config.supernodes_min)
+        self.supernodes_known(office) + 1 < usize::from(self.config.supernodes_min)
+    }
+
+    fn supernodes_known(&self, office: &Office) -> usize {
+        let known = office.flood.promising_peers();
+        known.max(office.neighbours.len())
     }
 
     /// Becomes a supernode.
@@ -139,6 +169,8 @@ impl Supernode {
         self.office = Some(Box::new(office));
         self.counters.promotions += 1;
         self.counters.elections += u64::from(why == Why::Elected);
+        // Who was registered with this peer may have taken the same step.
+        let heirs = std::mem::take(&mut self.seek.heirs);
         for home in std::mem::take(&mut self.homes) {
             self.book.heard(now, &config, home.peer);
             self.wires
@@ -146,8 +178,8 @@ impl Supernode {
         }
         self.end_seek(now);
         self.announce_flood(now);
-        let known = self.book.remembered(now);
-        self.bootstrap_flood(now, known);
+        let known = self.book.remembered(now).into_iter().chain(heirs);
+        self.bootstrap_flood(now, known.collect());
         self.name_homes(now);
         self.event(SupernodeEvent::Role(Role::Supernode));
         self.searches_to_office(now);
@@ -264,7 +296,7 @@ impl Supernode {
             score,
         };
         self.book.heard(now, &self.config, from);
-        if share >= self.config.backup_share {
+        if share >= self.config.referral_share {
             self.book.is_full(now, from);
         }
     }
@@ -279,27 +311,50 @@ impl Supernode {
         (sum / count, office.neighbours.len())
     }
 
+    /// How many more supernodes there should be for each that there is, in one
+    /// tick, per mille: everybody around sees about the same and acts at the
+    /// same time.
+    fn shortage(&self, now: Timestamp) -> u32 {
+        let Some(office) = &self.office else {
+            return 0;
+        };
+        if office.tier.standing_down.is_some() {
+            return 0;
+        }
+        if self.is_small(now) {
+            let others = self.supernodes_known(office);
+            let missing = usize::from(self.config.supernodes_min).saturating_sub(others);
+            let each = missing * 1_000 / (others + 1);
+            return u32::try_from(each).unwrap_or(u32::MAX);
+        }
+        let promote_share = u32::from(self.config.promote_share).max(1);
+        let (mean, _) = self.mean_load(office);
+        if mean < promote_share {
+            return 0;
+        }
+        let refused_at = office.tier.refused_at;
+        if refused_at.is_some_and(|at| now - at < REFUSED_FOR) {
+            return REFUSING;
+        }
+        // Loads are told less often than they are looked at.
+        let wanted = promote_share * 5 / 6;
+        let excess = mean.saturating_sub(wanted) * 1_000 / wanted.max(1);
+        let ticks =
+            self.config.load_interval.as_millis() / self.config.tier_interval.as_millis().max(1);
+        excess / u32::try_from(ticks.max(1)).unwrap_or(u32::MAX)
+    }
+
     /// Asks the fittest leaves to be supernodes, if more are needed.
     fn ask_leaves_to_serve(&mut self, now: Timestamp) {
-        let is_small = self.is_small(now);
+        let shortage = self.shortage(now);
+        if self.rng.next_u32() % 1_000 >= shortage {
+            return;
+        }
+        let count = 1 + usize::from(shortage > 1_000);
         let me = self.me;
         let Some(office) = &self.office else {
             return;
         };
-        if office.tier.standing_down.is_some() {
-            return;
-        }
-        let promote_share = u32::from(self.config.promote_share);
-        let own = u32::from(office.share(self.config.leaves_max));
-        let is_refusing = office
-            .tier
-            .refused_at
-            .is_some_and(|at| now - at < REFUSED_FOR);
-        let (mean, _) = self.mean_load(office);
-        let is_loaded = own >= promote_share && mean * 10 >= promote_share * 9;
-        if !is_small && !is_loaded && !is_refusing {
-            return;
-        }
         let asked: Vec<PeerId> = office.tier.asked.iter().map(|(_, peer)| *peer).collect();
         let mut fit: Vec<_> = office
             .leaves
@@ -342,6 +397,7 @@ impl Supernode {
         let is_settled = now - office.tier.since >= tenure
             && office.tier.standing_down.is_none()
             && office.tier.asked.is_empty()
+            && !office.tier.is_troubled(now)
             && office.tier.refused_at.is_none_or(|at| now - at >= tenure);
         let (mean, count) = self.mean_load(office);
         let many = usize::from(self.config.supernodes_min) * 6 / 5;
@@ -352,8 +408,11 @@ impl Supernode {
             return;
         }
         let mine = fitness(self.facts.score(now), PeerId::from_bytes([0; 32]), self.me);
+        // Of those who are as idle.
+        let none = PeerId::from_bytes([0; 32]);
         let weakest = office.neighbours.iter().all(|(peer, load)| {
-            load.share.is_none() || fitness(load.score, PeerId::from_bytes([0; 32]), *peer) > mine
+            let is_idle = load.share.is_some_and(|share| u32::from(share) < 2 * limit);
+            !is_idle || fitness(load.score, none, *peer) > mine
         });
         if weakest {
             self.stand_down(now);
@@ -414,6 +473,9 @@ impl Supernode {
         match reason {
             DownReason::Lost | DownReason::Silent => {
                 self.book.failed(now, &mut self.rng, peer);
+                if let Some(office) = &mut self.office {
+                    office.tier.note_loss(now);
+                }
             }
             DownReason::Misbehaved => self.book.ban(now, &self.config, peer),
             DownReason::Left | DownReason::Surplus => {}

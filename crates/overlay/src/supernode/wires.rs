@@ -62,6 +62,12 @@ impl Wires {
         self.find(peer).is_ok_and(|place| self.wires[place].is_own)
     }
 
+    /// Whether a part of this core uses it.
+    pub(super) fn is_used(&self, peer: PeerId) -> bool {
+        self.find(peer)
+            .is_ok_and(|place| self.wires[place].users != 0)
+    }
+
     /// A part wants a link. Whether it is to be dialled or asked for again; no
     /// if there is no room for more.
     pub(super) fn take(&mut self, peer: PeerId, user: User) -> bool {

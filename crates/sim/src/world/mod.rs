@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use gannet_base::{Core, Link, Output, PeerId, Timestamp};
 use serde::Serialize;
 
-use self::happening::Happening;
+use self::happening::{Happening, News};
 use self::net::Net;
 use crate::{node_of, peer_id};
 
@@ -55,6 +55,11 @@ pub trait App<C: Core> {
     /// Sees every message just before its receiver does: to count and to check.
     fn on_message(&mut self, now: Timestamp, from: u32, to: u32, message: &C::Message) {
         let _ = (now, from, to, message);
+    }
+
+    /// Sees every dial that arrives at a peer that is up: to count.
+    fn on_dialled(&mut self, now: Timestamp, from: u32, to: u32) {
+        let _ = (now, from, to);
     }
 }
 
@@ -207,6 +212,9 @@ where
                 news,
             } => {
                 if self.nodes[index(to)].core.is_some() {
+                    if matches!(news, News::Dialled) {
+                        self.app.on_dialled(self.net.now, peer, to);
+                    }
                     for link in self.net.on_news(to, peer, epoch, news) {
                         self.tell(to, peer_id(peer), link);
                     }

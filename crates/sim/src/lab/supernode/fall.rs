@@ -49,7 +49,7 @@ impl Fall {
 
 /// Kills this share of the supernodes, and watches.
 pub(super) fn fall<P: Peer>(network: &mut Network<P>, share: f64) -> Fall {
-    network.world.app_mut().greetings.fill(0);
+    network.world.app_mut().dials.fill(0);
     network.pass(BEFORE);
     let mut fall = Fall::default();
     let supernodes = network.supernodes();
@@ -86,12 +86,10 @@ fn bereaved<P: Peer>(network: &Network<P>, victims: &[u32]) -> Vec<u32> {
 
 /// Attempts a second since they were last counted: on average, and the most.
 fn rates<P: Peer>(network: &mut Network<P>, survivors: &[u32], time: Duration) -> (f64, f64) {
-    let greetings = &mut network.world.app_mut().greetings;
-    let counts = survivors
-        .iter()
-        .map(|node| u64::from(greetings[index(*node)]));
+    let dials = &mut network.world.app_mut().dials;
+    let counts = survivors.iter().map(|node| u64::from(dials[index(*node)]));
     let (sum, most) = counts.fold((0, 0), |(sum, most), n| (sum + n, n.max(most)));
-    greetings.fill(0);
+    dials.fill(0);
     let seconds = time.as_secs_f64();
     (
         stats::share(sum, survivors.len() as u64) / seconds,

@@ -169,7 +169,7 @@ fn who_answers_nothing_is_left() {
             message,
             SupernodeMessage::Rows { .. }
                 | SupernodeMessage::Ended { .. }
-                | SupernodeMessage::Hub(HubMessage::Rows { .. } | HubMessage::Pong { .. })
+                | SupernodeMessage::Hub(HubMessage::Rows { .. })
         );
         (!is_answer).then_some(message)
     }
@@ -177,10 +177,6 @@ fn who_answers_nothing_is_left() {
         core,
         say: if node == CULPRIT { mute } else { honest },
     });
-    assert_eq!(
-        network.world.core(CULPRIT).map(|peer| peer.core.role()),
-        Some(Role::Supernode)
-    );
     let believers = network.up().into_iter().filter(|node| {
         let peer = network.world.core(*node);
         peer.is_some_and(|peer| peer.core.homes().any(|home| node_of(home) == Some(CULPRIT)))
@@ -188,7 +184,7 @@ fn who_answers_nothing_is_left() {
     assert_eq!(believers.count(), 0);
     assert_eq!(network.census.unserved, 0);
     let counters = network.counters();
-    assert!(counters.banned + counters.lost > 0, "{counters:?}");
+    assert!(counters.banned > 0, "{counters:?}");
     all_is_found(&mut network);
 }
 

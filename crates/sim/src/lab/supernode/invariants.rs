@@ -1,5 +1,7 @@
 //! What must hold when nothing goes wrong any more, checked outside the cores.
 
+use std::time::Duration;
+
 use gannet_overlay::supernode::Role;
 
 use super::network::Network;
@@ -29,6 +31,23 @@ impl Broken {
         self.count += other.count;
         self.told.extend(other.told);
         self.told.truncate(TOLD_MAX);
+    }
+}
+
+/// What does not hold at any moment of so long: a peer that is changing its place
+/// just now breaks a rule for the time of a round trip.
+// Guess: longer than a registration takes, or finding the next place.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Rules that are broken and stay so.
+pub(super) fn lastingly_broken<P: Peer>(network: &mut Network<P>) -> Broken {
+    let until = network.world.now() + WITHIN;
+    loop {
+        let broken = broken(network);
+        if broken.count == 0 || network.world.now() >= until {
+            return broken;
+        }
+        network.pass(Duration::from_secs(1));
     }
 }
 

@@ -206,7 +206,7 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
     grow(params, &mut network);
     let settled = network.settle(params.patience);
     network.pass(LEASES);
-    let mut broken = invariants::broken(&mut network);
+    let mut broken = invariants::lastingly_broken(&mut network);
     let settled = report::look(&network, settled);
     if let Some(churn) = &params.churn {
         network.begin_churn(churn);
@@ -231,7 +231,7 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
     });
     if params.churn.is_none() {
         network.pass(LEASES);
-        broken.extend(invariants::broken(&mut network));
+        broken.extend(invariants::lastingly_broken(&mut network));
     }
     let measured = Measured {
         settled,

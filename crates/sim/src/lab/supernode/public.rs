@@ -41,7 +41,7 @@ pub(super) struct Public {
     /// Those that stopped being supernodes while they were up, in order.
     pub(super) resigned: Vec<u32>,
     /// Attempts to get a place or a link, by who was asked.
-    pub(super) greetings: Vec<u32>,
+    pub(super) dials: Vec<u32>,
 }
 
 impl Public {
@@ -57,7 +57,7 @@ impl Public {
             links: 0,
             role_changes: 0,
             resigned: Vec::new(),
-            greetings: vec![0; nodes],
+            dials: vec![0; nodes],
         }
     }
 
@@ -141,10 +141,11 @@ impl<P: Peer> App<P> for Public {
         wire::kind(message)
     }
 
+    fn on_dialled(&mut self, _: Timestamp, _: u32, to: u32) {
+        self.dials[index(to)] += 1;
+    }
+
     fn on_message(&mut self, _: Timestamp, _: u32, to: u32, message: &SupernodeMessage) {
-        if wire::is_greeting(message) {
-            self.greetings[index(to)] += 1;
-        }
         if self.people.counting {
             let purpose = wire::purpose(message);
             self.people.count(to, purpose, wire::size(message));

@@ -5,6 +5,7 @@
 //! where the rules say, the supernodes must be one network, and everything that
 //! is there must be found.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_base::{Timestamp, fork_rng, seeded_rng};
@@ -64,7 +65,7 @@ impl Troubled {
     /// Size, links, faults and places are drawn from the seed.
     fn new(seed: u64) -> Self {
         let mut rng = seeded_rng(seed);
-        let nodes = 20 + below(&mut rng, 41);
+        let nodes = 15 + below(&mut rng, 31);
         let files = 20 + below(&mut rng, 40);
         let shares = Shares {
             nodes,
@@ -77,11 +78,13 @@ impl Troubled {
         let mut some = |least: u32, more: u32| {
             u16::try_from(least + below(&mut rng, more)).expect("both are small")
         };
-        let config = Config {
+        let mut config = Config {
             leaves_max: some(6, 10),
             supernodes_min: some(2, 6),
             ..Config::default()
         };
+        // Fewer links than supernodes: not everybody knows everybody.
+        Arc::make_mut(&mut config.flood).neighbours_target = some(4, 5);
         let named = (0..nodes).map(|node| match node {
             0 => 1,
             _ => below(&mut rng, node),

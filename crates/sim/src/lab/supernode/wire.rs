@@ -70,16 +70,6 @@ pub(super) fn purpose(message: &SupernodeMessage) -> Purpose {
     }
 }
 
-/// Whether somebody comes to the door: an attempt to get a place or a link.
-pub(super) fn is_greeting(message: &SupernodeMessage) -> bool {
-    matches!(
-        message,
-        SupernodeMessage::Knock { .. }
-            | SupernodeMessage::Hub(HubMessage::Hello { .. })
-            | SupernodeMessage::Flood(FloodMessage::Hello { .. })
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use gannet_base::Query;
@@ -135,6 +125,5 @@ mod tests {
             assert_eq!(size(message), u32::try_from(sent).unwrap());
             assert_eq!(purpose(message), expected);
         }
-        assert!(is_greeting(&messages[2]) && !is_greeting(&messages[3]));
     }
 }
