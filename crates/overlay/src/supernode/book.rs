@@ -305,6 +305,7 @@ mod tests {
     fn small() -> Config {
         Config {
             known_max: 4,
+            ban: Duration::from_secs(3_600),
             ..Config::default()
         }
     }

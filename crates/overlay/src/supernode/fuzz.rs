@@ -387,6 +387,7 @@ fn something(choices: &mut Choices<'_>) -> SupernodeMessage {
                 2 => Wish::List,
                 _ => Wish::Heir { of: choices.peer() },
             },
+            insists: choices.flag(),
         },
         1 | 2 => SupernodeMessage::Hub(HubMessage::Hello {
             nonce: 1,
@@ -458,7 +459,6 @@ mod tests {
             "Reached",
             "DialledBack",
             "Search",
-            "Cancel",
             "Rows",
             "Ended",
         ] {

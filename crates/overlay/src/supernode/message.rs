@@ -99,6 +99,8 @@ pub enum SupernodeMessage {
         nonce: u64,
         /// What for.
         wish: Wish,
+        /// It was sent on by others already: no more of that.
+        insists: bool,
     },
     /// The answer. Boxed: large.
     Place(Box<Place>),

@@ -209,7 +209,11 @@ impl Supernode {
     /// Messages of this overlay's own, besides those about searches.
     fn on_own_message(&mut self, now: Timestamp, from: PeerId, message: SupernodeMessage) {
         match message {
-            SupernodeMessage::Knock { nonce, wish } => self.on_knock(now, from, nonce, wish),
+            SupernodeMessage::Knock {
+                nonce,
+                wish,
+                insists,
+            } => self.on_knock(now, from, nonce, (wish, insists)),
             SupernodeMessage::Place(place) => self.on_place(now, from, *place),
             SupernodeMessage::Card { is_primary, score } => {
                 self.on_card(now, from, (is_primary, score));

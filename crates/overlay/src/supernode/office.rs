@@ -16,6 +16,8 @@ use crate::hub::{Bucket, Budget, HubMessage, HubServer, Refusal};
 
 /// How long a place that was granted is kept.
 const RESERVED_FOR: Duration = Duration::from_secs(5);
+/// How long news for the leaves is collected.
+const NEWS_AFTER: Duration = Duration::from_secs(5);
 /// Most places kept at once.
 const RESERVED_MAX: usize = 256;
 
@@ -125,20 +127,22 @@ impl Office {
         u8::try_from(share).unwrap_or(u8::MAX)
     }
 
-    /// The leaves that could take this peer's place, the fittest first.
+    /// The leaves that could take this peer's place, those that ask it before
+    /// those that keep it as their backup, the fittest first.
     fn heirs(&self, now: Timestamp, me: PeerId) -> Vec<PeerAddress> {
         let mut fit: Vec<_> = self
             .leaves
             .iter()
-            .filter(|(_, card)| {
-                card.is_primary && card.score.willing && card.reachable != Some(false)
+            .filter(|(_, card)| card.score.willing && card.reachable != Some(false))
+            .map(|(peer, card)| {
+                let fitness = fitness(card.believed(now), me, *peer);
+                (card.is_primary, fitness, *peer)
             })
-            .map(|(peer, card)| (fitness(card.believed(now), me, *peer), *peer))
             .collect();
         fit.sort_unstable_by(|a, b| b.cmp(a));
         fit.truncate(HEIRS_MAX);
         fit.into_iter()
-            .map(|(_, peer)| PeerAddress {
+            .map(|(_, _, peer)| PeerAddress {
                 peer,
                 addresses: self.hub.addresses_of(peer),
             })
@@ -148,7 +152,13 @@ impl Office {
 
 impl Supernode {
     /// Somebody asks for a place, or for others who may have one.
-    pub(super) fn on_knock(&mut self, now: Timestamp, from: PeerId, nonce: u64, wish: Wish) {
+    pub(super) fn on_knock(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        nonce: u64,
+        (wish, insists): (Wish, bool),
+    ) {
         if let Wish::Heir { of } = wish {
             self.on_claim(now, of);
         }
@@ -161,7 +171,7 @@ impl Supernode {
             return;
         }
         self.counters.knocks_answered += 1;
-        let room = self.grant(now, from, wish);
+        let room = self.grant(now, from, wish, insists);
         let mut supernodes = self.list(now, from);
         if self.office.is_none() {
             let homes = self.homes.iter().filter(|home| home.is_live);
@@ -183,7 +193,7 @@ impl Supernode {
     }
 
     /// Whether there is a place, which is then kept.
-    fn grant(&mut self, now: Timestamp, from: PeerId, wish: Wish) -> bool {
+    fn grant(&mut self, now: Timestamp, from: PeerId, wish: Wish, insists: bool) -> bool {
         let is_closed = self.busy || self.is_standing_down();
         let places = usize::from(self.config.leaves_max);
         let backup_share = usize::from(self.config.backup_share.min(100));
@@ -198,7 +208,8 @@ impl Supernode {
         let taken = office.taken(now);
         // Others have more room: loads even out.
         let referral = places * usize::from(self.config.referral_share) / 100;
-        if taken >= referral && self.book.has_roomy(now, self.config.fresh) && !is_closed {
+        let has_roomy = self.book.has_roomy(now, self.config.fresh);
+        if taken >= referral && has_roomy && !insists && !is_closed {
             self.counters.referred += 1;
             return false;
         }
@@ -241,6 +252,10 @@ impl Supernode {
         card.score = score;
         card.said_at = now;
         if is_news {
+            // Who may be an heir is news for the others, soon.
+            if office.leaves.len() <= 2 * HEIRS_MAX {
+                office.roster_at = office.roster_at.min(now + NEWS_AFTER);
+            }
             self.dial_back_if_new(now, from);
             self.send_roster(now, from);
         }

@@ -23,6 +23,8 @@ use crate::flood::jittered;
 
 /// First pause between two rounds of a leaf without a place; doubles.
 const ROUND_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Supernodes that send a leaf on before it takes a full one's place.
+const REFUSED_BEFORE_INSISTING: u8 = 2;
 /// How long a newcomer waits to be told of others.
 const START_PAUSE: Duration = Duration::from_millis(200);
 /// How long a supernode that is gone counts as gone for the claims of others.
@@ -56,6 +58,8 @@ pub(super) struct Seek {
     heirs_asked: usize,
     /// Was placed at least once.
     was_placed: bool,
+    /// Supernodes that had no room since.
+    refused: u8,
     /// A supernode that fell silent: if it lives, it is useless.
     doubted: Option<PeerId>,
 }
@@ -380,8 +384,12 @@ impl Supernode {
         let knock = self.seek.knocks.iter_mut().find(|knock| knock.peer == peer);
         if let Some(knock) = knock.filter(|knock| !knock.is_sent) {
             knock.is_sent = true;
-            let (nonce, wish) = (knock.nonce, knock.wish);
-            self.send(peer, SupernodeMessage::Knock { nonce, wish });
+            let message = SupernodeMessage::Knock {
+                nonce: knock.nonce,
+                wish: knock.wish,
+                insists: self.seek.refused >= REFUSED_BEFORE_INSISTING,
+            };
+            self.send(peer, message);
         }
     }
 
@@ -449,8 +457,10 @@ impl Supernode {
                 return;
             }
             if place.room && self.wish().is_some() {
+                self.seek.refused = 0;
                 self.take_home(now, from);
             } else if place.is_supernode && !place.room {
+                self.seek.refused = self.seek.refused.saturating_add(1);
                 self.book.is_full(now, from);
             }
         }

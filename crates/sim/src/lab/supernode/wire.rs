@@ -102,6 +102,7 @@ mod tests {
         let knock = SupernodeMessage::Knock {
             nonce: 5,
             wish: Wish::Backup,
+            insists: false,
         };
         let search = SupernodeMessage::Search {
             request: 1,
