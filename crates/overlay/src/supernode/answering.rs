@@ -2,6 +2,7 @@
 //! then the other supernodes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gannet_base::{Core as _, PeerAddress, PeerId, Row, Timestamp};
 
@@ -26,8 +27,21 @@ enum Asker {
 #[derive(Debug)]
 struct Proxied {
     asker: Asker,
+    wanted: Wanted,
+    /// What is still missing of what would be enough.
+    enough: u32,
     own_rows: u32,
+    /// Times that it was asked again.
+    retries: u32,
+    /// When it is asked again, if it waits for that.
+    retry_at: Option<Timestamp>,
 }
+
+/// Times that a search is asked again which lost somebody on its way.
+// Guess: links that were lost are replaced within seconds.
+const RETRIES: u32 = 2;
+/// Pause before that.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Searches that are out among the supernodes, by their number there.
 #[derive(Debug, Default)]
@@ -41,6 +55,12 @@ impl Answering {
         let mut all = self.proxied.iter();
         let (id, _) = all.find(|(_, proxied)| proxied.asker == asker)?;
         Some(*id)
+    }
+
+    /// When the next search is to be asked again.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let all = self.proxied.values();
+        all.filter_map(|proxied| proxied.retry_at).min()
     }
 
     /// This peer's own searches that are out.
@@ -126,16 +146,49 @@ impl Supernode {
         let id = office.answering.next;
         let proxied = Proxied {
             asker,
-            own_rows: found,
-        };
-        office.answering.proxied.insert(id, proxied);
-        let command = FloodCommand::Search {
-            id,
             wanted,
             enough: enough - found,
-            strategy: None,
+            own_rows: found,
+            retries: 0,
+            retry_at: None,
         };
-        self.flood_command(now, command);
+        office.answering.proxied.insert(id, proxied);
+        self.ask_flood(now, id);
+    }
+
+    fn ask_flood(&mut self, now: Timestamp, id: flood::RequestId) {
+        let office = self.office.as_mut();
+        let proxied = office.and_then(|office| office.answering.proxied.get_mut(&id));
+        if let Some(proxied) = proxied {
+            proxied.retry_at = None;
+            let command = FloodCommand::Search {
+                id,
+                wanted: proxied.wanted.clone(),
+                enough: proxied.enough,
+                strategy: None,
+            };
+            self.flood_command(now, command);
+        }
+    }
+
+    pub(super) fn on_timeout_answering(&mut self, now: Timestamp) {
+        let Some(office) = &self.office else {
+            return;
+        };
+        if office.answering.due().is_none_or(|due| due > now) {
+            return;
+        }
+        let is_due = |proxied: &Proxied| proxied.retry_at.is_some_and(|at| at <= now);
+        let due: Vec<flood::RequestId> = office
+            .answering
+            .proxied
+            .iter()
+            .filter(|(_, proxied)| is_due(proxied))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            self.ask_flood(now, id);
+        }
     }
 
     /// Stops a leaf's search.
@@ -239,10 +292,23 @@ impl Supernode {
         let Some(office) = &mut self.office else {
             return;
         };
+        let is_alone = self.book.fresh(now, self.config.fresh) == 0;
+        let is_broken = match outcome.ending {
+            flood::Ending::Partial | flood::Ending::Horizon => outcome.coverage.silent > 0,
+            flood::Ending::NoNeighbours => !is_alone,
+            _ => false,
+        };
+        if let Some(proxied) = office.answering.proxied.get_mut(&id)
+            && is_broken
+            && proxied.retries < RETRIES
+        {
+            proxied.retries += 1;
+            proxied.retry_at = Some(now + RETRY_PAUSE);
+            return;
+        }
         let Some(proxied) = office.answering.proxied.remove(&id) else {
             return;
         };
-        let is_alone = self.book.fresh(now, self.config.fresh) == 0;
         let ending = match outcome.ending {
             flood::Ending::Enough => Ending::Enough,
             flood::Ending::Everybody => Ending::Everybody,

@@ -225,12 +225,9 @@ impl Supernode {
         match ending {
             Ending::Enough | Ending::Everybody => self.finish_search(now, id, ending, answered),
             Ending::Partial | Ending::NoSupernode | Ending::TooMany => {
+                // The other one may come further.
                 search.last = Some((ending, answered));
-                // One that could not ask everybody is as good as another; one
-                // that did not ask at all is not.
-                if ending != Ending::Partial {
-                    self.ask_next(now, id);
-                }
+                self.ask_next(now, id);
                 self.finish_if_over(now, id);
             }
         }
@@ -309,14 +306,19 @@ impl Supernode {
             self.finish_search(now, id, ending, answered);
             return;
         }
+        let mut silent = Vec::new();
         for asked in &mut search.asked {
             if asked.first_by.is_some_and(|at| at <= now) {
                 // Nobody waits for it any more, unless it answers after all.
                 asked.first_by = None;
                 asked.is_over = true;
+                silent.push(asked.peer);
             }
         }
         self.ask_next(now, id);
+        for peer in silent {
+            self.on_dead_source(now, peer, 0);
+        }
         self.finish_if_over(now, id);
     }
 }

@@ -275,7 +275,7 @@ impl Supernode {
         self.seek_by(now + jitter);
     }
 
-    /// A holder that was named has nothing.
+    /// A holder that was named has nothing, or a question found no answer.
     pub(super) fn on_dead_source(&mut self, now: Timestamp, via: PeerId, hops: u8) {
         // What comes from further away is not the supernode's own word.
         if self.role() == Role::Leaf

@@ -341,6 +341,7 @@ impl Core for Supernode {
         self.on_timeout_tier(now);
         self.on_timeout_dial_backs(now);
         self.on_timeout_asking(now);
+        self.on_timeout_answering(now);
         self.give_up_idle(now);
         self.settle(now);
     }

@@ -107,6 +107,7 @@ impl Office {
             Some(self.tier.due()),
             Some(self.roster_at),
             self.dial_backs.due(),
+            self.answering.due(),
         ]
         .into_iter()
         .flatten()

@@ -373,10 +373,8 @@ impl Supernode {
             return;
         };
         office.tier.asked.retain(|(until, _)| *until > now);
-        let free = self
-            .config
-            .promotions_max
-            .saturating_sub(office.tier.asked.len());
+        let most = self.config.promotions_max.min(count);
+        let free = most.saturating_sub(office.tier.asked.len());
         let chosen: Vec<PeerId> = fit.into_iter().take(free).map(|(_, peer)| peer).collect();
         for peer in chosen {
             if let Some(office) = &mut self.office {

@@ -177,7 +177,11 @@ fn who_answers_nothing_is_left() {
         core,
         say: if node == CULPRIT { mute } else { honest },
     });
-    let believers = network.up().into_iter().filter(|node| {
+    // Who shares nothing has nothing to try it with, until it searches.
+    let library = &network.world.app().people.library;
+    let sharers = network.up().into_iter();
+    let sharers = sharers.filter(|node| !library.shares(*node).is_empty());
+    let believers = sharers.filter(|node| {
         let peer = network.world.core(*node);
         peer.is_some_and(|peer| peer.core.homes().any(|home| node_of(home) == Some(CULPRIT)))
     });

@@ -2,7 +2,6 @@
 //! are for.
 
 use gannet_base::wire::{FRAME_HEADER_BYTES, encode};
-use gannet_overlay::flood::FloodMessage;
 use gannet_overlay::hub::HubMessage;
 use gannet_overlay::supernode::SupernodeMessage;
 
@@ -73,7 +72,7 @@ pub(super) fn purpose(message: &SupernodeMessage) -> Purpose {
 #[cfg(test)]
 mod tests {
     use gannet_base::Query;
-    use gannet_overlay::flood::{Ask, Coverage, Question, SearchId, Wanted};
+    use gannet_overlay::flood::{Ask, Coverage, FloodMessage, Question, SearchId, Wanted};
     use gannet_overlay::supernode::Wish;
 
     use super::*;
