@@ -198,6 +198,7 @@ fn targets() -> Vec<Target> {
     use gannet_node::fuzz as node;
     use gannet_overlay::flood::fuzz as flood;
     use gannet_overlay::hub::fuzz as hub;
+    use gannet_overlay::supernode::fuzz as supernode;
     use gannet_store::fuzz as store;
     use gannet_swarm::fuzz as swarm;
     use gannet_web::fuzz as web;
@@ -211,6 +212,8 @@ fn targets() -> Vec<Target> {
         new("flood", flood::flood, vec![]),
         new("flood_message", flood::flood_message, flood_messages()),
         new("flood_table", flood::flood_table, vec![]),
+        new("supernode", supernode::supernode, vec![]),
+        new("supernode_message", supernode::supernode_message, vec![]),
         new("query", gannet_index::fuzz_query, queries()),
         new(
             "transfer_message",

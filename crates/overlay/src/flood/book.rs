@@ -78,13 +78,11 @@ impl Book {
         self.named.len() + self.known.iter().filter(apart).count()
     }
 
-    /// How many there are that were not tried in vain since they were heard of,
-    /// those that were only named not counted.
+    /// How many there are that were not tried in vain since they were heard of.
     pub(crate) fn promising(&self) -> usize {
-        self.known
-            .iter()
-            .filter(|known| known.failures == 0)
-            .count()
+        let apart = |known: &&Known| self.named.iter().all(|named| named.peer != known.peer);
+        let all = self.named.iter().chain(self.known.iter().filter(apart));
+        all.filter(|known| known.failures == 0).count()
     }
 
     /// Takes over what the user named.

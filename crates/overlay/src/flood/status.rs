@@ -91,7 +91,7 @@ pub struct Counters {
 
 impl Flood {
     /// How many peers are known that were not tried in vain lately, neighbours
-    /// among them; those that were named do not count.
+    /// among them.
     pub fn promising_peers(&self) -> usize {
         self.joining.book.promising()
     }

@@ -268,6 +268,18 @@ impl Book {
         chosen
     }
 
+    /// Those that are supernodes, as far as is known; all if none is.
+    pub(super) fn supernodes(&self, now: Timestamp) -> Vec<PeerAddress> {
+        let is_one = |known: &&Known| {
+            known.banned_until <= now && (known.heard_at.is_some() || !known.is_named)
+        };
+        let found: Vec<_> = self.0.iter().filter(is_one).map(Known::address).collect();
+        if found.is_empty() {
+            return self.remembered(now);
+        }
+        found
+    }
+
     /// All that are worth it, the likeliest to live first.
     pub(super) fn remembered(&self, now: Timestamp) -> Vec<PeerAddress> {
         let usable = self.0.iter().filter(|known| known.banned_until <= now);

@@ -19,10 +19,10 @@
 //! # What it is made of
 //!
 //! Registration is that of [`hub`](crate::hub): a [`HubClient`] that names this
-//! peer's supernodes as its hubs, and on a supernode a [`HubServer`]. Links and
-//! questions among supernodes are those of [`flood`](crate::flood): a
-//! [`Flood`](crate::flood::Flood) whose routing table is made of what all leaves
-//! share. A supernode's own files are registered at itself. Here is what is left:
+//! peer's supernodes as its hubs, and on a supernode a
+//! [`HubServer`](crate::hub::HubServer). Links and questions among supernodes are
+//! those of [`flood`]: a [`Flood`](flood::Flood) whose routing table is made of
+//! what all leaves share. A supernode's own files are registered at itself. Here is what is left:
 //! who is what (`tier`), where a leaf is placed (`seek`, `homes`), whom a
 //! search is asked at (`asking`, `answering`), who can be reached (`dialback`).
 

@@ -24,7 +24,8 @@ use crate::flood::jittered;
 /// First pause between two rounds of a leaf without a place; doubles.
 const ROUND_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Supernodes that send a leaf on before it takes a full one's place.
-const REFUSED_BEFORE_INSISTING: u8 = 2;
+// Guess: more than two rounds of a newcomer: lists are better by then.
+const REFUSED_BEFORE_INSISTING: u8 = 12;
 /// How long a newcomer waits to be told of others.
 const START_PAUSE: Duration = Duration::from_millis(200);
 /// How long a supernode that is gone counts as gone for the claims of others.

@@ -352,7 +352,7 @@ fn three_dead_sources_cost_a_supernode_its_leaf() {
         let via = primary;
         town.command(9, SupernodeCommand::DeadSource { via, hops: 1 });
     }
-    town.run(200);
+    town.run(400);
     assert!(!town.homes(9).contains(&primary));
     assert_eq!(town.homes(9).len(), 2);
 }

@@ -178,7 +178,7 @@ impl Supernode {
         }
         self.end_seek(now);
         self.announce_flood(now);
-        let known = self.book.remembered(now).into_iter().chain(heirs);
+        let known = self.book.supernodes(now).into_iter().chain(heirs);
         self.bootstrap_flood(now, known.collect());
         self.name_homes(now);
         self.event(SupernodeEvent::Role(Role::Supernode));

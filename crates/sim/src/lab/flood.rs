@@ -379,7 +379,7 @@ mod tests {
         for (ttl, (least, most)) in (3..).zip(expected) {
             let reach: u64 = sources
                 .iter()
-                .map(|source| flood_reference(&graph, *source, u32::from(ttl)).reach)
+                .map(|source| flood_reference(&graph, *source, ttl).reach)
                 .sum();
             let share = stats::share(reach, 9_999 * sources.len() as u64);
             let room = if ttl <= 6 { 0.04 } else { 0.07 };
@@ -387,7 +387,7 @@ mod tests {
             assert!(within.contains(&share), "TTL {ttl}: {share}");
             for source in [0, 4_000, 9_000] {
                 let core = flood(&graph, source, ttl, EQUAL, true);
-                let reference = flood_reference(&graph, source, u32::from(ttl));
+                let reference = flood_reference(&graph, source, ttl);
                 assert_eq!(
                     (core.reach, core.messages),
                     (reference.reach, reference.messages)

@@ -1,0 +1,4 @@
+//! A conversation with a peer of the supernode overlay.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| gannet_overlay::supernode::fuzz::supernode(input));
