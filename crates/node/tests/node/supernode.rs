@@ -120,8 +120,15 @@ async fn two_tiers(leaves: usize, files: impl Fn(usize) -> Vec<(&'static str, Ve
     let mut islands = Vec::new();
     for n in 0..leaves {
         let files = files(n);
-        let slow = |config: &mut NodeConfig| config.limit_up = Some(500_000);
-        let leaf = Island::start(&address, &files, slow).await;
+        let change = |config: &mut NodeConfig| {
+            config.limit_up = Some(500_000);
+            // The first one asks and those with files are asked: no supernode
+            // that is killed may be one of them.
+            if n == 0 || !files.is_empty() {
+                config.supernode.role = RoleWish::Forbid;
+            }
+        };
+        let leaf = Island::start(&address, &files, change).await;
         islands.push((leaf, files.len()));
     }
     let mut crowd = Crowd {
@@ -142,9 +149,16 @@ struct Crowd {
 }
 
 impl Crowd {
+    /// Those who became a supernode later are among the leaves.
     fn take_supernode(&mut self, id: PeerId) -> Island {
-        let at = self.supernodes.iter().position(|one| one.id() == id);
-        self.supernodes.remove(at.expect("it is one of them"))
+        let is_it = |one: &Island| one.id() == id;
+        match self.supernodes.iter().position(is_it) {
+            Some(at) => self.supernodes.remove(at),
+            None => {
+                let at = self.leaves.iter().position(is_it);
+                self.leaves.remove(at.expect("it is one of them"))
+            }
+        }
     }
 }
 

@@ -111,7 +111,7 @@ impl Supernode {
         home.is_live = true;
         home.is_suspect = false;
         home.was_live = true;
-        self.book.heard(now, &self.config, peer);
+        self.heard(now, peer);
         // Who answers is asked: a primary that is not there yet, or no more,
         // can be the backup when it comes.
         if !self.homes[0].is_live {
@@ -239,7 +239,7 @@ impl Supernode {
             self.counters.dropped += 1;
             return;
         }
-        self.book.heard(now, &self.config, from);
+        self.heard(now, from);
         for address in &roster.supernodes {
             self.learn(now, address);
         }

@@ -164,8 +164,20 @@ impl Supernode {
         }
     }
 
+    /// It says that it is a supernode, or acts like one.
+    pub(super) fn heard(&mut self, now: Timestamp, peer: PeerId) {
+        self.book.heard(now, &self.config, peer);
+        self.book.seen(peer, self.wires.seen(peer));
+    }
+
     pub(super) fn on_seen(&mut self, now: Timestamp, peer: PeerId, addresses: Vec<SocketAddr>) {
+        self.wires.saw(peer, &addresses);
         self.book.seen(peer, &addresses);
+        self.tell_seen(now, peer, addresses);
+    }
+
+    /// The office learns where a peer is.
+    pub(super) fn tell_seen(&mut self, now: Timestamp, peer: PeerId, addresses: Vec<SocketAddr>) {
         if let Some(office) = &mut self.office {
             let command = HubServerCommand::Seen {
                 peer,

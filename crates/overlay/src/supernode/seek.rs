@@ -448,7 +448,7 @@ impl Supernode {
             self.counters.banned += 1;
             self.book.ban(now, &self.config, from);
         } else if place.is_supernode {
-            self.book.heard(now, &self.config, from);
+            self.heard(now, from);
         } else {
             self.book.is_none(now, from);
         }

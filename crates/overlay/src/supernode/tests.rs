@@ -2,6 +2,7 @@
 //! life and death, step by step. Time, loss and crowds are the simulator's.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use gannet_base::wire::SignatureBytes;
@@ -22,8 +23,13 @@ fn peer(n: u8) -> PeerId {
 fn address(n: u8) -> PeerAddress {
     PeerAddress {
         peer: peer(n),
-        addresses: Vec::new(),
+        addresses: vec![place(peer(n))],
     }
+}
+
+/// Where a peer is.
+fn place(peer: PeerId) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, peer.as_bytes()[0]], 4_000))
 }
 
 fn publication(holder: u8, path: &str) -> Publication {
@@ -45,13 +51,16 @@ enum Due {
     Link(PeerId, PeerId, Link),
 }
 
-/// Every message takes 20 ms; dead peers swallow them.
+/// Every message takes 20 ms; dead peers swallow them. Who does not know where
+/// a peer is cannot dial it.
 struct Town {
     now: Timestamp,
     peers: BTreeMap<PeerId, Supernode>,
     links: BTreeSet<(PeerId, PeerId)>,
     due: VecDeque<(Timestamp, Due)>,
     events: Vec<(PeerId, SupernodeEvent)>,
+    /// Who was told where whom is.
+    told: BTreeSet<(PeerId, PeerId)>,
     config: Arc<Config>,
 }
 
@@ -63,6 +72,7 @@ impl Town {
             links: BTreeSet::new(),
             due: VecDeque::new(),
             events: Vec::new(),
+            told: BTreeSet::new(),
             config: Arc::new(config),
         }
     }
@@ -70,6 +80,9 @@ impl Town {
     fn join(&mut self, n: u8, knows: &[u8]) {
         let core = Supernode::new(peer(n), self.config.clone(), seeded_rng(n.into()));
         self.peers.insert(peer(n), core);
+        for known in knows {
+            self.told.insert((peer(n), peer(*known)));
+        }
         let known = knows.iter().copied().map(address).collect();
         self.command(n, SupernodeCommand::Bootstrap(known));
     }
@@ -95,7 +108,10 @@ impl Town {
                     self.due.push_back((at, Due::Message(id, to, message)));
                 }
                 Output::Send { .. } => {}
-                Output::Dial { peer } if self.peers.contains_key(&peer) => {
+                Output::Dial { peer }
+                    if self.peers.contains_key(&peer) && self.told.contains(&(id, peer)) =>
+                {
+                    self.told.insert((peer, id));
                     self.links.insert(pair(id, peer));
                     self.due.push_back((at, Due::Link(peer, id, Link::Up)));
                     self.due.push_back((at, Due::Link(id, peer, Link::Up)));
@@ -109,7 +125,14 @@ impl Town {
                         self.due.push_back((at, Due::Link(peer, id, Link::Down)));
                     }
                 }
-                Output::Event(event) => self.events.push((id, event)),
+                Output::Event(event) => {
+                    if let SupernodeEvent::Addresses(address) = &event
+                        && address.addresses.contains(&place(address.peer))
+                    {
+                        self.told.insert((id, address.peer));
+                    }
+                    self.events.push((id, event));
+                }
             }
         }
     }
@@ -159,7 +182,14 @@ impl Town {
         };
         match due {
             Due::Message(from, _, message) => core.handle_message(now, from, message),
-            Due::Link(_, other, link) => core.handle_link(now, other, link),
+            Due::Link(_, other, link) => {
+                if link == Link::Up {
+                    let addresses = vec![place(other)];
+                    let peer = other;
+                    core.handle_command(now, SupernodeCommand::Seen { peer, addresses });
+                }
+                core.handle_link(now, other, link);
+            }
         }
         self.drain(to);
     }

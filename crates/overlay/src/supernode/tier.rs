@@ -169,10 +169,13 @@ impl Supernode {
         self.office = Some(Box::new(office));
         self.counters.promotions += 1;
         self.counters.elections += u64::from(why == Why::Elected);
+        for (peer, addresses) in self.wires.sightings() {
+            self.tell_seen(now, peer, addresses);
+        }
         // Who was registered with this peer may have taken the same step.
         let heirs = std::mem::take(&mut self.seek.heirs);
         for home in std::mem::take(&mut self.homes) {
-            self.book.heard(now, &config, home.peer);
+            self.heard(now, home.peer);
             self.wires
                 .release(now, home.peer, super::wires::User::Client);
         }
@@ -295,7 +298,7 @@ impl Supernode {
             share: Some(share),
             score,
         };
-        self.book.heard(now, &self.config, from);
+        self.heard(now, from);
         if share >= self.config.referral_share {
             self.book.is_full(now, from);
         }
@@ -445,7 +448,7 @@ impl Supernode {
         self.searches_from_office(&office);
         drop(office);
         for peer in neighbours {
-            self.book.heard(now, &self.config, peer);
+            self.heard(now, peer);
             self.on_neighbour_down(now, peer, DownReason::Left);
         }
         self.demotions += 1;
@@ -459,7 +462,7 @@ impl Supernode {
         if let Some(office) = &mut self.office {
             office.neighbours.insert(peer, NeighbourLoad::default());
         }
-        self.book.heard(now, &self.config, peer);
+        self.heard(now, peer);
         self.wires.note(peer, super::wires::User::Flood);
         self.event(SupernodeEvent::NeighbourUp { peer });
     }

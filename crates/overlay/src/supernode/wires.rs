@@ -1,9 +1,10 @@
 //! Which links there are and what for. The part that dialled decides when a
 //! link is given up: the other end cannot know what it is for.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use gannet_base::{PeerId, Timestamp};
+use gannet_base::{PeerAddress, PeerId, Timestamp};
 
 /// Most links that are remembered; what goes on along others is not affected.
 const WIRES_MAX: usize = 8_192;
@@ -24,7 +25,7 @@ pub(super) enum User {
     DialBack = 8,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Wire {
     peer: PeerId,
     users: u8,
@@ -33,6 +34,22 @@ struct Wire {
     is_own: bool,
     /// When it is given up.
     idle_at: Option<Timestamp>,
+    /// Where the other end was seen.
+    seen: Box<[SocketAddr]>,
+}
+
+impl Wire {
+    /// Not up yet.
+    fn dialled_by_other(peer: PeerId) -> Self {
+        Self {
+            peer,
+            users: 0,
+            is_up: false,
+            is_own: false,
+            idle_at: None,
+            seen: Box::default(),
+        }
+    }
 }
 
 /// Sorted by peer: a leaf has three, a supernode some hundred.
@@ -68,6 +85,34 @@ impl Wires {
             .is_ok_and(|place| self.wires[place].users != 0)
     }
 
+    /// Where the other end of a link was seen, which is there or about to be.
+    pub(super) fn saw(&mut self, peer: PeerId, addresses: &[SocketAddr]) {
+        let place = match self.find(peer) {
+            Ok(place) => place,
+            Err(place) if self.wires.len() < WIRES_MAX => {
+                self.wires.insert(place, Wire::dialled_by_other(peer));
+                place
+            }
+            Err(_) => return,
+        };
+        let kept = addresses.iter().take(PeerAddress::ADDRESSES_MAX);
+        self.wires[place].seen = kept.copied().collect();
+    }
+
+    /// The addresses of the last sighting, if there is a link.
+    pub(super) fn seen(&self, peer: PeerId) -> &[SocketAddr] {
+        match self.find(peer) {
+            Ok(place) => &self.wires[place].seen,
+            Err(_) => &[],
+        }
+    }
+
+    /// Who is at the other end of links, and where.
+    pub(super) fn sightings(&self) -> Vec<(PeerId, Vec<SocketAddr>)> {
+        let seen = self.wires.iter().filter(|wire| !wire.seen.is_empty());
+        seen.map(|wire| (wire.peer, wire.seen.to_vec())).collect()
+    }
+
     /// A part wants a link. Whether it is to be dialled or asked for again; no
     /// if there is no room for more.
     pub(super) fn take(&mut self, peer: PeerId, user: User) -> bool {
@@ -85,6 +130,7 @@ impl Wires {
                     is_up: false,
                     is_own: true,
                     idle_at: None,
+                    seen: Box::default(),
                 },
             ),
             Err(_) => return false,
@@ -118,13 +164,8 @@ impl Wires {
             Ok(place) => !std::mem::replace(&mut self.wires[place].is_up, true),
             Err(place) => {
                 if self.wires.len() < WIRES_MAX {
-                    let wire = Wire {
-                        peer,
-                        users: 0,
-                        is_up: true,
-                        is_own: false,
-                        idle_at: None,
-                    };
+                    let mut wire = Wire::dialled_by_other(peer);
+                    wire.is_up = true;
                     self.wires.insert(place, wire);
                 }
                 true
