@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Hub(UpArgs),
     /// Run a peer: share folders, serve others, keep running
     Up(UpFolders),
-    /// Search hubs, supernodes and neighbours for files
+    /// Search hubs, supernodes, the ring and neighbours for files
     ///
     /// All words must match. "a phrase" keeps words together, -word leaves out,
     /// OR offers a choice, word* matches beginnings; filters: type:audio,
@@ -101,7 +101,7 @@ pub(crate) enum Command {
         shell: Shell,
     },
     /// Play the whole journey with real peers on this machine: with a hub, with
-    /// neighbours only, and with supernodes
+    /// neighbours only, with supernodes, and with a ring
     Demo(DemoArgs),
     /// Experiment with thousands of simulated peers; nothing touches the network
     Lab(LabArgs),
@@ -137,8 +137,9 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "PEER@IP:PORT")]
     hub: Vec<PeerAddress>,
     /// The ways to find and be found: hub (directory servers), supernode
-    /// (directories that peers elect), flood (neighbours that pass questions
-    /// on) [default: all]
+    /// (directories that peers elect), dht (a ring on which every word has its
+    /// peers), flood (neighbours that pass questions on) [default: hub,
+    /// supernode, flood]
     #[arg(
         long,
         env = "GANNET_OVERLAY",
@@ -361,6 +362,8 @@ pub(crate) enum Acts {
     Flood,
     /// With supernodes that peers elect
     Supernode,
+    /// With a ring on which every word has its peers
+    Dht,
     /// One after the other
     All,
 }

@@ -203,8 +203,8 @@ pub(crate) enum Started {
 
 impl Running {
     /// Whether there is somebody to ask, and every overlay in use can be asked:
-    /// all hubs that are named, some supernode and some neighbour where others
-    /// are known.
+    /// all hubs that are named, some supernode, some neighbour and a ring where
+    /// others are known.
     pub(crate) async fn all_answer(&self) -> Result<bool, Failure> {
         let status = match self {
             Self::Here(node) => node.status().await?,
@@ -219,8 +219,10 @@ impl Running {
         let hubs_answer = status.hubs.iter().all(|hub| hub.connected);
         let flood_answers = has_neighbours || flood.known_peers == 0;
         let supernodes_answer = has_supernodes || supernode.known_supernodes == 0;
-        let somebody = has_neighbours || has_supernodes || !status.hubs.is_empty();
-        Ok(somebody && hubs_answer && flood_answers && supernodes_answer)
+        let ring = status.dht.unwrap_or_default();
+        let ring_answers = ring.joined || ring.known_peers == 0;
+        let somebody = has_neighbours || has_supernodes || ring.joined || !status.hubs.is_empty();
+        Ok(somebody && hubs_answer && flood_answers && supernodes_answer && ring_answers)
     }
 
     pub(crate) async fn downloads(&self) -> Result<Vec<DownloadInfo>, Failure> {

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use gannet_node::api::Status;
 use gannet_web::Client;
-use serde_json::Value;
 
 use crate::harness::{Peer, Place, SOON, find, joined, noise, registered, shares, until, wait_for};
 
@@ -20,13 +19,7 @@ async fn has_neighbours(client: &Client, wanted: u32) -> Status {
 
 /// A peer with neighbours only, which joins through another one.
 fn flooder(place: &Place, name: &str, through: Option<&Peer>, more: &[&str]) -> Peer {
-    let mut flags = vec!["up", "--overlay", "flood"];
-    let through = through.map(Peer::address);
-    if let Some(address) = &through {
-        flags.extend(["--peer", address]);
-    }
-    flags.extend(more);
-    place.start(name, &flags)
+    place.join(name, "flood", through, more)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,16 +92,7 @@ async fn a_search_goes_on_when_the_hub_is_killed() {
     let place = Place::new();
     let [hub, _bob, alice] = hub_and_neighbours(&place, b"short").await;
     hub.process.signal("STOP");
-    let data_dir = alice.data_dir.to_str().unwrap();
-    let search = [
-        "search",
-        "harry",
-        "--watch",
-        "--json",
-        "--data-dir",
-        data_dir,
-    ];
-    let mut search = place.watch(&search);
+    let mut search = place.watch_search(&alice, "harry");
     let row = search.line("row");
     assert_eq!(row["found_by"][0]["overlay"], "flood", "{row}");
     hub.kill();
@@ -145,27 +129,13 @@ async fn a_download_goes_on_when_hub_and_source_are_killed() {
     joined(&client).await;
     has_neighbours(&client, 1).await;
     find(&place, "alice", "harry");
-    let data_dir = alice.data_dir.to_str().unwrap();
-    let mut get = place.watch(&["get", "1", "--json", "--data-dir", data_dir]);
-    until(
-        "beginning",
-        || client.downloads(),
-        |all| all.iter().any(|one| one.have_bytes > 1 << 20),
-    )
-    .await;
+    let mut get = place.watch_get(&alice).await;
     hub.kill();
     let carol = flooder(&place, "carol", Some(&dave), &[folder]);
     shares(&carol.client().await, 1).await;
     has_neighbours(&carol.client().await, 1).await;
     bob.kill();
-    let end = get.line("end");
-    assert_eq!(get.ended().code(), Some(0), "{end}");
-    let carol = carol.address.peer.to_string();
-    let sources = end["download"]["sources"].as_array().unwrap();
-    let sent = |source: &&Value| source["peer"] == carol.as_str() && source["bytes"] != 0;
-    assert!(sources.iter().any(|source| sent(&source)), "{end}");
-    let path = end["download"]["path"].as_str().unwrap();
-    assert_eq!(std::fs::read(path).unwrap(), bytes);
+    get.got(&bytes, &carol);
 }
 
 /// The one in the middle is killed: both sides find each other and search again.

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gannet_base::PeerAddress;
-use gannet_node::api::Status;
+use gannet_node::api::{DownloadInfo, Status};
 use gannet_web::{Client, ClientError};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -134,6 +134,42 @@ impl Place {
         }
     }
 
+    /// Starts a peer with this overlay only, which joins through another one.
+    #[track_caller]
+    pub(crate) fn join(
+        &self,
+        name: &str,
+        overlay: &str,
+        through: Option<&Peer>,
+        more: &[&str],
+    ) -> Peer {
+        let mut flags = vec!["up", "--overlay", overlay];
+        let through = through.map(Peer::address);
+        if let Some(address) = &through {
+            flags.extend(["--peer", address]);
+        }
+        flags.extend(more);
+        self.start(name, &flags)
+    }
+
+    /// Starts a search at a peer, and tells its rows as they come.
+    pub(crate) fn watch_search(&self, peer: &Peer, words: &str) -> Process {
+        let data_dir = peer.data_dir.to_str().unwrap();
+        let flags = ["--watch", "--json", "--data-dir", data_dir];
+        self.watch(&[&["search", words], &flags[..]].concat())
+    }
+
+    /// Starts to fetch the first row of a peer's latest search, and waits until
+    /// more than a mebibyte is there.
+    pub(crate) async fn watch_get(&self, peer: &Peer) -> Process {
+        let data_dir = peer.data_dir.to_str().unwrap();
+        let get = self.watch(&["get", "1", "--json", "--data-dir", data_dir]);
+        let client = peer.client().await;
+        let has_begun = |all: &Vec<DownloadInfo>| all.iter().any(|one| one.have_bytes > 1 << 20);
+        until("beginning", || client.downloads(), has_begun).await;
+        get
+    }
+
     /// Starts a command that tells what happens in lines of JSON.
     pub(crate) fn watch(&self, arguments: &[&str]) -> Process {
         let mut child = Running(self.command(arguments).spawn().unwrap());
@@ -215,6 +251,21 @@ impl Process {
                 return value;
             }
         }
+    }
+
+    /// Waits until it has fetched these bytes, some of them from this peer;
+    /// what it said at the end.
+    #[track_caller]
+    pub(crate) fn got(&mut self, bytes: &[u8], from: &Peer) -> Value {
+        let end = self.line("end");
+        assert_eq!(self.ended().code(), Some(0), "{end}");
+        let from = from.address.peer.to_string();
+        let sources = end["download"]["sources"].as_array().unwrap();
+        let sent = |source: &Value| source["peer"] == from.as_str() && source["bytes"] != 0;
+        assert!(sources.iter().any(sent), "{end}");
+        let path = end["download"]["path"].as_str().unwrap();
+        assert!(std::fs::read(path).unwrap() == bytes, "{end}");
+        end
     }
 
     /// Sends it a signal by name, as `kill` does.

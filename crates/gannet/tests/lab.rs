@@ -302,3 +302,97 @@ fn what_is_impossible_is_told_with_what_is_possible() {
     let missing = "flood --source 0 --ttl 2 --graph file:graphs/none";
     lab(&place, missing).expect(1, &["cannot read graphs/none"]);
 }
+
+/// The contracts of the structured overlay's laboratory, and what theory knows.
+#[test]
+fn rings_are_what_theory_says() {
+    let place = Place::new();
+    let path = json(
+        &place,
+        "chord-path --nodes 256 --successors 1 --lookups 4000",
+    );
+    let fields = [
+        "path_mean",
+        "path_p01",
+        "path_p50",
+        "path_p99",
+        "build_seconds",
+        "lookups_per_second",
+    ];
+    has_numbers(&path, &fields);
+    assert!(path["path_histogram"].is_array(), "{path}");
+    // Half of log2 N, less 0.15.
+    let mean = path["path_mean"].as_f64().unwrap();
+    assert!((mean - 3.85).abs() < 0.15, "{path}");
+    assert_eq!(path["failures"], 0);
+
+    let fail = json(
+        &place,
+        "chord-fail --nodes 200 --successors 20 --fail 0.5 --lookups 300",
+    );
+    let fields = [
+        "path_mean",
+        "path_p01",
+        "path_p99",
+        "timeouts_mean",
+        "timeouts_p01",
+        "timeouts_p99",
+        "failures",
+    ];
+    has_numbers(&fail, &fields);
+    assert_eq!(fail["failures"], 0, "{fail}");
+
+    let load = json(
+        &place,
+        "chord-load --nodes 100 --keys 1000 --virtual 4 --seeds 2",
+    );
+    let fields = [
+        "p01_over_mean",
+        "p50_over_mean",
+        "p99_over_mean",
+        "max_over_mean",
+    ];
+    has_numbers(&load, &fields);
+    assert_eq!(load["moved_elsewhere"], 0);
+
+    let check = json(&place, "chord-check --ids 4 --successors 2");
+    assert_eq!(check["states"], 2_577);
+    assert_eq!(check["transitions"], 12_224);
+    assert_eq!(check["violations"], 0);
+}
+
+#[test]
+fn rings_change_and_stay_rings() {
+    let place = Place::new();
+    let churn = json(
+        &place,
+        "chord-churn --nodes 40 --successors 8 --rate 0.02 --lookups 40 --warm-up 30 \
+         --stabilise 15,45 --delay exp:50ms --timeout 500ms --seed 3",
+    );
+    let fields = [
+        "path_mean",
+        "timeouts_mean",
+        "failures_per_10000",
+        "invariant_violations",
+    ];
+    has_numbers(&churn, &fields);
+    let heal = json(
+        &place,
+        "chord-heal --nodes 30 --successors 6 --split 0.5 --seconds 90",
+    );
+    let fields = ["merge_seconds", "recall_after"];
+    has_numbers(&heal, &fields);
+    assert_eq!(heal["merged"], true);
+    assert_eq!(heal["recall_each_side"].as_array().map(Vec::len), Some(2));
+    for wrong in [
+        "chord-path --nodes 1",
+        "chord-fail --fail 1.5",
+        "chord-churn --stabilise 15",
+        "chord-heal --split 2",
+        "chord-load --virtual 0",
+        "chord-check --ids 2",
+    ] {
+        let said = lab(&place, wrong);
+        said.expect(2, &["impossible"]);
+    }
+}

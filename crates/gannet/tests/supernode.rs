@@ -4,7 +4,6 @@
 
 use gannet_node::api::{Role, Status};
 use gannet_web::Client;
-use serde_json::Value;
 
 use crate::harness::{Peer, Place, find, noise, shares, until};
 
@@ -15,14 +14,8 @@ const SETTINGS: &str = "[supernode]\nsupernodes_min = 2\nload_max = 0\n";
 fn member(place: &Place, name: &str, through: Option<&Peer>, more: &[&str]) -> Peer {
     let config = place.path("two-tiers.toml");
     std::fs::write(&config, SETTINGS).unwrap();
-    let config = config.to_str().unwrap();
-    let mut flags = vec!["up", "--overlay", "supernode", "--config", config];
-    let through = through.map(Peer::address);
-    if let Some(address) = &through {
-        flags.extend(["--peer", address]);
-    }
-    flags.extend(more);
-    place.start(name, &flags)
+    let more = [&["--config", config.to_str().unwrap()], more].concat();
+    place.join(name, "supernode", through, &more)
 }
 
 async fn is(client: &Client, role: Role) -> Status {
@@ -31,6 +24,12 @@ async fn is(client: &Client, role: Role) -> Status {
         supernode.is_some_and(|supernode| supernode.role == role)
     };
     until(role.name(), || client.status(), has_role).await
+}
+
+/// Waits until a supernode has a neighbour.
+async fn is_linked(client: &Client) {
+    let linked = |status: &Status| status.supernode.as_ref().is_some_and(|info| info.links > 0);
+    until("another supernode", || client.status(), linked).await;
 }
 
 /// The ids of the supernodes of a leaf, once there are so many.
@@ -52,9 +51,7 @@ async fn two_supernodes(place: &Place) -> [Peer; 2] {
     is(&one.client().await, Role::Supernode).await;
     let two = member(place, "two", Some(&one), &[]);
     is(&two.client().await, Role::Supernode).await;
-    let client = two.client().await;
-    let linked = |status: &Status| status.supernode.as_ref().is_some_and(|info| info.links > 0);
-    until("a link", || client.status(), linked).await;
+    is_linked(&two.client().await).await;
     [one, two]
 }
 
@@ -122,16 +119,7 @@ async fn a_search_goes_on_when_its_supernode_is_killed() {
     let (victim, other) = split(two, &homes[0]);
 
     victim.process.signal("STOP");
-    let data_dir = alice.data_dir.to_str().unwrap();
-    let search = [
-        "search",
-        "harry",
-        "--watch",
-        "--json",
-        "--data-dir",
-        data_dir,
-    ];
-    let mut search = place.watch(&search);
+    let mut search = place.watch_search(&alice, "harry");
     let row = search.line("row");
     let found_by = &row["found_by"][0];
     assert_eq!(found_by["overlay"], "supernode", "{row}");
@@ -142,9 +130,7 @@ async fn a_search_goes_on_when_its_supernode_is_killed() {
     assert!(words.contains("1 row from 1 supernode"), "{end}");
     assert_eq!(search.ended().code(), Some(0));
     // Somebody takes the place of the dead: there are two again.
-    let client = other.client().await;
-    let linked = |status: &Status| status.supernode.as_ref().is_some_and(|info| info.links > 0);
-    until("another supernode", || client.status(), linked).await;
+    is_linked(&other.client().await).await;
     find(&place, "alice", "harry");
 }
 
@@ -161,30 +147,15 @@ async fn a_download_goes_on_when_supernode_and_source_are_killed() {
     shares(&bob.client().await, 1).await;
     has_homes(&bob.client().await, 2).await;
     let alice = member(&place, "alice", Some(&two[1]), &[]);
-    let client = alice.client().await;
-    let homes = has_homes(&client, 2).await;
+    let homes = has_homes(&alice.client().await, 2).await;
     find(&place, "alice", "harry");
-    let data_dir = alice.data_dir.to_str().unwrap();
-    let mut get = place.watch(&["get", "1", "--json", "--data-dir", data_dir]);
-    until(
-        "beginning",
-        || client.downloads(),
-        |all| all.iter().any(|one| one.have_bytes > 1 << 20),
-    )
-    .await;
+    let mut get = place.watch_get(&alice).await;
     let (victim, other) = split(two, &homes[0]);
     victim.kill();
     bob.kill();
     let carol = member(&place, "carol", Some(&other), &[folder]);
-    let end = get.line("end");
-    assert_eq!(get.ended().code(), Some(0), "{end}");
-    let carol = carol.address.peer.to_string();
-    let sources = end["download"]["sources"].as_array().unwrap();
-    let sent = |source: &&Value| source["peer"] == carol.as_str() && source["bytes"] != 0;
-    assert!(sources.iter().any(|source| sent(&source)), "{end}");
+    let end = get.got(&bytes, &carol);
     // At the very end a slice may be asked of two.
     let received = end["download"]["received_bytes"].as_u64().unwrap();
     assert!((8 << 20..9 << 20).contains(&received), "{end}");
-    let path = end["download"]["path"].as_str().unwrap();
-    assert_eq!(std::fs::read(path).unwrap(), bytes);
 }

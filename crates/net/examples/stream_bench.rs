@@ -1,10 +1,13 @@
-//! How much of a bare QUIC stream a `TransferStream` moves, over loopback.
+//! How much a `TransferStream` moves over loopback by either road, beside a bare
+//! QUIC stream and plain TCP.
 //!
 //! `cargo run --release -p gannet-net --example stream_bench [MIB] [ROUNDS] [CASE…]`
 //!
 //! The receiving end is a process of its own, as it is in real use. A round
-//! measures every case once, in turn; the ratio is taken within a round and its
-//! median is printed. Cases are `bare` and `transfer`; both unless named.
+//! measures every case once, in turn; ratios are taken within a round, to the
+//! first case, and their medians printed. Cases are `bare` (QUIC), `quic` and
+//! `tcp` (both through this crate) and `plain` (TCP without encryption); all
+//! unless some are named.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -13,12 +16,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gannet_base::{PeerAddress, PeerId};
-use gannet_net::{Dialed, Net, NetConfig, NetEvent, TransportTuning};
+use gannet_net::{BulkRoad, Dialed, Net, NetConfig, NetEvent, TransportTuning};
 use iroh::endpoint::{MtuDiscoveryConfig, QuicTransportConfig, VarInt, presets};
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode, SecretKey};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 const BLOCK: usize = 1 << 20;
-const CASES: [&str; 2] = ["bare", "transfer"];
+const CASES: [&str; 4] = ["bare", "quic", "tcp", "plain"];
 
 #[tokio::main]
 async fn main() {
@@ -35,7 +40,8 @@ async fn run() {
         let blocks = blocks.parse().expect("a number");
         return match case.as_str() {
             "bare" => receive_bare(blocks).await,
-            _ => receive_transfer(blocks).await,
+            "plain" => receive_plain(blocks).await,
+            _ => receive_transfer(road(case), blocks).await,
         };
     }
     let (mut numbers, mut cases) = (Vec::new(), Vec::new());
@@ -56,7 +62,8 @@ async fn run() {
         for (rates, case) in rates.iter_mut().zip(&cases) {
             let took = match *case {
                 "bare" => send_bare(&block, blocks).await,
-                "transfer" => send_transfer(&block, blocks).await,
+                "quic" | "tcp" => send_transfer(case, &block, blocks).await,
+                "plain" => send_plain(&block, blocks).await,
                 other => panic!("no case {other}"),
             };
             rates.push(rate(blocks, took));
@@ -66,9 +73,10 @@ async fn run() {
     for (case, rates) in cases.iter().zip(&rates) {
         report += &format!("{case} {:.0} MB/s\n", median(rates.clone()));
     }
-    if let [bare, ours] = rates.as_slice() {
-        let ratios = ours.iter().zip(bare).map(|(ours, bare)| ours / bare);
-        report += &format!("ratio {:.3}\n", median(ratios.collect()));
+    for (case, others) in cases.iter().zip(&rates).skip(1) {
+        let ratios = others.iter().zip(&rates[0]).map(|(one, first)| one / first);
+        let ratio = median(ratios.collect());
+        report += &format!("{case} is {ratio:.3} of {}\n", cases[0]);
     }
     say(&report);
 }
@@ -178,20 +186,52 @@ async fn receive_bare(blocks: usize) {
     endpoint.close().await;
 }
 
-async fn net() -> (Net, tokio::sync::mpsc::Receiver<NetEvent>) {
+fn road(case: &str) -> BulkRoad {
+    case.parse().expect("a road")
+}
+
+/// TCP as the system gives it.
+async fn send_plain(block: &Bytes, blocks: usize) -> Duration {
+    let (mut child, _, address) = start_receiver("plain", blocks);
+    let mut tcp = TcpStream::connect(address).await.expect("a connection");
+    let started = Instant::now();
+    for _ in 0..blocks {
+        tcp.write_all(block).await.expect("a write");
+    }
+    tcp.read_exact(&mut [0]).await.expect("the last word");
+    let took = started.elapsed();
+    child.wait().expect("a child");
+    took
+}
+
+async fn receive_plain(blocks: usize) {
+    let listener = TcpListener::bind(loopback()).await.expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    say(&format!("plain {address}\n"));
+    let (mut tcp, _) = listener.accept().await.expect("a connection");
+    let mut buffer = vec![0; 256 * 1024];
+    let mut left = blocks * BLOCK;
+    while left > 0 {
+        left -= tcp.read(&mut buffer).await.expect("bytes");
+    }
+    tcp.write_all(&[1]).await.expect("a write");
+}
+
+async fn net(bulk_road: BulkRoad) -> (Net, tokio::sync::mpsc::Receiver<NetEvent>) {
     let config = NetConfig {
         listen: vec![loopback()],
         local_discovery: false,
+        bulk_road,
         ..NetConfig::new(SecretKey::generate().to_bytes(), "bench")
     };
     Net::bind(config).await.expect("a socket")
 }
 
 /// The same blocks, each behind a frame, through this crate.
-async fn send_transfer(block: &Bytes, blocks: usize) -> Duration {
-    let (mut child, id, address) = start_receiver("transfer", blocks);
+async fn send_transfer(case: &str, block: &Bytes, blocks: usize) -> Duration {
+    let (mut child, id, address) = start_receiver(case, blocks);
     let to: PeerId = id.parse().expect("an id");
-    let (net, mut events) = net().await;
+    let (net, mut events) = net(road(case)).await;
     net.add_user_addresses(PeerAddress {
         peer: to,
         addresses: vec![address],
@@ -202,9 +242,8 @@ async fn send_transfer(block: &Bytes, blocks: usize) -> Duration {
     let started = Instant::now();
     for n in 0..blocks {
         let header = n.to_le_bytes();
-        stream.sender.send_frame(&header).await.expect("a write");
-        let block = block.clone();
-        stream.sender.send_bytes(block).await.expect("a write");
+        let sent = stream.sender.send_frame_and_bytes(&header, block.clone());
+        sent.await.expect("a write");
     }
     let last_word = stream.receiver.frame(1).await.expect("the last word");
     assert!(last_word.is_some());
@@ -214,8 +253,8 @@ async fn send_transfer(block: &Bytes, blocks: usize) -> Duration {
     took
 }
 
-async fn receive_transfer(blocks: usize) {
-    let (net, mut events) = net().await;
+async fn receive_transfer(road: BulkRoad, blocks: usize) {
+    let (net, mut events) = net(road).await;
     say(&format!("{} {}\n", net.peer_id(), net.addresses()[0]));
     let mut stream = loop {
         if let Some(NetEvent::Transfer { stream, .. }) = events.recv().await {

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::str::FromStr;
 use std::time::Duration;
 
 use gannet_base::wire::FRAME_BYTES_MAX;
+use serde::Deserialize;
 
 use crate::limits::AddressPolicy;
 
@@ -32,8 +35,46 @@ pub struct NetConfig {
     /// What this program calls itself to other peers: at most 64 bytes, the
     /// rest is cut off.
     pub agent: String,
+    /// By which road bulk bytes go.
+    pub bulk_road: BulkRoad,
+    /// The TCP port that others are told to dial, where a router passes another
+    /// one on to this peer. `None`: those that are listened on.
+    pub tcp_port: Option<NonZeroU16>,
     /// Settings of the transport.
     pub transport: TransportTuning,
+}
+
+/// By which road the bytes of transfers go. As text: `auto`, `quic` or `tcp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BulkRoad {
+    /// They begin on the QUIC connection; large transfers move to TLS over TCP
+    /// where that gets through, and back where it does not.
+    #[default]
+    Auto,
+    /// All on the QUIC connection; no TCP port is opened.
+    Quic,
+    /// By TCP from the first byte, at the price of a slower beginning; where
+    /// it does not get through, as `Auto`.
+    Tcp,
+}
+
+/// A text that is no [`BulkRoad`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no road for bulk bytes: write auto, quic (never TCP) or tcp (at once)")]
+pub struct ParseBulkRoadError(String);
+
+impl FromStr for BulkRoad {
+    type Err = ParseBulkRoadError;
+
+    fn from_str(text: &str) -> Result<Self, ParseBulkRoadError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "quic" => Ok(Self::Quic),
+            "tcp" => Ok(Self::Tcp),
+            _ => Err(ParseBulkRoadError(text.to_owned())),
+        }
+    }
 }
 
 impl NetConfig {
@@ -52,6 +93,8 @@ impl NetConfig {
             limits: Limits::default(),
             policy: AddressPolicy::default(),
             agent: format!("gannet/{}", env!("CARGO_PKG_VERSION")),
+            bulk_road: BulkRoad::default(),
+            tcp_port: None,
             transport: TransportTuning::default(),
         }
     }
@@ -68,6 +111,8 @@ impl fmt::Debug for NetConfig {
             .field("limits", &self.limits)
             .field("policy", &self.policy)
             .field("agent", &self.agent)
+            .field("bulk_road", &self.bulk_road)
+            .field("tcp_port", &self.tcp_port)
             .field("transport", &self.transport)
             .finish_non_exhaustive()
     }
@@ -154,6 +199,28 @@ pub struct Limits {
     /// connection pays for every permitted stream, used or not.
     // Measured: 10,000 permitted streams cost 713 KiB a connection, 100 cost 41.
     pub streams_max: u32,
+    /// TCP connections for transfers (lanes), both directions together. Too low:
+    /// transfers stay on the slower road; too high: about 300 KiB each.
+    // Guess: eight downloads and eight uploads, each of two peers.
+    pub lanes_max: usize,
+    /// Lanes of one peer, both directions together. Too low: its further
+    /// transfers stay on the slower road; too high: one peer takes many.
+    // Guess: one transfer each way at full speed, and as many beside.
+    pub lanes_per_peer_max: usize,
+    /// TCP connections that have not said yet which lane they are. Too low:
+    /// silent strangers keep lanes out; too high: a socket each.
+    // Source: half of `pending_max`.
+    pub lanes_pending_max: usize,
+    /// How long a lane may take from the wish for it until it stands, and how
+    /// long an offer of one holds. Too low: far peers are missed; too high:
+    /// strangers hold sockets longer.
+    // Guess: six round trips to the other side of the world, one packet lost.
+    pub lane_timeout: Duration,
+    /// Time without another try after a lane to a peer failed. Too low: a
+    /// firewall costs a try each time; too high: a network that recovers is
+    /// used late.
+    // Guess: a long download tries a few times an hour.
+    pub lane_retry: Duration,
     /// Messages waiting for one peer. Too low: bursts are dropped; too high: a
     /// stuck peer holds memory.
     // Guess: a burst of a directory answer.
@@ -187,6 +254,11 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(20),
             reply_frames_max: 4_096,
             streams_max: 64,
+            lanes_max: 32,
+            lanes_per_peer_max: 4,
+            lanes_pending_max: 32,
+            lane_timeout: Duration::from_secs(4),
+            lane_retry: Duration::from_secs(300),
             queue_messages_max: 256,
             queue_bytes_max: 512 * 1024,
             events_max: 256,

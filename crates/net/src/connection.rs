@@ -20,6 +20,8 @@ use crate::book::Voucher;
 use crate::control::{SendQueue, write_messages};
 use crate::counters::{add, count};
 use crate::endpoint::{Shared, Ticket};
+use crate::fast;
+use crate::junction::Junction;
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::wire::{
     CODE_FULL, CODE_LEFT, CODE_MALFORMED, CODE_REPLACED, CODE_UNKNOWN, ParsedHeader, StreamHeader,
@@ -176,6 +178,7 @@ pub(crate) async fn run(
     let ended = read_until_end(&shared, &this).await;
     let reason = this.verdict.get().copied().unwrap_or(ended);
     shared.table().leave(this.peer, this.id);
+    shared.fast.forget(this.id);
     shared
         .emit(NetEvent::Down {
             peer: this.peer,
@@ -311,9 +314,14 @@ async fn read_opened(
     match read_header(&shared, &mut reader).await {
         Some(ParsedHeader::Known(StreamHeader::Transfer)) => {
             count(&shared.tally.transfers);
-            let stream = TransferStream::new(writer, reader);
             let peer = this.peer;
+            let connection = (this.id, this.connection.clone());
+            let junction = Junction::new(shared.clone(), peer, connection, false);
+            let stream = TransferStream::new(writer, reader, junction);
             shared.emit(NetEvent::Transfer { peer, stream }).await;
+        }
+        Some(ParsedHeader::Known(StreamHeader::Road)) => {
+            fast::answer(&shared, this.peer, (this.id, &this.connection), writer).await;
         }
         Some(ParsedHeader::Known(StreamHeader::Request(kind))) => {
             count(&shared.tally.requests);

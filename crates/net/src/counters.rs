@@ -58,6 +58,16 @@ counters! {
     transfers,
     /// Requests received.
     requests,
+    /// Lanes of the fast road made, both directions.
+    lanes,
+    /// Lanes that could not be made from here, or broke under a transfer.
+    lanes_failed,
+    /// TCP connections turned away: unexpected, silent, or of somebody else.
+    lanes_refused,
+    /// Bytes of transfers sent by lanes, segment headers included.
+    lane_bytes_sent,
+    /// Bytes of transfers received by lanes.
+    lane_bytes_received,
 }
 
 pub(crate) fn count(counter: &AtomicU64) {

@@ -17,14 +17,16 @@ use crate::book::{AddressBook, Voucher};
 use crate::connect;
 use crate::connection::Established;
 use crate::counters::{Tally, count};
+use crate::fast::{self, FastRoad};
 use crate::handshake::{Greeting, Instance, NetworkKeys, Role, Session};
+use crate::junction::Junction;
 use crate::limits::{AddressPolicy, Census, Origin, Rates, Refusal, WhenFull};
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::table::{DialStep, Table};
 use crate::wire::StreamHeader;
 use crate::{
-    Answers, BindError, Channel, ConnectionInfo, Counters, DownReason, Limits, NetConfig, NetEvent,
-    OpenError, RequestError, RequestKind, SendError, TransferStream, bind, discovery,
+    Answers, BindError, BulkRoad, Channel, ConnectionInfo, Counters, DownReason, Limits, NetConfig,
+    NetEvent, OpenError, RequestError, RequestKind, SendError, TransferStream, bind, discovery,
 };
 
 /// How many times the dials to one target all ports of its address together
@@ -49,7 +51,8 @@ pub enum Dialed {
 /// * Getters: [`peer_id`](Net::peer_id), [`addresses`](Net::addresses),
 ///   [`known_addresses`](Net::known_addresses),
 ///   [`is_connected`](Net::is_connected), [`discovers`](Net::discovers),
-///   [`connections`](Net::connections), [`counters`](Net::counters).
+///   [`connections`](Net::connections), [`lanes`](Net::lanes),
+///   [`counters`](Net::counters).
 /// * Never waiting: [`add_addresses`](Net::add_addresses),
 ///   [`add_user_addresses`](Net::add_user_addresses), [`dial`](Net::dial),
 ///   [`disconnect`](Net::disconnect), [`send`](Net::send).
@@ -65,6 +68,19 @@ pub struct Net {
     shared: Arc<Shared>,
 }
 
+/// For the tests of the fast road.
+#[cfg(test)]
+impl Net {
+    pub(crate) fn tcp_addresses(&self) -> Vec<SocketAddr> {
+        self.shared.fast.listening.clone()
+    }
+
+    pub(crate) async fn ask_for_offer(&self, peer: PeerId) -> Option<(fast::Name, [u8; 16])> {
+        let established = self.shared.up(peer)?;
+        fast::offered(&established.connection).await
+    }
+}
+
 /// What all tasks share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -74,6 +90,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) keys: NetworkKeys,
     pub(crate) tally: Tally,
+    pub(crate) fast: Arc<FastRoad>,
     policy: AddressPolicy,
     has_discovery: bool,
     agent: String,
@@ -112,12 +129,26 @@ impl Net {
             .flatten();
         let me = PeerId::from_bytes(*endpoint.id().as_bytes());
         let limits = config.limits;
+        let listeners = match config.bulk_road {
+            BulkRoad::Quic => Vec::new(),
+            BulkRoad::Auto | BulkRoad::Tcp => fast::listen_tcp(&endpoint.bound_sockets()),
+        };
+        let listening = listeners.iter().flat_map(|tcp| tcp.local_addr()).collect();
+        let key = SecretKey::from_bytes(&config.secret_key);
+        let fast = FastRoad::new(
+            (config.bulk_road, config.tcp_port),
+            key,
+            listening,
+            &limits,
+            config.policy,
+        );
         let (events, receiver) = mpsc::channel(limits.events_max.max(1));
         let shared = Arc::new(Shared {
             me,
             relays,
             keys,
             tally: Tally::default(),
+            fast: Arc::new(fast),
             policy: config.policy,
             has_discovery: lookup.is_some(),
             agent: config.agent,
@@ -142,6 +173,9 @@ impl Net {
             tokio::spawn(discovery::watch(lookup, Arc::downgrade(&shared)));
         }
         tokio::spawn(listen(shared.clone()));
+        for listener in listeners {
+            tokio::spawn(fast::accept_lanes(shared.clone(), listener));
+        }
         Ok((Self { shared }, receiver))
     }
 
@@ -223,17 +257,24 @@ impl Net {
     }
 
     /// Opens a stream for a transfer. Waits while the peer permits no more
-    /// streams, but not longer than [`Limits::request_timeout`].
+    /// streams, but not longer than [`Limits::request_timeout`]; with
+    /// [`BulkRoad::Tcp`] also for a lane, at most [`Limits::lane_timeout`].
     ///
     /// # Errors
     ///
     /// If the peer is not connected, or permits none in time.
     pub async fn open_transfer(&self, peer: PeerId) -> Result<TransferStream, OpenError> {
-        let (mut writer, reader) = self.shared.open(peer).await?;
+        let established = self.shared.up(peer).ok_or(OpenError::NotConnected)?;
+        let (mut writer, reader) = self.shared.open(&established).await?;
         let header = Bytes::from(StreamHeader::Transfer.encode());
         writer.bytes(header).await.map_err(|_| OpenError::Lost)?;
         count(&self.shared.tally.transfers);
-        Ok(TransferStream::new(writer, reader))
+        let connection = (established.id, established.connection.clone());
+        let junction = Junction::new(self.shared.clone(), peer, connection, true);
+        if self.shared.fast.wish == BulkRoad::Tcp {
+            junction.open_at_once().await;
+        }
+        Ok(TransferStream::new(writer, reader, junction))
     }
 
     /// Asks one question: a kind and a body of at most
@@ -253,7 +294,9 @@ impl Net {
             return Err(RequestError::TooLong { bytes: body.len() });
         }
         let limits = &self.shared.limits;
-        let (mut writer, reader) = self.shared.open(peer).await.map_err(|error| match error {
+        let established = self.shared.up(peer).ok_or(RequestError::NotConnected)?;
+        let opened = self.shared.open(&established).await;
+        let (mut writer, reader) = opened.map_err(|error| match error {
             OpenError::NotConnected => RequestError::NotConnected,
             OpenError::TimedOut => RequestError::TimedOut,
             OpenError::Lost => RequestError::Lost,
@@ -285,6 +328,12 @@ impl Net {
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         let up: Vec<_> = self.shared.table().all().cloned().collect();
         up.iter().map(|established| established.info()).collect()
+    }
+
+    /// Lanes of the fast road that are open now: TCP connections, each of one
+    /// transfer, either direction.
+    pub fn lanes(&self) -> usize {
+        self.shared.fast.lanes()
     }
 
     /// Totals since the start.
@@ -355,8 +404,18 @@ impl Shared {
         self.table().up(peer).cloned()
     }
 
-    async fn open(&self, peer: PeerId) -> Result<(PipeWriter, PipeReader), OpenError> {
-        let established = self.up(peer).ok_or(OpenError::NotConnected)?;
+    /// Whether this very connection to the peer is the one that counts.
+    pub(crate) fn is_up(&self, peer: PeerId, id: u64) -> bool {
+        self.up(peer)
+            .is_some_and(|established| established.id == id)
+    }
+
+    /// Turns true when everything is to end.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    async fn open(&self, established: &Established) -> Result<(PipeWriter, PipeReader), OpenError> {
         let opened = timeout(
             self.limits.request_timeout,
             open_stream(&established.connection),

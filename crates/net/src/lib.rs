@@ -19,7 +19,8 @@
 //! The journey of a connection: `endpoint` dials or accepts, `limits` admits,
 //! `handshake` decides (same network? same secret?), `table` keeps one of two
 //! simultaneous ones, `connection` runs it: `control` for messages, `transfer`
-//! for bulk, `request` for one question and its answer.
+//! for bulk, `request` for one question and its answer. A large transfer moves
+//! to TCP where that gets through: `fast` makes the lane, `junction` joins it.
 
 mod bind;
 mod book;
@@ -32,7 +33,9 @@ mod discovery;
 mod endpoint;
 mod error;
 mod event;
+mod fast;
 mod handshake;
+mod junction;
 mod limits;
 mod pipe;
 mod request;
@@ -43,7 +46,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Limits, NetConfig, Network, TransportTuning};
+pub use config::{BulkRoad, Limits, NetConfig, Network, ParseBulkRoadError, TransportTuning};
 pub use counters::Counters;
 pub use endpoint::{Dialed, Net};
 pub use error::{
@@ -57,6 +60,7 @@ pub use transfer::{TransferReceiver, TransferSender, TransferStream};
 /// Bodies of the fuzz targets: each takes any bytes and must return.
 #[doc(hidden)]
 pub mod fuzz {
+    pub use crate::fast::fuzz as road_offer;
     pub use crate::handshake::fuzz as handshake;
     pub use crate::wire::fuzz as stream_header;
 }

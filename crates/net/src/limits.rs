@@ -173,7 +173,8 @@ impl Census {
     }
 }
 
-fn decrement(counts: &mut BTreeMap<IpAddr, usize>, key: IpAddr) {
+/// One less for this key; it is forgotten at none.
+pub(crate) fn decrement<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
     if let Some(count) = counts.get_mut(&key) {
         *count -= 1;
         if *count == 0 {
@@ -183,7 +184,7 @@ fn decrement(counts: &mut BTreeMap<IpAddr, usize>, key: IpAddr) {
 }
 
 /// What one household has: an IPv4 address, or an IPv6 /56.
-fn house(address: IpAddr) -> IpAddr {
+pub(crate) fn house(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => masked(v6, 56),

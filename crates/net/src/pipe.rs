@@ -7,6 +7,7 @@ use gannet_base::wire::{self, FRAME_HEADER_BYTES, Malformed};
 use iroh::endpoint::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 
 use crate::StreamError;
+use crate::wire::{CODE_BROKEN, CODE_RECEIVED};
 
 /// How many received pieces (about a packet each) are taken from the
 /// connection at once: each taking locks the connection.
@@ -30,10 +31,9 @@ pub(crate) struct PipeReader {
 /// A frame of which some has arrived: kept between calls, so that a reader may
 /// be cancelled and go on later.
 #[derive(Debug, Default)]
-struct PartialFrame {
-    header: [u8; FRAME_HEADER_BYTES],
-    header_bytes: usize,
-    body: Vec<u8>,
+pub(crate) struct PartialFrame {
+    /// First the header, then the body.
+    bytes: Vec<u8>,
     body_bytes: Option<usize>,
 }
 
@@ -62,46 +62,77 @@ impl PipeReader {
         Ok(self.fill().await?.map(Buf::get_u8))
     }
 
-    /// Appends exactly `count` bytes to `out`. What arrived before an error or
-    /// a cancellation is in `out`.
-    pub(crate) async fn bytes(
+    /// Waits until something is there, then appends all that is, at most
+    /// `bytes_max` (not zero), and says how much; 0 at the end. Cancel safe.
+    pub(crate) async fn take(
         &mut self,
-        count: usize,
+        bytes_max: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), StreamError> {
-        let mut wanted = count;
-        while wanted > 0 {
-            let piece = self.fill().await?.ok_or(StreamError::Truncated)?;
+    ) -> Result<usize, StreamError> {
+        if self.fill().await?.is_none() {
+            return Ok(0);
+        }
+        let mut wanted = bytes_max;
+        for piece in &mut self.pieces[self.next..self.filled] {
             let bytes = piece.len().min(wanted);
             out.extend_from_slice(&piece[..bytes]);
             piece.advance(bytes);
             wanted -= bytes;
+            if wanted == 0 {
+                break;
+            }
         }
-        Ok(())
+        Ok(bytes_max - wanted)
     }
 
     /// The next frame; `None` at an end between frames. Cancel safe.
     pub(crate) async fn frame(&mut self, bytes_max: usize) -> Result<Option<Bytes>, StreamError> {
         loop {
-            if let Some(body) = self.frame.take_complete() {
+            let wanted = self.frame.wanted();
+            if wanted > 0 {
+                // Not lost if this is cancelled: only waiting is cancelled.
+                self.fill().await?;
+            }
+            let there = self.next < self.filled;
+            if wanted > 0 && !there {
+                return self.frame.ended();
+            }
+            while self.next < self.filled && self.frame.wanted() > 0 {
+                let piece = &mut self.pieces[self.next];
+                let bytes = piece.len().min(self.frame.wanted());
+                self.frame.bytes.extend_from_slice(&piece[..bytes]);
+                piece.advance(bytes);
+                if piece.is_empty() {
+                    self.next += 1;
+                }
+            }
+            if let Some(body) = self.frame.step(bytes_max)? {
                 return Ok(Some(body));
             }
-            let Some(piece) = fill(
-                &mut self.recv,
-                &mut self.pieces,
-                &mut self.next,
-                &mut self.filled,
-            )
-            .await?
-            else {
-                let between_frames = self.frame.header_bytes == 0;
-                return if between_frames {
-                    Ok(None)
-                } else {
-                    Err(StreamError::Truncated)
-                };
-            };
-            self.frame.accept(piece, bytes_max)?;
+        }
+    }
+
+    /// Waits for the sender to give the stream up, or for the connection to
+    /// end; for ever, if the sender ends it in good order. Only where nothing
+    /// more is sent. Cancel safe.
+    pub(crate) async fn given_up(&mut self) -> StreamError {
+        loop {
+            match self.fill().await {
+                Ok(Some(piece)) => piece.clear(),
+                Ok(None) => std::future::pending().await,
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// The same, but an end in good order counts as giving up.
+    pub(crate) async fn over(&mut self) -> StreamError {
+        loop {
+            match self.fill().await {
+                Ok(Some(piece)) => piece.clear(),
+                Ok(None) => return StreamError::Stopped,
+                Err(error) => return error,
+            }
         }
     }
 
@@ -144,6 +175,9 @@ async fn fill<'a>(
                 *next = 0;
                 *filled = count;
             }
+            Err(ReadError::Reset(code)) if code == VarInt::from_u32(CODE_BROKEN) => {
+                return Err(StreamError::Lost);
+            }
             Err(ReadError::Reset(_)) => return Err(StreamError::Stopped),
             Err(ReadError::ClosedStream) => return Err(StreamError::Finished),
             Err(_) => return Err(StreamError::Lost),
@@ -152,39 +186,52 @@ async fn fill<'a>(
 }
 
 impl PartialFrame {
-    /// Takes what belongs to this frame from the front of `piece`.
-    fn accept(&mut self, piece: &mut Bytes, bytes_max: usize) -> Result<(), StreamError> {
-        let Some(body_bytes) = self.body_bytes else {
-            let wanted = FRAME_HEADER_BYTES - self.header_bytes;
-            let bytes = piece.len().min(wanted);
-            piece.copy_to_slice(&mut self.header[self.header_bytes..][..bytes]);
-            self.header_bytes += bytes;
-            if self.header_bytes == FRAME_HEADER_BYTES {
-                let length = wire::frame_length(self.header, bytes_max).map_err(|error| {
-                    let bytes = match error {
-                        Malformed::TooLong { bytes } => bytes,
-                        _ => usize::MAX,
-                    };
-                    StreamError::TooLong { bytes, bytes_max }
-                })?;
-                self.body.reserve(length.min(TRUSTED_BYTES));
-                self.body_bytes = Some(length);
-            }
-            return Ok(());
-        };
-        let bytes = piece.len().min(body_bytes - self.body.len());
-        self.body.extend_from_slice(&piece[..bytes]);
-        piece.advance(bytes);
-        Ok(())
+    /// How many bytes are missing to what comes next, header or body.
+    pub(crate) fn wanted(&self) -> usize {
+        self.body_bytes.unwrap_or(FRAME_HEADER_BYTES) - self.bytes.len()
     }
 
-    fn take_complete(&mut self) -> Option<Bytes> {
-        if self.body_bytes != Some(self.body.len()) {
-            return None;
+    /// Where they go: not more than are wanted.
+    pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Takes the step that the bytes allow: the body, when it is complete.
+    pub(crate) fn step(&mut self, bytes_max: usize) -> Result<Option<Bytes>, StreamError> {
+        if self.wanted() > 0 {
+            return Ok(None);
         }
-        let body = std::mem::take(&mut self.body);
-        *self = Self::default();
-        Some(Bytes::from(body))
+        if self.body_bytes.is_some() {
+            let body = std::mem::take(&mut self.bytes);
+            self.body_bytes = None;
+            return Ok(Some(Bytes::from(body)));
+        }
+        let mut header = [0; FRAME_HEADER_BYTES];
+        header.copy_from_slice(&self.bytes);
+        let length = wire::frame_length(header, bytes_max).map_err(|error| {
+            let bytes = match error {
+                Malformed::TooLong { bytes } => bytes,
+                _ => usize::MAX,
+            };
+            StreamError::TooLong { bytes, bytes_max }
+        })?;
+        self.bytes.clear();
+        self.bytes.reserve(length.min(TRUSTED_BYTES));
+        self.body_bytes = Some(length);
+        // An empty body is complete already.
+        if length == 0 {
+            return self.step(bytes_max);
+        }
+        Ok(None)
+    }
+
+    /// What an end of the stream here means.
+    pub(crate) fn ended(&self) -> Result<Option<Bytes>, StreamError> {
+        if self.bytes.is_empty() && self.body_bytes.is_none() {
+            Ok(None)
+        } else {
+            Err(StreamError::Truncated)
+        }
     }
 }
 
@@ -202,6 +249,14 @@ impl PipeWriter {
     /// Sends bytes as they are, without copying.
     pub(crate) async fn bytes(&mut self, bytes: Bytes) -> Result<(), StreamError> {
         self.send.write_chunk(bytes).await.map_err(stream_error)
+    }
+
+    /// Sends these one after the other, without copying.
+    pub(crate) async fn all(&mut self, parts: &mut [Bytes]) -> Result<(), StreamError> {
+        self.send
+            .write_all_chunks(parts)
+            .await
+            .map_err(stream_error)
     }
 
     /// Sends a frame.
@@ -226,6 +281,22 @@ impl PipeWriter {
     pub(crate) fn reset(&mut self, code: VarInt) {
         // As above.
         let _ = self.send.reset(code);
+    }
+
+    /// Waits for the peer to stop reading because it has everything, which is
+    /// fine, or for another reason; or for the connection to end. Cancel safe.
+    pub(crate) async fn stopped(&self) -> Result<(), StreamError> {
+        let code = match self.send.stopped().await {
+            Ok(Some(code)) => u32::try_from(u64::from(code)),
+            // Only a finished stream ends like this.
+            Ok(None) => return Err(StreamError::Finished),
+            Err(_) => return Err(StreamError::Lost),
+        };
+        match code {
+            Ok(CODE_RECEIVED) => Ok(()),
+            Ok(CODE_BROKEN) => Err(StreamError::Lost),
+            _ => Err(StreamError::Stopped),
+        }
     }
 
     /// Returns when the peer has everything, or gave the stream up.

@@ -21,11 +21,26 @@ pub(crate) const CODE_REPLACED: u32 = 8;
 pub(crate) const CODE_STOPPED: u32 = 0;
 pub(crate) const CODE_REFUSED: u32 = 1;
 pub(crate) const CODE_UNKNOWN: u32 = 2;
+/// The reader has everything: it stops a stream whose bytes came by another
+/// road.
+pub(crate) const CODE_RECEIVED: u32 = 3;
+/// The lane that the stream had moved to broke.
+pub(crate) const CODE_BROKEN: u32 = 4;
+
+/// Most bytes in a segment of a transfer. Each segment has its length before
+/// it, 4 bytes, little endian; larger numbers are marks.
+pub(crate) const SEGMENT_BYTES_MAX: u32 = 1 << 30;
+/// A mark on a transfer's QUIC stream: what follows comes by the lane whose name
+/// is the next 16 bytes.
+pub(crate) const MARK_MOVE: u32 = 0x8000_0001;
+/// A mark on a lane: nothing follows.
+pub(crate) const MARK_END: u32 = 0x8000_0002;
 
 const KIND_HANDSHAKE: u8 = 1;
 const KIND_TRANSFER: u8 = 2;
 const KIND_REQUEST: u8 = 3;
 const KIND_CONTROL: u8 = 4;
+const KIND_ROAD: u8 = 5;
 
 /// What a stream carries, as its first bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +53,8 @@ pub(crate) enum StreamHeader {
     Request(RequestKind),
     /// Messages of one protocol, one direction.
     Control(Channel),
+    /// A wish for another road for transfers, and the offer of one.
+    Road,
 }
 
 /// What the first bytes of a stream amount to.
@@ -62,6 +79,7 @@ impl StreamHeader {
             Self::Transfer => vec![KIND_TRANSFER],
             Self::Request(kind) => vec![KIND_REQUEST, kind.0],
             Self::Control(channel) => vec![KIND_CONTROL, channel.number()],
+            Self::Road => vec![KIND_ROAD],
         }
     }
 
@@ -71,6 +89,7 @@ impl StreamHeader {
             [] | [KIND_REQUEST | KIND_CONTROL] => return ParsedHeader::Incomplete,
             [KIND_HANDSHAKE] => Self::Handshake,
             [KIND_TRANSFER] => Self::Transfer,
+            [KIND_ROAD] => Self::Road,
             [KIND_REQUEST, kind] => Self::Request(RequestKind(kind)),
             [KIND_CONTROL, number] => match Channel::from_number(number) {
                 Some(channel) => Self::Control(channel),
@@ -106,6 +125,7 @@ mod tests {
         let mut headers = vec![
             StreamHeader::Handshake,
             StreamHeader::Transfer,
+            StreamHeader::Road,
             StreamHeader::Request(RequestKind::BROWSE),
             StreamHeader::Request(RequestKind(255)),
         ];

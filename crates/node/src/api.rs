@@ -1,6 +1,8 @@
 //! What a node says of itself: plain values, made to be shown, sent as JSON and
 //! read back.
 
+mod dht;
+mod schema;
 mod supernode;
 
 use std::net::SocketAddr;
@@ -8,15 +10,19 @@ use std::path::PathBuf;
 
 use gannet_base::{ContentId, FileEntry, FileKind, Media, PeerAddress, PeerId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+pub use dht::{DhtInfo, DhtReach};
 pub use supernode::{HomeInfo, Role, SupernodeInfo, SupernodeReach, Tie};
 
 /// The answer to "is it working?".
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Who this peer is.
+    #[schema(value_type = schema::PeerId)]
     pub peer: PeerId,
     /// What others type after `--peer` or `--hub` to reach it.
+    #[schema(value_type = schema::PeerAddress)]
     pub address: PeerAddress,
     /// Program and version.
     pub agent: String,
@@ -27,8 +33,10 @@ pub struct Status {
     /// Seconds since the node started.
     pub uptime_seconds: u64,
     /// Where its own files are.
+    #[schema(value_type = String)]
     pub data_dir: PathBuf,
     /// Where finished downloads land.
+    #[schema(value_type = String)]
     pub download_dir: PathBuf,
     /// The hubs that it was told to use, in that order.
     pub hubs: Vec<HubInfo>,
@@ -41,6 +49,8 @@ pub struct Status {
     /// How it takes part in the supernode overlay; `None` if that is switched
     /// off.
     pub supernode: Option<SupernodeInfo>,
+    /// How it takes part in the dht overlay; `None` if that is switched off.
+    pub dht: Option<DhtInfo>,
     /// What it shares.
     pub shares: SharesSummary,
     /// What moves.
@@ -53,9 +63,10 @@ pub struct Status {
 }
 
 /// One hub, seen by a peer that uses it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HubInfo {
     /// Which hub.
+    #[schema(value_type = schema::PeerId)]
     pub hub: PeerId,
     /// Whether it is connected and answers.
     pub connected: bool,
@@ -68,7 +79,7 @@ pub struct HubInfo {
 }
 
 /// How a peer is connected to neighbours that pass questions on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FloodInfo {
     /// Neighbours that it has.
     pub neighbours: u32,
@@ -83,7 +94,7 @@ pub struct FloodInfo {
 }
 
 /// What a hub holds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HubServerInfo {
     /// Registered peers.
     pub peers: u64,
@@ -96,7 +107,7 @@ pub struct HubServerInfo {
 }
 
 /// What a peer shares, in sum.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SharesSummary {
     /// Shared folders.
     pub folders: u32,
@@ -109,7 +120,7 @@ pub struct SharesSummary {
 }
 
 /// How far a scan is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScanProgress {
     /// Files looked at so far.
     pub files_seen: u64,
@@ -122,7 +133,7 @@ pub struct ScanProgress {
 }
 
 /// What moves through a node.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Traffic {
     /// Downloads that are receiving.
     pub downloads_active: u32,
@@ -138,12 +149,23 @@ pub struct Traffic {
     pub received_bytes: u64,
     /// Content bytes sent since the start.
     pub sent_bytes: u64,
+    /// Transfers that go by TCP now, either direction.
+    pub tcp_transfers: u32,
+    /// Bytes of transfers received by TCP since the start: content and hashes.
+    pub tcp_received_bytes: u64,
+    /// The same, sent.
+    pub tcp_sent_bytes: u64,
+    /// TCP connections for transfers that could not be made, or broke.
+    pub tcp_failures: u64,
+    /// TCP connections turned away: of nobody who was expected.
+    pub tcp_refusals: u64,
 }
 
 /// One shared folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ShareInfo {
     /// Where it is.
+    #[schema(value_type = String)]
     pub path: PathBuf,
     /// What others see as the first part of its paths.
     pub name: String,
@@ -156,12 +178,13 @@ pub struct ShareInfo {
 }
 
 /// Which overlay found something, and how fast.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FoundBy {
-    /// The overlay's name: `hub`, `supernode` or `flood`.
+    /// The overlay's name: `hub`, `supernode`, `dht` or `flood`.
     pub overlay: String,
-    /// The peer that the answer came from: the hub, or the supernode or
-    /// neighbour that it came through.
+    /// The peer that the answer came from: the hub, the peer of the ring that
+    /// lists it, or the supernode or neighbour that it came through.
+    #[schema(value_type = schema::PeerId)]
     pub via: PeerId,
     /// Hops from the searcher to the answerer, as it says.
     pub hops: u32,
@@ -170,29 +193,33 @@ pub struct FoundBy {
 }
 
 /// One source of a row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceInfo {
     /// Who has it.
+    #[schema(value_type = schema::PeerId)]
     pub peer: PeerId,
     /// What it is called there.
     pub path: String,
 }
 
 /// One row of a search: a content and who has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SearchRow {
     /// Its number in the list, from 1; what `gannet get N` takes. Numbers are
     /// given in the order of first appearance and stay.
     pub number: u32,
     /// The content.
+    #[schema(value_type = schema::ContentId)]
     pub content: ContentId,
     /// What most sources call it: a display text from strangers.
     pub name: String,
     /// Length in bytes, as the sources say.
     pub size: u64,
     /// What kind of thing it is.
+    #[schema(value_type = schema::FileKind)]
     pub kind: FileKind,
     /// What was read out of it.
+    #[schema(value_type = schema::Media)]
     pub media: Media,
     /// How many peers have it.
     pub holders: u32,
@@ -205,11 +232,12 @@ pub struct SearchRow {
 }
 
 /// What became of asking one hub.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Asked {
     /// The overlay's name: `hub`.
     pub overlay: String,
     /// Which hub.
+    #[schema(value_type = schema::PeerId)]
     pub peer: PeerId,
     /// Whether an answer came.
     pub answered: bool,
@@ -220,7 +248,7 @@ pub struct Asked {
 }
 
 /// What one overlay did in a search.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OverlayEnd {
     /// Its name.
     pub overlay: String,
@@ -239,12 +267,14 @@ pub struct OverlayEnd {
     pub flood: Option<FloodReach>,
     /// How far it came through supernodes.
     pub supernode: Option<SupernodeReach>,
+    /// How far it came on the ring.
+    pub dht: Option<DhtReach>,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
 }
 
 /// How far a flood came. Figures beyond the neighbours are claims of strangers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FloodReach {
     /// Peers that looked at their files.
     pub asked: u32,
@@ -265,7 +295,7 @@ pub struct FloodReach {
 }
 
 /// How a search ended.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SearchEnd {
     /// What became of asking each hub.
     pub asked: Vec<Asked>,
@@ -284,7 +314,7 @@ pub struct SearchEnd {
 }
 
 /// A search as far as it has come.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SearchState {
     /// Its number.
     pub id: u64,
@@ -297,7 +327,7 @@ pub struct SearchState {
 }
 
 /// One step of a running search.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum SearchUpdate {
     /// A row is new, or has changed: it replaces the one with its number.
@@ -307,7 +337,7 @@ pub enum SearchUpdate {
 }
 
 /// What to download.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum DownloadRequest {
     /// A row of a search; the latest search if `search` is `None`.
@@ -325,7 +355,7 @@ pub enum DownloadRequest {
 }
 
 /// What a download is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DownloadState {
     /// Bytes are coming or about to.
@@ -343,11 +373,12 @@ pub enum DownloadState {
 }
 
 /// One download.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadInfo {
     /// Its number, from 1; what `gannet downloads pause N` takes.
     pub number: u32,
     /// The content.
+    #[schema(value_type = schema::ContentId)]
     pub content: ContentId,
     /// What it will be called.
     pub name: String,
@@ -369,15 +400,17 @@ pub struct DownloadInfo {
     /// Its sources.
     pub sources: Vec<DownloadSource>,
     /// Where the finished file is.
+    #[schema(value_type = Option<String>)]
     pub path: Option<PathBuf>,
     /// Milliseconds from the start of this run to its end, or to now.
     pub elapsed_ms: u64,
 }
 
 /// One source of a download.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadSource {
     /// Who.
+    #[schema(value_type = schema::PeerId)]
     pub peer: PeerId,
     /// What it is doing, in a word or two: `sending`, `queued`, `dialing`,
     /// `dropped`…
@@ -393,11 +426,13 @@ pub struct DownloadSource {
 }
 
 /// One peer that this node serves, or that waits to be served.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UploadInfo {
     /// Whom.
+    #[schema(value_type = schema::PeerId)]
     pub peer: PeerId,
     /// What.
+    #[schema(value_type = schema::ContentId)]
     pub content: ContentId,
     /// What it is called here.
     pub name: String,
@@ -410,11 +445,13 @@ pub struct UploadInfo {
 }
 
 /// One connected peer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerInfo {
     /// Who.
+    #[schema(value_type = schema::PeerId)]
     pub peer: PeerId,
     /// Where, if directly connected.
+    #[schema(value_type = Option<String>)]
     pub address: Option<SocketAddr>,
     /// Whether the bytes go through a relay.
     pub relayed: bool,
@@ -432,27 +469,32 @@ pub struct PeerInfo {
     pub is_hub: bool,
     /// Whether it is one of this node's neighbours.
     pub is_neighbour: bool,
+    /// Whether it is just before or after this node on the ring.
+    pub is_ring_neighbour: bool,
     /// What it is to this node in the supernode overlay, if anything.
     pub tie: Option<Tie>,
 }
 
 /// A page of what a peer shares.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BrowsePage {
     /// Whose.
+    #[schema(value_type = schema::PeerId)]
     pub peer: PeerId,
     /// Entries in path order.
+    #[schema(value_type = Vec<schema::FileEntry>)]
     pub entries: Vec<FileEntry>,
     /// How many it shares in all.
     pub total: u64,
 }
 
 /// A link to one of this peer's files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LinkInfo {
     /// The link, to be given to others.
     pub link: String,
     /// The content.
+    #[schema(value_type = schema::ContentId)]
     pub content: ContentId,
     /// Length in bytes.
     pub size: u64,
@@ -462,17 +504,19 @@ pub struct LinkInfo {
 }
 
 /// Something worth telling at once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum NodeEvent {
     /// A hub accepted this peer.
     HubUp {
         /// Which.
+        #[schema(value_type = schema::PeerId)]
         hub: PeerId,
     },
     /// A hub was lost.
     HubDown {
         /// Which.
+        #[schema(value_type = schema::PeerId)]
         hub: PeerId,
         /// Why, in plain words.
         reason: String,
@@ -480,11 +524,13 @@ pub enum NodeEvent {
     /// A neighbour was won.
     NeighbourUp {
         /// Who.
+        #[schema(value_type = schema::PeerId)]
         peer: PeerId,
     },
     /// A neighbour was lost.
     NeighbourDown {
         /// Who.
+        #[schema(value_type = schema::PeerId)]
         peer: PeerId,
         /// Why, in plain words.
         reason: String,
@@ -497,6 +543,7 @@ pub enum NodeEvent {
     /// A supernode has this peer as a leaf now.
     SupernodeUp {
         /// Which.
+        #[schema(value_type = schema::PeerId)]
         supernode: PeerId,
         /// Whether it is the one that is asked; the other one is the backup.
         is_primary: bool,
@@ -504,10 +551,15 @@ pub enum NodeEvent {
     /// A supernode is no longer this leaf's.
     SupernodeDown {
         /// Which.
+        #[schema(value_type = schema::PeerId)]
         supernode: PeerId,
         /// Why, in plain words.
         reason: String,
     },
+    /// This peer is on a ring with others now.
+    RingJoined,
+    /// It is on no ring with others any more.
+    RingLost,
     /// All shares have been looked through.
     ScanFinished {
         /// Shared files.
@@ -520,8 +572,10 @@ pub enum NodeEvent {
         /// Its number.
         number: u32,
         /// The content.
+        #[schema(value_type = schema::ContentId)]
         content: ContentId,
         /// Where the file is.
+        #[schema(value_type = String)]
         path: PathBuf,
     },
     /// A download changed its state in another way.
@@ -538,11 +592,13 @@ pub enum NodeEvent {
         /// The download's number.
         number: u32,
         /// Who.
+        #[schema(value_type = schema::PeerId)]
         peer: PeerId,
     },
     /// The node's addresses changed.
     AddressChanged {
         /// What others use now.
+        #[schema(value_type = schema::PeerAddress)]
         address: PeerAddress,
     },
 }

@@ -2,14 +2,17 @@
 //! growing force.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use etcetera::{BaseStrategy as _, choose_base_strategy};
 use gannet_base::PeerAddress;
+use gannet_net::BulkRoad;
 use gannet_overlay::locate::Overlay;
 use serde::Deserialize;
 
+use crate::ring::{DhtConfig, DhtOverrides};
 use crate::tiers::{SupernodeConfig, SupernodeOverrides};
 
 /// A rate in bytes a second as people write it: `500K`, `20M`, `1.5G`,
@@ -89,10 +92,12 @@ pub struct NodeConfig {
     pub hubs: Vec<PeerAddress>,
     /// The overlays to find and be found by. Without `hub`, hubs that are named
     /// are left alone; without `flood`, there are no neighbours; without
-    /// `supernode`, neither supernodes nor leaves.
+    /// `supernode`, neither supernodes nor leaves; without `dht`, no ring.
     pub overlays: Vec<Overlay>,
     /// How it takes part in the supernode overlay.
     pub supernode: SupernodeConfig,
+    /// How it takes part in the dht overlay.
+    pub dht: DhtConfig,
     /// Neighbours to have, 1 to 50. Too few: questions travel further, and a
     /// peer that goes may cut the network. Too many: every question costs more
     /// messages.
@@ -116,6 +121,11 @@ pub struct NodeConfig {
     pub local_discovery: bool,
     /// Relays to use (URLs); empty: none.
     pub relays: Vec<String>,
+    /// By which road the bytes of files go.
+    pub bulk_road: BulkRoad,
+    /// The TCP port that others are told to dial, where a router passes another
+    /// one on to this peer.
+    pub tcp_port: Option<NonZeroU16>,
     /// How many peers are served at once.
     pub upload_slots: u32,
     /// Most bytes a second read for hashing; `None`: as fast as it goes.
@@ -134,6 +144,9 @@ impl NodeConfig {
     // Source: 5 to 8 neighbours connect random networks of any size.
     pub const DEFAULT_NEIGHBOURS: u32 = 8;
 
+    /// The overlays that are switched on when none is named.
+    pub const DEFAULT_OVERLAYS: [Overlay; 3] = [Overlay::Hub, Overlay::Supernode, Overlay::Flood];
+
     /// The defaults for this data directory: no hubs, no peers, any port, local
     /// discovery on, downloads in `finished` inside it.
     pub fn new(data_dir: PathBuf) -> Self {
@@ -143,8 +156,9 @@ impl NodeConfig {
             listen: Vec::new(),
             peers: Vec::new(),
             hubs: Vec::new(),
-            overlays: Overlay::ALL.to_vec(),
+            overlays: Self::DEFAULT_OVERLAYS.to_vec(),
             supernode: SupernodeConfig::default(),
+            dht: DhtConfig::default(),
             neighbours: Self::DEFAULT_NEIGHBOURS,
             network: Self::DEFAULT_NETWORK.to_owned(),
             secret_file: None,
@@ -155,6 +169,8 @@ impl NodeConfig {
             scan: true,
             local_discovery: true,
             relays: Vec::new(),
+            bulk_road: BulkRoad::default(),
+            tcp_port: None,
             upload_slots: Self::DEFAULT_UPLOAD_SLOTS,
             limit_hashing: None,
             api_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -183,6 +199,8 @@ pub struct Overrides {
     pub neighbours: Option<u32>,
     /// See [`NodeConfig::supernode`].
     pub supernode: SupernodeOverrides,
+    /// See [`NodeConfig::dht`].
+    pub dht: DhtOverrides,
     /// See [`NodeConfig::network`].
     pub network: Option<String>,
     /// See [`NodeConfig::secret_file`].
@@ -195,6 +213,10 @@ pub struct Overrides {
     pub local_discovery: Option<bool>,
     /// See [`NodeConfig::relays`].
     pub relays: Vec<String>,
+    /// See [`NodeConfig::bulk_road`].
+    pub bulk_road: Option<BulkRoad>,
+    /// See [`NodeConfig::tcp_port`].
+    pub tcp_port: Option<NonZeroU16>,
     /// See [`NodeConfig::upload_slots`].
     pub upload_slots: Option<u32>,
     /// See [`NodeConfig::limit_hashing`].
@@ -326,13 +348,18 @@ impl NodeConfig {
         if !from.overlays.is_empty() {
             self.overlays = from.overlays;
         }
+        self.tcp_port = from.tcp_port;
+        if let Some(road) = from.bulk_road {
+            self.bulk_road = road;
+        }
         if let Some(slots) = from.upload_slots {
             self.upload_slots = in_range("upload_slots", slots, 1, 100)?;
         }
         if let Some(neighbours) = from.neighbours {
             self.neighbours = in_range("neighbours", neighbours, 1, 50)?;
         }
-        self.supernode.apply(&from.supernode)
+        self.supernode.apply(&from.supernode)?;
+        self.dht.apply(&from.dht)
     }
 }
 
@@ -369,12 +396,15 @@ impl Overrides {
             overlays: list(self.overlays, stronger.overlays),
             neighbours: stronger.neighbours.or(self.neighbours),
             supernode: self.supernode.merge(stronger.supernode),
+            dht: self.dht.merge(stronger.dht),
             network: stronger.network.or(self.network),
             secret_file: stronger.secret_file.or(self.secret_file),
             limit_up: stronger.limit_up.or(self.limit_up),
             limit_down: stronger.limit_down.or(self.limit_down),
             local_discovery: stronger.local_discovery.or(self.local_discovery),
             relays: list(self.relays, stronger.relays),
+            bulk_road: stronger.bulk_road.or(self.bulk_road),
+            tcp_port: stronger.tcp_port.or(self.tcp_port),
             upload_slots: stronger.upload_slots.or(self.upload_slots),
             limit_hashing: stronger.limit_hashing.or(self.limit_hashing),
             api_listen: stronger.api_listen.or(self.api_listen),
@@ -408,13 +438,16 @@ fn from_environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Override
             read("GANNET_OVERLAY").map(|names| names.replace(',', " ")),
         )?,
         neighbours: one("GANNET_NEIGHBOURS", read("GANNET_NEIGHBOURS"))?,
-        supernode: supernode_from_environment(&read)?,
+        supernode: SupernodeOverrides::from_environment(&read)?,
+        dht: DhtOverrides::from_environment(&read)?,
         network: read("GANNET_NETWORK"),
         secret_file: read("GANNET_SECRET_FILE").map(PathBuf::from),
         limit_up: one("GANNET_LIMIT_UP", read("GANNET_LIMIT_UP"))?,
         limit_down: one("GANNET_LIMIT_DOWN", read("GANNET_LIMIT_DOWN"))?,
         local_discovery: one("GANNET_LOCAL_DISCOVERY", read("GANNET_LOCAL_DISCOVERY"))?,
         relays: words("GANNET_RELAYS", read("GANNET_RELAYS"))?,
+        bulk_road: one("GANNET_BULK_ROAD", read("GANNET_BULK_ROAD"))?,
+        tcp_port: one("GANNET_TCP_PORT", read("GANNET_TCP_PORT"))?,
         upload_slots: one("GANNET_UPLOAD_SLOTS", read("GANNET_UPLOAD_SLOTS"))?,
         limit_hashing: one("GANNET_LIMIT_HASHING", read("GANNET_LIMIT_HASHING"))?,
         api_listen: one("GANNET_API_LISTEN", read("GANNET_API_LISTEN"))?,
@@ -422,24 +455,7 @@ fn from_environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Override
     })
 }
 
-fn supernode_from_environment(
-    read: &impl Fn(&'static str) -> Option<String>,
-) -> Result<SupernodeOverrides, ConfigError> {
-    const ROLE: &str = "GANNET_SUPERNODE_ROLE";
-    const LEAVES_MAX: &str = "GANNET_SUPERNODE_LEAVES_MAX";
-    const LINKS: &str = "GANNET_SUPERNODE_LINKS";
-    const SUPERNODES_MIN: &str = "GANNET_SUPERNODE_SUPERNODES_MIN";
-    const LOAD_MAX: &str = "GANNET_SUPERNODE_LOAD_MAX";
-    Ok(SupernodeOverrides {
-        role: one(ROLE, read(ROLE))?,
-        leaves_max: one(LEAVES_MAX, read(LEAVES_MAX))?,
-        links: one(LINKS, read(LINKS))?,
-        supernodes_min: one(SUPERNODES_MIN, read(SUPERNODES_MIN))?,
-        load_max: one(LOAD_MAX, read(LOAD_MAX))?,
-    })
-}
-
-fn one<T: FromStr<Err: std::fmt::Display>>(
+pub(crate) fn one<T: FromStr<Err: std::fmt::Display>>(
     name: &'static str,
     value: Option<String>,
 ) -> Result<Option<T>, ConfigError> {
@@ -493,13 +509,15 @@ mod tests {
         let file = dir.path().join("config.toml");
         std::fs::write(
             &file,
-            "data_dir = '/d'\nnetwork = 'file'\nlimit_up = '1M'\nupload_slots = 3\nlisten = ['127.0.0.1:1']
-             overlays = ['hub']\nneighbours = 4\n[supernode]\nrole = 'force'\nlinks = 30",
+            "data_dir = '/d'\nnetwork = 'file'\nlimit_up = '1M'\nbulk_road = 'tcp'\ntcp_port = 7411\nupload_slots = 3\nlisten = ['127.0.0.1:1']
+             overlays = ['hub']\nneighbours = 4\n[supernode]\nrole = 'force'\nlinks = 30
+             [dht]\ncopies = 3",
         )
         .unwrap();
         let environment = |name: &str| match name {
             "GANNET_NETWORK" => Some("environment".to_owned()),
             "GANNET_LIMIT_UP" => Some("2M".to_owned()),
+            "GANNET_BULK_ROAD" => Some("quic".to_owned()),
             "GANNET_OVERLAY" => Some("flood,hub".to_owned()),
             "GANNET_SUPERNODE_ROLE" => Some("forbid".to_owned()),
             _ => None,
@@ -513,11 +531,14 @@ mod tests {
         assert_eq!(config.network, "flag");
         assert_eq!(config.limit_up, Some(2_000_000));
         assert_eq!(config.upload_slots, 3);
+        assert_eq!(config.bulk_road, BulkRoad::Quic);
+        assert_eq!(config.tcp_port.map(NonZeroU16::get), Some(7411));
         assert_eq!(config.listen.len(), 1);
         assert_eq!(config.overlays, [Overlay::Flood, Overlay::Hub]);
         assert_eq!(config.neighbours, 4);
         assert_eq!(config.supernode.role, crate::RoleWish::Forbid);
         assert_eq!(config.supernode.links, 30);
+        assert_eq!(config.dht.copies, 3);
     }
 
     #[test]
@@ -534,7 +555,13 @@ mod tests {
         assert!(error.to_string().contains("GANNET_HUBS"), "{error}");
         let overlay = |name: &str| (name == "GANNET_OVERLAY").then(|| "tor".to_owned());
         let error = NodeConfig::resolve(Some(&file), overlay, Overrides::default()).unwrap_err();
-        assert!(error.to_string().contains("supernode and flood"), "{error}");
+        assert!(
+            error.to_string().contains("supernode, dht and flood"),
+            "{error}"
+        );
+        let road = |name: &str| (name == "GANNET_BULK_ROAD").then(|| "rail".to_owned());
+        let error = NodeConfig::resolve(Some(&file), road, Overrides::default()).unwrap_err();
+        assert!(error.to_string().contains("auto, quic"), "{error}");
         std::fs::write(&file, "neighbours = 51").unwrap();
         let error = NodeConfig::resolve(Some(&file), none, Overrides::default()).unwrap_err();
         assert!(error.to_string().contains("1 to 50"), "{error}");

@@ -26,6 +26,7 @@ mod limiter;
 mod machine;
 mod remembered;
 mod report;
+mod ring;
 mod scanner;
 mod searches;
 mod serve;
@@ -39,8 +40,10 @@ pub use config::{
 pub use error::{
     BrowseError, DownloadError, LinkError, SearchError, ShareError, StartError, Stopped,
 };
+pub use gannet_net::BulkRoad;
 pub use gannet_overlay::locate::{Overlay, ParseOverlayError};
 pub use handle::Node;
+pub use ring::{DhtConfig, DhtOverrides};
 pub use tiers::{ParseRoleError, RoleWish, SupernodeConfig, SupernodeOverrides};
 
 /// What the program calls itself to other peers.

@@ -63,18 +63,13 @@ fn read(path: &Path) -> io::Result<Vec<PeerAddress>> {
     Ok(parsed.take(PEERS_MAX).collect())
 }
 
-/// The lists of two overlays as one, each peer once: by turns, so that the best
-/// of both are kept; then those from before, while there is room.
-pub(crate) fn merge(
-    first: &[PeerAddress],
-    second: &[PeerAddress],
-    before: &[PeerAddress],
-) -> Vec<PeerAddress> {
-    let longest = first.len().max(second.len());
-    let by_turns = (0..longest).flat_map(|at| [first.get(at), second.get(at)]);
+/// The lists of several overlays as one, each peer once: by turns, so that the
+/// best of all are kept; then those from before, while there is room.
+pub(crate) fn merge(lists: &[Vec<PeerAddress>], before: &[PeerAddress]) -> Vec<PeerAddress> {
+    let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+    let by_turns = (0..longest).flat_map(|at| lists.iter().filter_map(move |list| list.get(at)));
     let mut known = BTreeSet::new();
     by_turns
-        .flatten()
         .chain(before)
         .filter(|address| known.insert(address.peer))
         .take(PEERS_MAX)
@@ -126,13 +121,16 @@ mod tests {
     }
 
     #[test]
-    fn two_lists_become_one_by_turns() {
-        let (one, two) = ([peer(1), peer(2), peer(3)], [peer(3), peer(4)]);
-        let merged = [peer(1), peer(3), peer(2), peer(4), peer(5)];
-        assert_eq!(merge(&one, &two, &[peer(2), peer(5)]), merged);
-        assert_eq!(merge(&[], &two, &[]), two);
+    fn several_lists_become_one_by_turns() {
+        let one = vec![peer(1), peer(2), peer(3)];
+        let two = vec![peer(3), peer(4)];
+        let three = vec![peer(6)];
+        let merged = [peer(1), peer(3), peer(6), peer(2), peer(4), peer(5)];
+        let lists = [one, two.clone(), three];
+        assert_eq!(merge(&lists, &[peer(2), peer(5)]), merged);
+        assert_eq!(merge(&[Vec::new(), two.clone()], &[]), two);
         let many: Vec<PeerAddress> = (0..=250).map(peer).collect();
-        assert_eq!(merge(&many, &[peer(255)], &two).len(), PEERS_MAX);
+        assert_eq!(merge(&[many, vec![peer(255)]], &two).len(), PEERS_MAX);
     }
 
     #[test]

@@ -238,10 +238,11 @@ impl Serve {
             bytes: count,
         };
         let result = async {
-            sender.send_frame(&wire::encode(&header)).await?;
+            let header = wire::encode(&header);
             if !self.context.limiter.is_limited() {
-                return sender.send_bytes(bytes).await;
+                return sender.send_frame_and_bytes(&header, bytes).await;
             }
+            sender.send_frame(&header).await?;
             while !bytes.is_empty() {
                 let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
                 self.context.limiter.pass(piece.len()).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gannet_base::{PeerAddress, PeerId, Rng, Timestamp, fork_rng, seeded_rng};
 use gannet_index::Index;
 use gannet_net::{BindError, Net, NetConfig, Network};
+use gannet_overlay::dht::Dht;
 use gannet_overlay::flood::Flood;
 use gannet_overlay::hub::{ClientConfig, HubClient, HubServer, ServerConfig};
 use gannet_overlay::locate::{Locate, Overlay};
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::buffers::Buffers;
 use crate::clock::Clock;
-use crate::driver::{Driver, Flooding, Inputs, Tiers, own_address, refused, report_channel};
+use crate::driver::{Driver, Flooding, Inputs, Ring, Tiers, own_address, refused, report_channel};
 use crate::fetch::FetchContext;
 use crate::limiter::Limiter;
 use crate::report::Report;
@@ -71,6 +72,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         hub_server,
         flood: flood(&config, peer, &mut rng),
         supernode: supernode(&config, peer, &mut rng),
+        dht: dht(&config, peer, &mut rng),
         named: crate::driver::Named::default(),
         remembered,
         locate: Locate::new(gannet_overlay::locate::Config::default()),
@@ -127,6 +129,14 @@ fn supernode(config: &NodeConfig, peer: PeerId, rng: &mut Rng) -> Option<Tiers> 
     is_on.then(|| {
         let core = Supernode::new(peer, config.supernode.core(), fork_rng(rng));
         Tiers::new(core, &config.supernode)
+    })
+}
+
+fn dht(config: &NodeConfig, peer: PeerId, rng: &mut Rng) -> Option<Ring> {
+    let is_on = config.overlays.contains(&Overlay::Dht);
+    is_on.then(|| {
+        let core = Dht::new(peer, config.dht.core(), fork_rng(rng));
+        Ring::new(core, config.dht.member)
     })
 }
 
@@ -261,6 +271,8 @@ fn net_config(config: &NodeConfig, secret_key: [u8; 32], secret: Option<Vec<u8>>
     };
     net.local_discovery = config.local_discovery;
     net.relays.clone_from(&config.relays);
+    net.bulk_road = config.bulk_road;
+    net.tcp_port = config.tcp_port;
     if config.overlays.contains(&Overlay::Supernode) {
         net.limits.connections_max += config.supernode.connections();
     }

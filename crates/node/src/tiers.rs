@@ -7,7 +7,7 @@ use gannet_overlay::{flood, supernode};
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
-use crate::config::in_range;
+use crate::config::{in_range, one};
 
 /// Time between two pings of a linked supernode. QUIC would notice its death
 /// too, but only after half a minute.
@@ -18,7 +18,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const SILENCE_MAX: Duration = Duration::from_secs(12);
 
 /// Which role a peer may have. As text: `auto`, `force` or `forbid`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RoleWish {
     /// Whatever the network needs.
@@ -163,6 +163,23 @@ impl SupernodeOverrides {
             supernodes_min: stronger.supernodes_min.or(self.supernodes_min),
             load_max: stronger.load_max.or(self.load_max),
         }
+    }
+
+    pub(crate) fn from_environment(
+        read: &impl Fn(&'static str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        const ROLE: &str = "GANNET_SUPERNODE_ROLE";
+        const LEAVES_MAX: &str = "GANNET_SUPERNODE_LEAVES_MAX";
+        const LINKS: &str = "GANNET_SUPERNODE_LINKS";
+        const SUPERNODES_MIN: &str = "GANNET_SUPERNODE_SUPERNODES_MIN";
+        const LOAD_MAX: &str = "GANNET_SUPERNODE_LOAD_MAX";
+        Ok(Self {
+            role: one(ROLE, read(ROLE))?,
+            leaves_max: one(LEAVES_MAX, read(LEAVES_MAX))?,
+            links: one(LINKS, read(LINKS))?,
+            supernodes_min: one(SUPERNODES_MIN, read(SUPERNODES_MIN))?,
+            load_max: one(LOAD_MAX, read(LOAD_MAX))?,
+        })
     }
 }
 

@@ -11,7 +11,9 @@
 //! **Invariant.** No clock, no socket, no file, no ambient randomness: the same
 //! inputs and the same seed give the same outputs.
 
+pub mod dht;
 pub mod flood;
+mod fuzz;
 pub mod hub;
 pub mod locate;
 pub mod supernode;

@@ -5,24 +5,20 @@
 //! and no kill; `shrink:N` in place of KILL lets all but N go.
 
 #![allow(clippy::print_stdout, reason = "a program")]
-#![allow(clippy::disallowed_methods, reason = "measures time")]
 
-use std::time::Instant;
+mod speed;
 
 use gannet_sim::lab::supernode::{Params, run};
 
+use speed::{memory_kib, number, timed};
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let mut number = |default: u32| {
-        arguments
-            .next()
-            .map_or(default, |text| text.parse().expect("a number"))
-    };
     let mut params = Params {
-        nodes: number(100_000),
-        leaves_max: u16::try_from(number(100)).expect("places"),
-        files: number(10_000),
-        queries: number(100),
+        nodes: number(&mut arguments, 100_000),
+        leaves_max: u16::try_from(number(&mut arguments, 100)).expect("places"),
+        files: number(&mut arguments, 10_000),
+        queries: number(&mut arguments, 100),
         ..Params::default()
     };
     for word in arguments {
@@ -35,14 +31,11 @@ fn main() {
             _ => params.kill = Some(word.parse().expect("a share")),
         }
     }
-    let start = Instant::now();
-    let report = run(&params).expect("possible parameters");
-    let seconds = start.elapsed().as_secs_f64();
+    let (report, seconds) = timed(|| run(&params).expect("possible parameters"));
     println!("{report:#?}");
-    println!("{seconds:.1} s, {} events", report.events);
-    // Linux tells the most memory there was.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if let Some(line) = status.lines().find(|line| line.starts_with("VmHWM:")) {
-        println!("{line}");
-    }
+    let peak_mib = memory_kib("VmHWM:") / 1_024;
+    println!(
+        "{seconds:.1} s, {} events, at most {peak_mib} MiB",
+        report.events
+    );
 }

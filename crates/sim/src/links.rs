@@ -163,6 +163,9 @@ pub struct LinkModel {
     pub mode: Mode,
     /// How long messages take.
     pub latency: Latency,
+    /// Whether the latency is drawn anew for each message, and not once and for all
+    /// for each pair.
+    pub redrawn: bool,
     /// Up to this much more, drawn for each message. In [`Mode::Connected`]
     /// messages of a link keep their order nevertheless.
     pub jitter: Duration,
@@ -186,6 +189,7 @@ impl LinkModel {
         Self {
             mode,
             latency,
+            redrawn: false,
             jitter: Duration::ZERO,
             faults: crate::Faults::NONE,
             bandwidth: Bandwidth::default(),

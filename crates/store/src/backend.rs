@@ -50,6 +50,9 @@ pub(crate) trait DiskFile: fmt::Debug + Send + Sync {
     /// Makes the file `size` bytes long. Fails if there is no room for them, and
     /// keeps it from others where that takes no time.
     fn allocate(&self, size: u64) -> io::Result<()>;
+    /// Gives the room of these bytes back, where the file system can: they read as
+    /// zeros then.
+    fn punch(&self, offset: u64, bytes: u64) -> io::Result<()>;
     /// Makes the bytes survive power loss.
     fn sync(&self) -> io::Result<()>;
 }
@@ -147,6 +150,19 @@ pub(crate) struct RealDisk;
 // Guess: the groups of a file of 1 TiB in the worst order fit.
 const SMALL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+impl RealDisk {
+    fn open_file(&self, path: &Path) -> io::Result<RealFile> {
+        let file = options().open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            ));
+        }
+        Ok(RealFile(file))
+    }
+}
+
 impl Disk for RealDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         fs::DirBuilder::new()
@@ -156,14 +172,7 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = options().open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is not a regular file",
-            ));
-        }
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(self.open_file(path)?))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -269,8 +278,94 @@ impl DiskFile for RealFile {
         self.0.set_len(size)
     }
 
+    fn punch(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.0, flags, offset, bytes) {
+            Err(error) if !lacks(error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+/// The system's files, of which only parts are ever filled: no room is reserved for
+/// the rest.
+#[derive(Debug)]
+pub(crate) struct SparseDisk;
+
+impl Disk for SparseDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.create_dir(dir)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = RealDisk.open_file(path)?;
+        Ok(Box::new(SparseFile(file)))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = options().create_new(true).open(path)?;
+        Ok(Box::new(SparseFile(RealFile(file))))
+    }
+
+    fn id(&self, path: &Path) -> io::Result<FileId> {
+        RealDisk.id(path)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        RealDisk.read(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename_new(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+}
+
+#[derive(Debug)]
+struct SparseFile(RealFile);
+
+impl DiskFile for SparseFile {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        self.0.id()
+    }
+
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffers, offset)
+    }
+
+    fn write_at(&self, bytes: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        self.0.0.set_len(size)
+    }
+
+    fn punch(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.0.punch(offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
     }
 }
 

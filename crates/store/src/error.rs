@@ -345,3 +345,17 @@ pub enum DownloadError {
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
 }
+
+/// Why groups were not copied from one place to another.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// They could not be read: fetch them from others.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// They could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// They could not be made to survive.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+}

@@ -52,8 +52,8 @@ pub use crate::config::StoreConfig;
 pub use crate::content::{ContentReader, Coverage};
 pub use crate::download::{Download, DownloadRecord, DownloadState, Finished};
 pub use crate::error::{
-    CatalogueError, DownloadError, LinkError, OpenError, ReadError, ScanError, ShareError,
-    WatchError, WriteError,
+    CatalogueError, CopyError, DownloadError, LinkError, OpenError, ReadError, ScanError,
+    ShareError, WatchError, WriteError,
 };
 pub use crate::names::sanitise_name;
 pub use crate::scan::{Progress, ScanControl, ScanSummary, ShareChange};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use gannet_base::{ContentId, FileEntry};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::backend::{RealDisk, RealFile};
+use crate::backend::{RealDisk, RealFile, SparseDisk};
 use crate::catalogue::{Catalogue, Change, DOWNLOADS_SHARE, Effect, FileRecord, Place, ShareId};
 use crate::content::Shared;
 use crate::download::Downloads;
@@ -24,6 +24,7 @@ use crate::{
     ShareInfo, ShareState, StoreConfig, WatchError, Watcher,
 };
 
+mod keeping;
 mod opening;
 mod reading;
 mod sharing;
@@ -61,6 +62,8 @@ pub(crate) struct Inner {
     pub(crate) catalogue: Catalogue,
     pub(crate) outboards: Outboards,
     downloads: Downloads,
+    /// Parts that are kept for others.
+    kept: Downloads,
     shares: RwLock<Shares>,
     /// Held while the list of shares is changed and saved.
     sharing: Mutex<()>,
@@ -230,7 +233,7 @@ impl Store {
     }
 
     /// Opens a content for reading: a shared file, a finished or a partial
-    /// download.
+    /// download, or a part that is kept; of the latter two, what has more.
     ///
     /// # Errors
     ///

@@ -478,3 +478,70 @@ fn a_download_that_is_killed_keeps_every_checkpoint() {
     }
     assert_eq!(fs::read(download.finish().unwrap().path).unwrap(), data);
 }
+
+#[test]
+fn a_part_is_kept_apart_from_downloads_and_takes_only_its_room() {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut pair = Pair::new(40_000_000);
+    let size = pair.data.len() as u64;
+    let last = groups_in(size) - 1;
+    let part: GroupSet = [
+        GroupRange::new(1_024, 2_048),
+        GroupRange::new(last, last + 1),
+    ]
+    .into_iter()
+    .collect();
+    let reader = pair.source.open_content(pair.content).unwrap();
+    let kept = pair.sink.keep_part(pair.content).unwrap();
+    kept.copy_from(&reader, &part).unwrap();
+    assert_eq!((kept.have(), kept.size()), (part.clone(), Some(size)));
+    // A download of the same content knows nothing of it.
+    let download = pair.sink.create_download(pair.content, "film").unwrap();
+    assert!(download.have().is_empty());
+    drop(download);
+
+    // Another run: it is there, is served, and takes little room.
+    drop(kept);
+    pair.sink = {
+        let other = tempfile::tempdir().unwrap();
+        drop(std::mem::replace(
+            &mut pair.sink,
+            Store::open(config(other.path())).unwrap(),
+        ));
+        Store::open(config(&pair.sink_dir)).unwrap()
+    };
+    let records = pair.sink.kept_parts().unwrap();
+    assert_eq!((records.len(), &records[0].have), (1, &part));
+    let served = pair.sink.open_content(pair.content).unwrap();
+    assert_eq!(served.have(), Coverage::Groups(part.clone()));
+    let mut bytes = Vec::new();
+    served
+        .read_data(GroupRange::new(1_030, 1_032), &mut bytes)
+        .unwrap();
+    let start = usize::try_from(1_030 * GROUP_BYTES).unwrap();
+    assert_eq!(bytes, pair.data[start..start + bytes.len()]);
+    let path = pair
+        .sink_dir
+        .join("data/kept/.gannet-partial")
+        .join(format!("{}.part", pair.content));
+    let taken = || fs::metadata(&path).unwrap().blocks() * 512;
+    let before = taken();
+    assert!(before < size * 3 / 4, "{before} of {size} bytes are taken");
+
+    // Some of it goes, then all.
+    let some = GroupSet::from(GroupRange::new(1_024, 1_500));
+    pair.sink.drop_part(pair.content, &some).unwrap();
+    assert!(taken() < before, "room was given back");
+    let error = served
+        .read_data(GroupRange::new(1_024, 1_025), &mut bytes)
+        .unwrap_err();
+    assert!(matches!(error, ReadError::NotYet { .. }), "{error}");
+    served
+        .read_data(GroupRange::new(1_500, 1_501), &mut bytes)
+        .unwrap();
+    pair.sink.drop_part(pair.content, &part).unwrap();
+    assert_eq!(pair.sink.kept_parts().unwrap(), []);
+    assert!(!path.exists());
+    let error = pair.sink.drop_part(pair.content, &part).unwrap_err();
+    assert!(matches!(error, DownloadError::Unknown { .. }), "{error}");
+}

@@ -290,7 +290,11 @@ fn answer(
 
 fn download_command(choices: &mut Choices<'_>) -> DownloadCommand {
     let (content, peer) = (choices.content(), choices.peer());
-    match choices.byte() % 20 {
+    match choices.byte() % 21 {
+        20 => DownloadCommand::Want {
+            content,
+            groups: (choices.byte() < 200).then(|| choices.groups()),
+        },
         0..4 => DownloadCommand::Start {
             content,
             size_hint: None,

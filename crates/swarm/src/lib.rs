@@ -13,7 +13,7 @@
 //! **Non-goals.** Bytes. No content byte passes through this crate: the driver
 //! moves them between `store` and `net` and reports what came of it.
 //!
-//! **Invariant.** Every group of a download is exactly one of: verified, in
+//! **Invariant.** Every wanted group of a download is exactly one of: verified, in
 //! flight, or open. No clock, no socket, no file, no ambient randomness.
 
 mod bucket;

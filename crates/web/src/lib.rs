@@ -12,10 +12,16 @@
 //! **Non-goals.** Access from other machines: there is no TLS, and listening
 //! elsewhere than on loopback takes an explicit flag.
 //!
+//! Browsers keep a cookie instead of the token, which they get by a link that
+//! works once. Cookies are sent to every port of a host: what else listens on
+//! this machine's loopback can read them if the user goes there with the same
+//! browser.
+//!
 //! **Invariants.** No `GET` changes anything. No route reads or writes a file;
 //! paths in requests are judged by the node. The token is in no URL and no log.
 
 mod client;
+mod page;
 mod peer;
 mod problem;
 mod server;
@@ -24,9 +30,10 @@ mod token;
 pub use client::{
     Client, ClientError, EventStream, SearchStream, SearchSummary, StreamError, Timeouts,
 };
+pub use page::Page;
 pub use peer::{Answer, Peer};
 pub use problem::Problem;
-pub use server::{ApiServer, Limits, ServeError, ServeOptions, serve};
+pub use server::{ApiServer, Limits, ServeError, ServeOptions, openapi_json, serve};
 
 /// The version in the path of every route.
 pub const API_VERSION: u32 = 1;

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What an error answer says.
 // Source: RFC 9457, section 3.1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// What went wrong, for programs: `urn:gannet:problem:` and a word or two
     /// with hyphens, such as `unknown-download`. These do not change within a

@@ -44,6 +44,34 @@ impl fmt::Debug for Token {
     }
 }
 
+/// The file with the token that opens the metrics and nothing else. It stays the
+/// same, so that a Prometheus server can be given it once.
+pub(crate) const METRICS_TOKEN_FILE: &str = "metrics.token";
+
+/// Reads the token for the metrics, or makes one if there is none that can be
+/// used.
+pub(crate) fn metrics_token(data_dir: &Path) -> io::Result<Token> {
+    let path = data_dir.join(METRICS_TOKEN_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let text = text.trim();
+            let bytes = HEXLOWER.decode(text.as_bytes());
+            if bytes.is_ok_and(|bytes| bytes.len() == 32) {
+                return Ok(Token(text.to_owned()));
+            }
+            fs::remove_file(&path)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => fs::remove_file(&path)?,
+        Err(error) => return Err(error),
+    }
+    let token = Token::random().map_err(io::Error::other)?;
+    let mut file = create_private(&path)?;
+    file.write_all(token.text().as_bytes())?;
+    file.sync_all()?;
+    Ok(token)
+}
+
 /// What `api.json` holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ApiFile {
@@ -175,6 +203,26 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let read = ApiFile::read(dir.path()).unwrap();
         assert_eq!(read.token.text(), ours.token.text());
+    }
+
+    #[test]
+    fn the_token_for_metrics_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(METRICS_TOKEN_FILE);
+        let first = metrics_token(dir.path()).unwrap();
+        assert_eq!(metrics_token(dir.path()).unwrap().text(), first.text());
+        for wrong in [&b""[..], b"secret", b"\xff\xff"] {
+            fs::write(&path, wrong).unwrap();
+            let next = metrics_token(dir.path()).unwrap();
+            assert_eq!(next.text().len(), 64);
+            assert_eq!(fs::read_to_string(&path).unwrap(), next.text());
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600);
+        }
     }
 
     #[test]

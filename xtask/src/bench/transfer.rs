@@ -63,11 +63,16 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn source(&self, name: &str, limit: Option<&str>) -> anyhow::Result<Peer> {
-        let folder = self.shared.to_str().context("the folder is no UTF-8")?;
-        let mut arguments = vec![folder, "--hub", &self.hub.address];
-        if let Some(limit) = limit {
-            arguments.extend(["--limit-up", limit]);
-        }
+        let limit: &[&str] = match &limit {
+            Some(limit) => &["--limit-up", limit],
+            None => &[],
+        };
+        self.source_with(name, limit)
+    }
+
+    fn source_with(&self, name: &str, flags: &[&str]) -> anyhow::Result<Peer> {
+        let mut arguments = vec![text(&self.shared)?, "--hub", &self.hub.address];
+        arguments.extend(flags);
         let peer = self.lab.start(name, "up", &arguments)?;
         self.lab.registered(&peer, 1, 1)?;
         Ok(peer)
@@ -105,32 +110,52 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// One unlimited source beside the bare stream of the same transport.
+    /// One unlimited source by either road, beside bare streams: QUIC as the
+    /// library gives it, and TCP as the system does, without encryption.
     fn one_source(&self, stream: &Path) -> anyhow::Result<Vec<Figure>> {
         let source = self.source("alone", None)?;
-        let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        // Who serves by QUIC only is fetched from by QUIC only.
+        let settings = self.lab.folder.join("quic.toml");
+        std::fs::write(&settings, "bulk_road = \"quic\"\n")?;
+        let sure = self.source_with("alone by QUIC", &["--config", text(&settings)?])?;
+        let mut rates: [Vec<f64>; 4] = Default::default();
         for n in 0..PAIRS {
-            let rate = megabytes(FILE_BYTES) / self.fetch(&format!("one-{n}"), &source, ignore)?;
-            let floor = self.bare_stream(stream)?;
-            eprintln!("  one source {rate:.0} MB/s, bare stream {floor:.0} MB/s");
-            ours.push(rate);
-            bare.push(floor);
-            ratios.push(rate / floor);
+            let ours = megabytes(FILE_BYTES) / self.fetch(&format!("one-{n}"), &source, ignore)?;
+            let quic = megabytes(FILE_BYTES) / self.fetch(&format!("quic-{n}"), &sure, ignore)?;
+            let [bare, plain] = self.bare_streams(stream)?;
+            eprintln!(
+                "  one source {ours:.0} MB/s, by QUIC {quic:.0}, bare QUIC {bare:.0}, TCP {plain:.0}"
+            );
+            for (rates, rate) in rates.iter_mut().zip([ours, quic, bare, plain]) {
+                rates.push(rate);
+            }
         }
+        let [ours, quic, bare, plain] = &rates;
+        let ratio = |what: &str, of: &[f64], to: &[f64]| {
+            let ratios: Vec<f64> = of.iter().zip(to).map(|(of, to)| of / to).collect();
+            Figure::new(PART, what, median(&ratios), "").note(spread(&ratios))
+        };
+        let rate = |what: &str, rates: &[f64]| {
+            Figure::new(PART, what, median(rates), "MB/s").note(spread(rates))
+        };
         Ok(vec![
-            Figure::new(PART, "one source", median(&ours), "MB/s").note(spread(&ours)),
-            Figure::new(PART, "bare stream", median(&bare), "MB/s").note(spread(&bare)),
-            Figure::new(PART, "one source ÷ bare stream", median(&ratios), "")
-                .target(Target::AtLeast(0.9))
-                .note(spread(&ratios)),
+            rate("one source", ours),
+            rate("one source by QUIC", quic),
+            rate("bare QUIC stream", bare),
+            rate("plain TCP", plain),
+            ratio("one source ÷ bare QUIC stream", ours, bare).target(Target::AtLeast(1.5)),
+            ratio("one source by QUIC ÷ bare QUIC stream", quic, bare).target(Target::AtLeast(0.9)),
+            ratio("one source ÷ plain TCP", ours, plain),
         ])
     }
 
-    fn bare_stream(&self, program: &Path) -> anyhow::Result<f64> {
+    /// Rates of a bare QUIC stream and of plain TCP.
+    fn bare_streams(&self, program: &Path) -> anyhow::Result<[f64; 2]> {
         let mut command = Command::new(program);
         let size = FILE_MEBIBYTES.to_string();
-        let text = tool::output(command.args([&size, "1", "bare"]), self.lab.interrupt)?;
-        stream_rate(&text)
+        let arguments = [&size, "1", "bare", "plain"];
+        let text = tool::output(command.args(arguments), self.lab.interrupt)?;
+        Ok([stream_rate(&text, "bare")?, stream_rate(&text, "plain")?])
     }
 
     /// Four limited sources: the three that stay, and one more.
@@ -218,12 +243,16 @@ fn ideal_with_a_death(at_kill: u64) -> f64 {
     (megabytes(at_kill) / 4.0 + megabytes(left) / 3.0) / (LIMIT / 1e6)
 }
 
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a folder is no UTF-8")
+}
+
 /// MB/s in what the stream's benchmark prints: a line `bare 250 MB/s`.
-fn stream_rate(text: &str) -> anyhow::Result<f64> {
+fn stream_rate(text: &str, case: &str) -> anyhow::Result<f64> {
     text.lines()
-        .find_map(|line| line.strip_prefix("bare ")?.strip_suffix(" MB/s"))
+        .find_map(|line| line.strip_prefix(case)?.strip_suffix(" MB/s"))
         .and_then(|rate| rate.trim().parse().ok())
-        .with_context(|| format!("no rate of a bare stream in {text:?}"))
+        .with_context(|| format!("no rate of {case} in {text:?}"))
 }
 
 #[cfg(test)]
@@ -231,10 +260,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_of_the_bare_stream_is_found() {
-        let text = "512 MiB, 1 rounds, medians\nbare 254 MB/s\n";
-        assert!((stream_rate(text).unwrap() - 254.0).abs() < 1e-9);
-        assert!(stream_rate("nothing").is_err());
+    fn the_rates_of_the_bare_streams_are_found() {
+        let text = "512 MiB, 1 rounds, medians\nbare 254 MB/s\nplain 1800 MB/s\n";
+        assert!((stream_rate(text, "bare").unwrap() - 254.0).abs() < 1e-9);
+        assert!((stream_rate(text, "plain").unwrap() - 1800.0).abs() < 1e-9);
+        assert!(stream_rate("nothing", "bare").is_err());
     }
 
     #[test]

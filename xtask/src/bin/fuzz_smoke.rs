@@ -196,6 +196,7 @@ impl Source {
 fn targets() -> Vec<Target> {
     use gannet_net::fuzz as net;
     use gannet_node::fuzz as node;
+    use gannet_overlay::dht::fuzz as dht;
     use gannet_overlay::flood::fuzz as flood;
     use gannet_overlay::hub::fuzz as hub;
     use gannet_overlay::supernode::fuzz as supernode;
@@ -209,6 +210,8 @@ fn targets() -> Vec<Target> {
         new("hub_message", hub::hub_message, vec![]),
         new("hub_server", hub::hub_server, vec![]),
         new("hub_client", hub::hub_client, vec![]),
+        new("dht_ring", dht::dht_ring, vec![]),
+        new("dht_message", dht::dht_message, vec![]),
         new("flood", flood::flood, vec![]),
         new("flood_message", flood::flood_message, flood_messages()),
         new("flood_table", flood::flood_table, vec![]),
@@ -223,6 +226,7 @@ fn targets() -> Vec<Target> {
         new("downloads", swarm::downloads_core, vec![]),
         new("uploads", swarm::uploads_core, vec![]),
         new("stream_header", net::stream_header, vec![]),
+        new("road_offer", net::road_offer, vec![]),
         new("handshake", net::handshake, vec![]),
         new("browse_message", node::browse_message, vec![]),
         new("slice_decoder", store::slice_decoder, vec![]),

@@ -80,6 +80,7 @@ fn what_it_is(peer: &PeerInfo) -> String {
             Tie::Link => "supernode",
         }),
         peer.is_neighbour.then_some("neighbour"),
+        peer.is_ring_neighbour.then_some("next on the ring"),
     ];
     let words: Vec<&str> = words.into_iter().flatten().collect();
     words.join(", ")
@@ -129,6 +130,7 @@ mod tests {
             connected_seconds: 61,
             is_hub: true,
             is_neighbour: true,
+            is_ring_neighbour: true,
             tie: Some(Tie::Backup),
         };
         let upload = UploadInfo {
@@ -143,7 +145,7 @@ mod tests {
         let peers = anstream::adapter::strip_str(&peers).to_string();
         assert!(peers.contains("0101010101"), "{peers}");
         assert!(
-            peers.contains("hub, its backup supernode, neighbour"),
+            peers.contains("hub, its backup supernode, neighbour, next on the ring"),
             "{peers}"
         );
         assert!(peers.contains("\\u{1b}[31mred\\u{202e}"), "{peers}");

@@ -70,5 +70,6 @@ fn config(args: &GetArgs) -> Result<NodeConfig, Failure> {
     config.hub_server = false;
     // Nobody should rely on a peer that is about to go.
     config.supernode.role = RoleWish::Forbid;
+    config.dht.member = false;
     Ok(config)
 }

@@ -222,6 +222,13 @@ fn overlay_line(end: &OverlayEnd) -> String {
             crate::output::count(reach.hops_max.into(), "hop")
         ));
     }
+    if let Some(reach) = end.dht.as_ref().filter(|reach| reach.messages > 0) {
+        text.push_str(&format!(
+            "; {} away at most, {}",
+            crate::output::count(reach.hops_max.into(), "hop"),
+            crate::output::count(reach.messages.into(), "message")
+        ));
+    }
     text.push_str(&format!(", {}", milliseconds(end.milliseconds)));
     text
 }

@@ -3,7 +3,7 @@
 use gannet_base::Escaped;
 use gannet_node::RoleWish;
 use gannet_node::api::{
-    FloodInfo, HomeInfo, HubInfo, Role, ScanProgress, Status, SupernodeInfo, Traffic,
+    DhtInfo, FloodInfo, HomeInfo, HubInfo, Role, ScanProgress, Status, SupernodeInfo, Traffic,
 };
 use serde::Serialize;
 
@@ -70,6 +70,9 @@ fn render(status: &Status) -> String {
         if supernode.role == Role::Leaf {
             lines.push(("supernodes", homes_line(supernode)));
         }
+    }
+    if let Some(dht) = &status.dht {
+        lines.push(("dht", dht_line(dht)));
     }
     if let Some(flood) = &status.flood {
         lines.push(("flood", flood_line(flood)));
@@ -161,6 +164,33 @@ pub(crate) fn flood_line(flood: &FloodInfo) -> String {
         "{neighbours}, {} known, {} of others looked into",
         count(flood.known_peers, "other peer"),
         count(flood.questions, "question")
+    )
+}
+
+/// The place on the ring in words.
+pub(crate) fn dht_line(dht: &DhtInfo) -> String {
+    let known = count(dht.known_peers, "other peer");
+    if !dht.joined {
+        return format!("{SOSO}on no ring yet{SOSO:#}, {known} known");
+    }
+    let pending = match dht.pending {
+        0 => String::new(),
+        pending => format!(" ({} to come)", count(pending, "list")),
+    };
+    let published = format!("{} listed there{pending}", count(dht.published, "file"));
+    let entries = plural(dht.entries, "entry", "entries");
+    if !dht.is_member {
+        return format!("{GOOD}uses a ring{GOOD:#} without a place on it, {published}");
+    }
+    format!(
+        "{GOOD}on a ring{GOOD:#} of about {}, {} of {} wanted, {published}, lists {} of \
+         others ({}), {} answered; {known} known",
+        count(dht.peers_estimated, "peer"),
+        count(dht.successors.len() as u64, "successor"),
+        dht.successors_target,
+        entries,
+        size(dht.entry_bytes),
+        count(dht.answered, "question"),
     )
 }
 
@@ -271,6 +301,23 @@ mod tests {
         }
     }
 
+    fn on_a_ring() -> DhtInfo {
+        DhtInfo {
+            joined: true,
+            is_member: true,
+            successors: vec![PeerId::from_bytes([6; 32])],
+            successors_target: 16,
+            known_peers: 2,
+            peers_estimated: 2,
+            entries: 1,
+            entry_bytes: 200,
+            published: 3,
+            pending: 5,
+            answered: 4,
+            ..DhtInfo::default()
+        }
+    }
+
     fn a_status() -> Status {
         let peer = PeerId::from_bytes([1; 32]);
         let address = PeerAddress {
@@ -317,6 +364,7 @@ mod tests {
                 problem: None,
             }),
             supernode: Some(a_leaf()),
+            dht: Some(on_a_ring()),
             shares: SharesSummary {
                 folders: 1,
                 files: 3,
@@ -343,6 +391,8 @@ mod tests {
             "0303030303  no answer",
             "is one: 2 peers, 10 files of 9 different contents, 1 search answered",
             "3 neighbours of 8 wanted, 20 other peers known, 1 question of others looked into",
+            "on a ring of about 2 peers, 1 successor of 16 wanted, 3 files listed there (5 lists to \
+             come), lists 1 entry of others (200 B), 4 questions answered; 2 other peers known",
             "leaf, fit to be a supernode; 7 supernodes known",
             "asks 0404040404, 3 files registered; backup 0505050505, no answer now",
             "3 files in 1 folder, 4.0 kB  hashing: 25 %, 3.0 kB left",
@@ -351,6 +401,19 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
+    }
+
+    #[test]
+    fn places_on_the_ring_read_well() {
+        let plain = |info: &DhtInfo| anstream::adapter::strip_str(&dht_line(info)).to_string();
+        let mut info = on_a_ring();
+        info.is_member = false;
+        assert_eq!(
+            plain(&info),
+            "uses a ring without a place on it, 3 files listed there (5 lists to come)"
+        );
+        info.joined = false;
+        assert_eq!(plain(&info), "on no ring yet, 2 other peers known");
     }
 
     #[test]

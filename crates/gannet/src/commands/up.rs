@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::{UpArgs, UpFolders};
 use crate::commands::share::absolute;
-use crate::commands::status::{flood_line, homes_line, hub_line, role_line};
+use crate::commands::status::{dht_line, flood_line, homes_line, hub_line, role_line};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{BAD, DIM, GOOD, HEAD, Printer, SOSO, count, facts, note, size};
 use crate::progress::state_word;
@@ -180,6 +180,10 @@ fn greeting(status: &Status, url: &str) -> String {
             Role::Leaf => lines.push(("supernodes", homes_line(supernode))),
         }
     }
+    // A peer that was named is asked only now: see the events.
+    if let Some(dht) = status.dht.as_ref().filter(|dht| dht.joined) {
+        lines.push(("dht", dht_line(dht)));
+    }
     if !is_hub || status.shares.folders > 0 {
         let shares = &status.shares;
         let known = if shares.files > 0 || shares.scanning.is_none() {
@@ -258,6 +262,8 @@ fn event_line(event: &NodeEvent) -> String {
             supernode.short(),
             Escaped(reason)
         ),
+        NodeEvent::RingJoined => format!("{GOOD}on a ring with others{GOOD:#}"),
+        NodeEvent::RingLost => format!("{SOSO}on no ring with others any more{SOSO:#}"),
         NodeEvent::ScanFinished { files, bytes } => {
             format!("sharing {}, {}", count(*files, "file"), size(*bytes))
         }
@@ -311,6 +317,14 @@ mod tests {
     use gannet_base::ContentId;
 
     use super::*;
+
+    #[test]
+    fn a_ring_is_told_of() {
+        let plain = |event| anstream::adapter::strip_str(&event_line(&event)).to_string();
+        assert_eq!(plain(NodeEvent::RingJoined), "on a ring with others");
+        let lost = "on no ring with others any more";
+        assert_eq!(plain(NodeEvent::RingLost), lost);
+    }
 
     #[test]
     fn events_read_well_and_stay_text() {

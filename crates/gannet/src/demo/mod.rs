@@ -5,12 +5,14 @@
 //! with exit code 1. Processes and files are gone afterwards, whatever happens.
 
 mod actors;
+mod dht;
 mod files;
 mod flood;
 mod scenes;
 mod stage;
 mod steps;
 mod supernode;
+mod tale;
 mod transfer;
 
 use std::path::{Path, PathBuf};
@@ -86,6 +88,9 @@ async fn play(
     }
     if plays(Acts::Supernode) {
         supernode::play(args, place, company, stage).await?;
+    }
+    if plays(Acts::Dht) {
+        dht::play(args, place, company, stage).await?;
     }
     Ok(())
 }

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use gannet_base::ContentId;
 use gannet_node::api::{
-    DownloadInfo, DownloadRequest, DownloadState, SearchEnd, SearchRow, SearchState, SearchUpdate,
+    DownloadInfo, DownloadRequest, DownloadState, SearchRow, SearchState, SearchUpdate,
 };
 use gannet_web::{Client, ClientError};
 
-use crate::cli::DemoArgs;
 use crate::commands::search;
 use crate::demo::actors::Company;
 use crate::demo::files;
@@ -26,102 +25,6 @@ use crate::progress::{final_line, source_line};
 pub(super) const SOON: Duration = Duration::from_secs(30);
 /// How often it is looked at.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
-
-/// A file of an act, and who has it.
-#[derive(Debug)]
-pub(super) struct Tale {
-    /// Where the original is.
-    pub(super) path: PathBuf,
-    /// Its length in bytes.
-    pub(super) bytes: u64,
-    /// Its id.
-    pub(super) content: ContentId,
-    /// What is searched for.
-    words: &'static str,
-}
-
-impl Tale {
-    /// Its size, as a share of the big file of the act with a hub.
-    const SHARE: u64 = 4;
-
-    /// Writes it and gives it to its holders; all these peers get a folder.
-    pub(super) fn write(
-        args: &DemoArgs,
-        place: &Path,
-        name: &str,
-        words: &'static str,
-        (peers, holders): (&[&str], &[&str]),
-    ) -> Result<Self, Failure> {
-        let bytes = (args.big << 20) / Self::SHARE;
-        let path = place.join(name);
-        files::write_big(&path, bytes)?;
-        for peer in peers {
-            std::fs::create_dir_all(folder_of(place, peer))?;
-        }
-        for holder in holders {
-            files::link_or_copy(&path, &folder_of(place, holder).join(name))?;
-        }
-        let content = files::content_of(&path)?;
-        Ok(Self {
-            path,
-            bytes,
-            content,
-            words,
-        })
-    }
-
-    /// Waits until this peer finds so many sources.
-    pub(super) async fn found_by(
-        &self,
-        who: &str,
-        sources: usize,
-        company: &Company,
-    ) -> Result<(), Failure> {
-        let client = &company.actor(who).client;
-        let begun = Instant::now();
-        loop {
-            let mut stream = client
-                .search_stream(self.words, 10)
-                .await
-                .map_err(Failure::failed)?;
-            while let Some(update) = stream.next().await.map_err(Failure::failed)? {
-                if let SearchUpdate::Row(row) = update
-                    && row.content == self.content
-                    && row.sources.len() >= sources
-                {
-                    return Ok(());
-                }
-            }
-            if begun.elapsed() > SOON {
-                return Err(Failure::failed(format_args!(
-                    "{who} does not find {sources} sources"
-                )));
-            }
-        }
-    }
-
-    /// Searches for it as this peer, and shows what it sees.
-    pub(super) async fn ask(
-        &self,
-        who: &str,
-        company: &Company,
-        stage: &mut Stage<'_>,
-    ) -> Result<(SearchRow, SearchEnd), Failure> {
-        let state = ask(who, self.words, company, stage).await?;
-        let end = state.end.unwrap_or_default();
-        Ok((row_of(state.rows, self.content, stage)?, end))
-    }
-
-    /// The finished download is the file.
-    pub(super) fn verify(
-        &self,
-        done: &DownloadInfo,
-        what: impl Display,
-        stage: &mut Stage<'_>,
-    ) -> Result<(), Failure> {
-        verify(&self.path, self.content, done, what, stage)
-    }
-}
 
 /// Where a peer's shared files are.
 pub(super) fn folder_of(place: &Path, name: &str) -> PathBuf {
@@ -184,6 +87,32 @@ pub(super) async fn ask(
     Ok(state)
 }
 
+/// Searches as this peer, again and again, until an update is as wanted.
+pub(super) async fn search_until(
+    who: &str,
+    words: &str,
+    what: &str,
+    company: &Company,
+    wanted: impl Fn(&SearchUpdate) -> bool,
+) -> Result<(), Failure> {
+    let client = &company.actor(who).client;
+    let begun = Instant::now();
+    loop {
+        let mut stream = client
+            .search_stream(words, 10)
+            .await
+            .map_err(Failure::failed)?;
+        while let Some(update) = stream.next().await.map_err(Failure::failed)? {
+            if wanted(&update) {
+                return Ok(());
+            }
+        }
+        if begun.elapsed() > SOON {
+            return Err(Failure::failed(format_args!("{who} does not find {what}")));
+        }
+    }
+}
+
 /// Searches as this peer until the first row is there; how long that took.
 pub(super) async fn first_row(
     who: &str,
@@ -204,6 +133,16 @@ pub(super) async fn first_row(
         }
     }
     Ok(None)
+}
+
+/// Kills a process as it would be typed.
+pub(super) async fn kill(
+    victim: &str,
+    company: &mut Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    stage.typed(format_args!("kill -9 {victim}"))?;
+    company.kill(victim).await
 }
 
 /// Begins to fetch a row of the latest search.

@@ -6,33 +6,28 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gannet_base::PeerId;
-use gannet_node::api::{DownloadInfo, DownloadState, Role, SearchRow, Status};
+use gannet_node::api::{Role, SearchRow, Status};
 
 use crate::cli::DemoArgs;
 use crate::demo::actors::Company;
-use crate::demo::scenes::{
-    LOOK, SOON, Tale, check_senders, first_row, folder_of, get, look, names_of, until,
-};
+use crate::demo::scenes::{LOOK, SOON, first_row, kill, until};
 use crate::demo::stage::Stage;
+use crate::demo::tale::{Cast, Tale};
 use crate::exit::Failure;
 use crate::output::{Cell, DIM, Layout, Table, size};
 
-/// The peers in the order in which they start, each told of the first.
-const PEERS: [&str; 7] = ["mona", "nina", "omar", "petra", "quinn", "rosa", "sven"];
-/// Who searches.
-const SEEKER: &str = "petra";
-/// Who searches when all is over.
-const LATER: &str = "sven";
-/// Those who have the file.
-const HOLDERS: [&str; 3] = ["omar", "quinn", "rosa"];
-/// What it is called.
-const NAME: &str = "Treasure Island Map, a Random Chart.bin";
-/// What is searched for.
-const WORDS: &str = "treasure island";
-/// What each holder may send, as `--limit-up` takes it: slow enough to watch.
-const LIMIT_UP: &str = "5M";
-/// When the supernode is killed, per cent of the download.
-const KILL_AT: u64 = 25;
+/// Each is told of the first.
+const CAST: Cast = Cast {
+    overlay: "supernode",
+    peers: &["mona", "nina", "omar", "petra", "quinn", "rosa", "sven"],
+    holders: &["omar", "quinn", "rosa"],
+    seeker: "petra",
+    later: "sven",
+    file: "Treasure Island Map, a Random Chart.bin",
+    words: "treasure island",
+};
+/// Those who find no supernode, and become one.
+const FIRST: [&str; 2] = [CAST.peers[0], CAST.peers[1]];
 /// How many supernodes make two tiers here, and that a busy machine does not
 /// matter.
 const SETTINGS: &str = "[supernode]\nsupernodes_min = 2\nload_max = 0\n";
@@ -48,21 +43,22 @@ pub(super) async fn play(
     company: &mut Company,
     stage: &mut Stage<'_>,
 ) -> Result<(), Failure> {
-    let tale = Tale::write(args, place, NAME, WORDS, (&PEERS, &HOLDERS))?;
+    let tale = Tale::write(args, place, &CAST)?;
     start(&tale, place, company, stage).await?;
     take_places(company, stage).await?;
     let row = find(&tale, company, stage).await?;
-    let (done, victim) = fetch(&tale, &row, company, stage).await?;
+    let (done, victim) = tale.fetch(&row, company, stage, kill_supernode).await?;
     stage.check(
         done.received_bytes <= tale.bytes + ENDGAME_BYTES,
         "the download went on meanwhile, and nothing was fetched twice",
     )?;
     tale.verify(&done, "the file is verified: ", stage)?;
-    heal(&tale, &victim, company, stage).await
+    heal(&victim, company, stage).await?;
+    tale.find_again(&victim, company, stage).await
 }
 
 async fn start(
-    tale: &Tale,
+    tale: &Tale<'_>,
     place: &Path,
     company: &mut Company,
     stage: &mut Stage<'_>,
@@ -79,22 +75,13 @@ async fn start(
     ))?;
     let settings = place.join("two-tiers.toml");
     std::fs::write(&settings, SETTINGS)?;
-    for name in PEERS {
-        let folder = folder_of(place, name).display().to_string();
-        let settings = settings.display().to_string();
-        let mut flags = ["--overlay", "supernode", "--config", &settings]
-            .map(str::to_owned)
-            .to_vec();
-        if name != PEERS[0] {
-            let first = company.actor(PEERS[0]).address.to_string();
-            flags.extend(["--peer".to_owned(), first]);
-        }
-        if HOLDERS.contains(&name) {
-            flags.extend(["--limit-up".to_owned(), LIMIT_UP.to_owned()]);
-        }
-        company.start(name, &["up", &folder], &flags).await?;
+    let settings = settings.display().to_string();
+    for name in CAST.peers.iter().copied() {
+        let through = (name != FIRST[0]).then_some(FIRST[0]);
+        let flags = ["--config", &settings];
+        tale.start(name, through, &flags, company).await?;
         // The first two have the network to themselves for a moment.
-        if name == PEERS[0] || name == PEERS[1] {
+        if FIRST.contains(&name) {
             let client = &company.actor(name).client;
             let is_one = |status: &Status| role_of(status) == Role::Supernode;
             let what = format!("{name} to be a supernode");
@@ -159,7 +146,7 @@ async fn show_places(
 }
 
 async fn take_places(company: &Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
-    let supernodes = show_places(&PEERS, 2, company, stage).await?;
+    let supernodes = show_places(CAST.peers, 2, company, stage).await?;
     stage.check(
         supernodes.len() == 2,
         format_args!(
@@ -169,19 +156,13 @@ async fn take_places(company: &Company, stage: &mut Stage<'_>) -> Result<(), Fai
     )
 }
 
-async fn find(tale: &Tale, company: &Company, stage: &mut Stage<'_>) -> Result<SearchRow, Failure> {
+async fn find(
+    tale: &Tale<'_>,
+    company: &Company,
+    stage: &mut Stage<'_>,
+) -> Result<SearchRow, Failure> {
     stage.step("Petra types two words; her supernode looks into its directory")?;
-    tale.found_by(SEEKER, HOLDERS.len(), company).await?;
-    let (row, end) = tale.ask(SEEKER, company, stage).await?;
-    let names = names_of(&row, company);
-    stage.check(
-        names == HOLDERS
-            && row
-                .found_by
-                .iter()
-                .all(|found| found.overlay == "supernode"),
-        format_args!("found at {}", names.join(", ")),
-    )?;
+    let (row, end) = tale.find(company, stage, |_| String::new()).await?;
     let reach = end
         .overlays
         .iter()
@@ -197,39 +178,10 @@ async fn find(tale: &Tale, company: &Company, stage: &mut Stage<'_>) -> Result<S
     Ok(row)
 }
 
-/// Fetches it; meanwhile the supernode that named the sources is killed.
-async fn fetch(
-    tale: &Tale,
-    row: &SearchRow,
-    company: &mut Company,
-    stage: &mut Stage<'_>,
-) -> Result<(DownloadInfo, String), Failure> {
-    stage.step("She fetches it from all three at once")?;
-    let seeker = company.actor(SEEKER).client.clone();
-    let download = get(&seeker, row, stage).await?;
-    let mut victim = None;
-    loop {
-        let now = look(&seeker, download.number, SOON).await?;
-        if now.state == DownloadState::Complete {
-            return match victim {
-                Some(victim) => Ok((now, victim)),
-                None => Err(Failure::failed(
-                    "the download was over before the supernode could be killed",
-                )),
-            };
-        }
-        if victim.is_none() && now.have_bytes * 100 >= tale.bytes * KILL_AT {
-            check_senders(&now, 2, company, stage)?;
-            victim = Some(kill_supernode(company, stage).await?);
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
 /// Kills the supernode that the seeker asks, and lets her ask before anybody
 /// can know.
 async fn kill_supernode(company: &mut Company, stage: &mut Stage<'_>) -> Result<String, Failure> {
-    let status = company.actor(SEEKER).client.status().await;
+    let status = company.actor(CAST.seeker).client.status().await;
     let homes = homes_of(&status.map_err(Failure::failed)?);
     let name = |at: usize| homes.get(at).map(|home| company.name_of(*home));
     let (Some(victim), Some(backup)) = (name(0), name(1)) else {
@@ -238,9 +190,8 @@ async fn kill_supernode(company: &mut Company, stage: &mut Stage<'_>) -> Result<
     stage.step(format_args!(
         "Meanwhile {victim}, her supernode, is killed; and she asks something"
     ))?;
-    stage.typed(format_args!("kill -9 {victim}"))?;
-    company.kill(&victim).await?;
-    let first = first_row(SEEKER, WORDS, company, stage).await?;
+    kill(&victim, company, stage).await?;
+    let first = first_row(CAST.seeker, CAST.words, company, stage).await?;
     let via = first.as_ref().map(|(row, after)| {
         let via = row.found_by.first().map(|found| company.name_of(found.via));
         (via.unwrap_or_default(), after.as_millis())
@@ -256,15 +207,10 @@ async fn kill_supernode(company: &mut Company, stage: &mut Stage<'_>) -> Result<
     Ok(victim)
 }
 
-/// Everybody has a place again, and everything is found.
-async fn heal(
-    tale: &Tale,
-    victim: &str,
-    company: &Company,
-    stage: &mut Stage<'_>,
-) -> Result<(), Failure> {
+/// Everybody has a place again.
+async fn heal(victim: &str, company: &Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.step("The network heals")?;
-    let living: Vec<&'static str> = PEERS.into_iter().filter(|name| *name != victim).collect();
+    let living = CAST.living(victim);
     for name in &living {
         let client = &company.actor(name).client;
         let without_victim = |status: &Status| {
@@ -278,7 +224,7 @@ async fn heal(
     let supernodes = show_places(&living, 1, company, stage).await?;
     let new: Vec<&str> = supernodes
         .iter()
-        .filter(|name| !PEERS[..2].contains(name))
+        .filter(|name| !FIRST.contains(name))
         .copied()
         .collect();
     let what = if new.is_empty() {
@@ -287,24 +233,14 @@ async fn heal(
         let new = new.join(" and ");
         format!("everybody has a supernode that lives; {new} became one in the place of {victim}")
     };
-    stage.check(!supernodes.is_empty(), what)?;
-    tale.found_by(LATER, HOLDERS.len() + 1, company).await?;
-    let (row, _) = tale.ask(LATER, company, stage).await?;
-    let names = names_of(&row, company);
-    stage.check(
-        names.iter().any(|name| name == SEEKER) && names.len() == HOLDERS.len() + 1,
-        format_args!(
-            "{LATER} finds it too, and {SEEKER} is a source now: {}",
-            names.join(", ")
-        ),
-    )
+    stage.check(!supernodes.is_empty(), what)
 }
 
 /// Waits a while for somebody to take the place of the dead: the one that is
 /// left has room for all, so there is no hurry.
 async fn wait_for_another(victim: &str, company: &Company) -> Result<(), Failure> {
-    let left = PEERS[..2].iter().find(|name| **name != victim);
-    let left = &company.actor(left.unwrap_or(&PEERS[0])).client;
+    let left = FIRST.iter().find(|name| **name != victim);
+    let left = &company.actor(left.unwrap_or(&FIRST[0])).client;
     let begun = Instant::now();
     while begun.elapsed() < ANOTHER_WITHIN {
         let status = left.status().await.map_err(Failure::failed)?;

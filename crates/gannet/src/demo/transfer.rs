@@ -8,7 +8,7 @@ use gannet_node::api::{DownloadInfo, DownloadRequest, DownloadState, SearchRow};
 
 use crate::demo::actors::Company;
 use crate::demo::files;
-use crate::demo::scenes::{LOOK, complete, get, look, verify};
+use crate::demo::scenes::{LOOK, complete, get, kill, look, verify};
 use crate::demo::stage::Stage;
 use crate::demo::steps::Props;
 use crate::exit::Failure;
@@ -113,8 +113,7 @@ async fn happen(
     }
     if seen.killed.is_none() && at >= KILL_AT {
         stage.step(format_args!("Half way, {VICTIM} is killed"))?;
-        stage.typed(format_args!("kill -9 {VICTIM}"))?;
-        company.kill(VICTIM).await?;
+        kill(VICTIM, company, stage).await?;
         seen.killed = Some(now.have_bytes);
     }
     if !seen.told && at >= TELL_AT {

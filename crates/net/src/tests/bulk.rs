@@ -6,7 +6,7 @@ use gannet_base::wire::FRAME_BYTES_MAX;
 use super::*;
 use crate::{RequestError, RequestKind, SendError, StreamError, TransferStream};
 
-async fn expect_transfer(peer: &mut Peer) -> TransferStream {
+pub(super) async fn expect_transfer(peer: &mut Peer) -> TransferStream {
     match peer.next().await {
         NetEvent::Transfer { stream, .. } => stream,
         other => panic!("expected a transfer, found {other:?}"),
@@ -14,7 +14,7 @@ async fn expect_transfer(peer: &mut Peer) -> TransferStream {
 }
 
 /// Bytes that differ everywhere.
-fn pattern(length: usize) -> Bytes {
+pub(super) fn pattern(length: usize) -> Bytes {
     let mut bytes = vec![0; length];
     blake3::Hasher::new_derive_key("gannet-net test pattern")
         .finalize_xof()

@@ -4,6 +4,7 @@ mod bulk;
 mod crowd;
 mod hostile;
 mod links;
+mod roads;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -2,11 +2,12 @@
 
 use gannet_base::PeerId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::RoleWish;
 
 /// Which of the two tiers a peer is in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It registers its files at supernodes and asks them.
@@ -27,7 +28,7 @@ impl Role {
 }
 
 /// What another peer is to this one in the two tiers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tie {
     /// The supernode that this leaf asks.
@@ -41,9 +42,10 @@ pub enum Tie {
 }
 
 /// One of a leaf's supernodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HomeInfo {
     /// Which.
+    #[schema(value_type = super::schema::PeerId)]
     pub supernode: PeerId,
     /// Whether it is the one that is asked; the other one is the backup.
     pub is_primary: bool,
@@ -54,7 +56,7 @@ pub struct HomeInfo {
 }
 
 /// How a peer takes part in the supernode overlay.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SupernodeInfo {
     /// Its role now.
     pub role: Role,
@@ -96,7 +98,7 @@ pub struct SupernodeInfo {
 
 /// How far a search through supernodes came. Figures beyond the own supernode
 /// are claims of strangers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SupernodeReach {
     /// Supernodes of its own that this leaf asked, one after the other; 0 if it
     /// is a supernode itself.

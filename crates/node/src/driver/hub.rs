@@ -3,6 +3,7 @@
 use gannet_base::{Core as _, Output, PeerAddress, PeerId, Publication};
 use gannet_index::Inserted;
 use gannet_net::Channel;
+use gannet_overlay::dht::DhtCommand;
 use gannet_overlay::flood::FloodCommand;
 use gannet_overlay::hub::{
     HubClientCommand, HubClientEvent, HubMessage, HubServerCommand, HubServerEvent,
@@ -67,6 +68,7 @@ impl Driver {
             addresses: self.address.addresses.clone(),
             upload_bytes_per_second: self.config.limit_up,
         });
+        self.dht_command(DhtCommand::Announce(self.address.addresses.clone()));
     }
 
     pub(super) fn tick_hubs(&mut self) {
@@ -223,7 +225,7 @@ impl Driver {
         }
     }
 
-    /// Tells hubs and supernodes what is shared from now on, and what no more.
+    /// Tells hubs, supernodes and the ring what is shared from now on, and what no more.
     pub(super) fn announce_changes(
         &mut self,
         published: Vec<Publication>,
@@ -236,14 +238,16 @@ impl Driver {
                 let command = HubClientCommand::Withdraw(withdrawn.clone());
                 self.hub_client.handle_command(now, command);
             }
-            self.supernode_command(SupernodeCommand::Withdraw(withdrawn));
+            self.supernode_command(SupernodeCommand::Withdraw(withdrawn.clone()));
+            self.dht_command(DhtCommand::Withdraw(withdrawn));
         }
         if !published.is_empty() {
             if has_hubs {
                 let command = HubClientCommand::Publish(published.clone());
                 self.hub_client.handle_command(now, command);
             }
-            self.supernode_command(SupernodeCommand::Publish(published));
+            self.supernode_command(SupernodeCommand::Publish(published.clone()));
+            self.dht_command(DhtCommand::Publish(published));
         }
     }
 }

@@ -3,10 +3,11 @@
 
 use gannet_base::PeerAddress;
 
+use gannet_overlay::dht::DhtCommand;
 use gannet_overlay::supernode::SupernodeCommand;
 
 use super::supernode::Standing;
-use super::{Driver, Flooding};
+use super::{Driver, Flooding, Ring};
 use crate::remembered;
 
 /// Ticks between looks whether other peers are worth remembering.
@@ -35,7 +36,9 @@ impl Driver {
             let remember = self.remember();
             self.tasks.spawn_blocking(remember);
         }
+        let is_off_ring = self.dht.as_ref().is_some_and(|ring| !ring.is_joined());
         let pause = match self.supernode.as_ref().map(|tiers| tiers.standing()) {
+            _ if is_off_ring => ALONE_TICKS,
             Some(Standing::Alone) => ALONE_TICKS,
             Some(Standing::Few) => FEW_TICKS,
             Some(Standing::Enough) | None => return,
@@ -45,8 +48,8 @@ impl Driver {
         }
     }
 
-    /// Tries some of those that are known and not linked now, by turns: the core
-    /// forgets who did not answer, but whoever was there once may be back.
+    /// Tries some of those that are known and not linked now, by turns: the cores
+    /// forget who did not answer, but whoever was there once may be back.
     fn try_known(&mut self, turn: u64) {
         let mut known = self.known_peers();
         known.retain(|address| !self.links.is_up(address.peer));
@@ -56,7 +59,9 @@ impl Driver {
         let turns = known.len().div_ceil(TRIED_AT_ONCE) as u64;
         let skipped = usize::try_from(turn % turns).unwrap_or(0) * TRIED_AT_ONCE;
         let some = known.into_iter().skip(skipped).take(TRIED_AT_ONCE);
-        self.supernode_command(SupernodeCommand::Bootstrap(some.collect()));
+        let some: Vec<PeerAddress> = some.collect();
+        self.supernode_command(SupernodeCommand::Bootstrap(some.clone()));
+        self.dht_command(DhtCommand::Bootstrap(some));
     }
 
     /// Writes down whom to come back to, if that has changed. The peers are
@@ -66,11 +71,9 @@ impl Driver {
         let now = self.now();
         let supernodes = self.supernode.as_ref().map(|tiers| tiers.remembered(now));
         let neighbours = self.flood.as_ref().map(Flooding::remembered);
-        let peers = remembered::merge(
-            &supernodes.unwrap_or_default(),
-            &neighbours.unwrap_or_default(),
-            &self.remembered,
-        );
+        let ring = self.dht.as_ref().map(Ring::remembered);
+        let lists = [supernodes, neighbours, ring].map(Option::unwrap_or_default);
+        let peers = remembered::merge(&lists, &self.remembered);
         let changed = peers != self.remembered;
         if changed {
             self.remembered.clone_from(&peers);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use gannet_base::wire::{self, Decoded, Malformed};
 use gannet_base::{Core as _, Link, PeerId, Timestamp};
 use gannet_net::{Channel, Dialed, NetEvent, RequestKind};
+use gannet_overlay::dht::{DhtCommand, DhtMessage};
 use gannet_overlay::flood::{FloodCommand, FloodMessage};
 use gannet_overlay::hub::{HubMessage, HubServerCommand};
 use gannet_overlay::supernode::{SupernodeCommand, SupernodeMessage};
@@ -26,6 +27,7 @@ pub(super) enum Wanting {
     HubServer,
     Flood,
     Supernode,
+    Dht,
     Downloads,
     Uploads,
     /// The user named the peer, or asked for its files.
@@ -192,6 +194,11 @@ impl Driver {
                     tiers.core().handle_link(now, peer, link);
                 }
             }
+            Wanting::Dht => {
+                if let Some(ring) = &mut self.dht {
+                    ring.core().handle_link(now, peer, link);
+                }
+            }
             Wanting::Downloads => self.downloads.handle_link(now, peer, link),
             Wanting::Uploads => self.uploads.handle_link(now, peer, link),
             Wanting::User => {}
@@ -204,6 +211,7 @@ impl Driver {
             Wanting::HubServer,
             Wanting::Flood,
             Wanting::Supernode,
+            Wanting::Dht,
             Wanting::Downloads,
             Wanting::Uploads,
         ] {
@@ -225,6 +233,8 @@ impl Driver {
         self.flood_command(FloodCommand::Seen { peer, addresses });
         let addresses = remote.clone();
         self.supernode_command(SupernodeCommand::Seen { peer, addresses });
+        let addresses = remote.clone();
+        self.dht_command(DhtCommand::Seen { peer, addresses });
         self.tell_link_to_all(peer, Link::Up);
         if let Some(hub) = &mut self.hub_server {
             let addresses = remote;
@@ -280,7 +290,8 @@ impl Driver {
                     self.dial(Wanting::User, address.peer);
                 }
                 self.flood_command(FloodCommand::Bootstrap(vec![address.clone()]));
-                self.supernode_command(SupernodeCommand::Bootstrap(vec![address]));
+                self.supernode_command(SupernodeCommand::Bootstrap(vec![address.clone()]));
+                self.dht_command(DhtCommand::Bootstrap(vec![address]));
             }
         }
     }
@@ -290,7 +301,7 @@ impl Driver {
             Channel::Hub => self.handle_hub_body(peer, body),
             Channel::Flood => self.handle_flood_body(peer, body),
             Channel::Supernode => self.handle_supernode_body(peer, body),
-            Channel::Dht => Ok(false),
+            Channel::Dht => self.handle_dht_body(peer, body),
         };
         match taken {
             Ok(true) => {}
@@ -340,6 +351,18 @@ impl Driver {
             return Ok(false);
         };
         tiers.core().handle_message(now, peer, message);
+        Ok(true)
+    }
+
+    fn handle_dht_body(&mut self, peer: PeerId, body: &[u8]) -> Result<bool, Malformed> {
+        let now = self.now();
+        let Decoded::Message(message) = wire::decode::<DhtMessage>(body)? else {
+            return Ok(false);
+        };
+        let Some(ring) = &mut self.dht else {
+            return Ok(false);
+        };
+        ring.core().handle_message(now, peer, message);
         Ok(true)
     }
 
@@ -442,11 +465,14 @@ impl Driver {
     }
 
     pub(super) fn is_needed(&self, peer: PeerId) -> bool {
+        let now = self.now();
         let flood = self.flood.as_ref();
         let tiers = self.supernode.as_ref();
+        let ring = self.dht.as_ref();
         self.links.named.contains_key(&peer)
             || tiers.is_some_and(|tiers| tiers.tie(peer).is_some())
             || flood.is_some_and(|flood| flood.has_neighbour(peer))
+            || ring.is_some_and(|ring| ring.uses(now, peer))
             || self.links.waiting.contains_key(&peer)
             || self.config.hubs.iter().any(|hub| hub.peer == peer)
             || self.has_streams(peer)

@@ -5,6 +5,7 @@
 //! drains what the cores want done. It never waits for a peer or a disk: what
 //! may take long is a task or a thread, which reports.
 
+mod dht;
 mod downloads;
 mod fetching;
 mod flood;
@@ -42,6 +43,7 @@ use crate::scanner::Scanner;
 use crate::searches::Searches;
 use crate::serve::{Arrival, ServeContext};
 
+pub(crate) use dht::Ring;
 pub(crate) use downloads::DownloadList;
 pub(crate) use flood::Flooding;
 pub(crate) use hub::own_address;
@@ -76,6 +78,8 @@ pub(crate) struct Driver {
     pub(crate) flood: Option<Flooding>,
     /// `None`: switched off.
     pub(crate) supernode: Option<Tiers>,
+    /// `None`: switched off.
+    pub(crate) dht: Option<Ring>,
     /// Who named sources, to be held to it.
     pub(crate) named: Named,
     /// What the file of remembered peers has.
@@ -174,6 +178,7 @@ impl Driver {
         self.begin_hubs();
         self.begin_flood();
         self.begin_supernode();
+        self.begin_dht();
         self.begin_downloads();
         self.begin_links();
         self.begin_shares();
@@ -186,6 +191,7 @@ impl Driver {
             self.hub_server.as_ref().and_then(HubServer::next_deadline),
             self.flood.as_ref().and_then(Flooding::next_deadline),
             self.supernode.as_ref().and_then(Tiers::next_deadline),
+            self.dht.as_ref().and_then(Ring::next_deadline),
             self.locate.next_deadline(),
             self.downloads.next_deadline(),
             self.uploads.next_deadline(),
@@ -207,6 +213,9 @@ impl Driver {
         if let Some(tiers) = &mut self.supernode {
             tiers.core().handle_timeout(now);
         }
+        if let Some(ring) = &mut self.dht {
+            ring.core().handle_timeout(now);
+        }
         self.locate.handle_timeout(now);
         self.downloads.handle_timeout(now);
         self.uploads.handle_timeout(now);
@@ -224,6 +233,7 @@ impl Driver {
         self.tick_hubs();
         self.tick_flood();
         self.tick_supernode();
+        self.tick_dht();
         self.tick_known();
     }
 
@@ -283,6 +293,7 @@ impl Driver {
             let server = outputs(self.hub_server.as_mut());
             let flood = outputs(self.flood.as_mut().map(Flooding::core));
             let supernode = outputs(self.supernode.as_mut().map(Tiers::core));
+            let dht = outputs(self.dht.as_mut().map(Ring::core));
             let locate = outputs(Some(&mut self.locate));
             let downloads = outputs(Some(&mut self.downloads));
             let uploads = outputs(Some(&mut self.uploads));
@@ -290,6 +301,7 @@ impl Driver {
                 && server.is_empty()
                 && flood.is_empty()
                 && supernode.is_empty()
+                && dht.is_empty()
                 && locate.is_empty()
                 && downloads.is_empty()
                 && uploads.is_empty();
@@ -307,6 +319,9 @@ impl Driver {
             }
             for output in supernode {
                 self.on_supernode_output(output);
+            }
+            for output in dht {
+                self.on_dht_output(output);
             }
             for output in locate {
                 self.on_locate_output(output);
@@ -333,6 +348,7 @@ impl Driver {
         self.end_hubs();
         self.end_flood();
         self.end_supernode();
+        self.end_dht();
         self.drain();
         self.watcher = None;
         let scanner = self.scanner.as_mut().and_then(Scanner::stop);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use gannet_base::{ContentId, Core as _, Output, PeerAddress, PeerId, Row};
+use gannet_overlay::dht::{DhtCommand, DhtOutcome};
 use gannet_overlay::flood::{FloodCommand, Wanted};
 use gannet_overlay::hub::{HubClientCommand, HubOutcome, Outcome};
 use gannet_overlay::locate::{
@@ -16,7 +17,7 @@ use gannet_overlay::locate::{
 use gannet_overlay::supernode::{SupernodeCommand, SupernodeOutcome};
 
 use super::Driver;
-use crate::api::{Asked, FloodReach, OverlayEnd, SearchEnd, SupernodeReach};
+use crate::api::{Asked, DhtReach, FloodReach, OverlayEnd, SearchEnd, SupernodeReach};
 use crate::clock::wall_time;
 use crate::report::{Purpose, Report};
 use crate::verify::{CheckedRows, check_rows};
@@ -159,6 +160,12 @@ impl Driver {
             (Overlay::Supernode, Ask::Holders { content, enough }) => {
                 self.ask_supernodes(id, Wanted::Content(content), enough);
             }
+            (Overlay::Dht, Ask::Words { query, enough, .. }) => {
+                self.ask_ring(id, Wanted::Words(query), enough);
+            }
+            (Overlay::Dht, Ask::Holders { content, enough }) => {
+                self.ask_ring(id, Wanted::Content(content), enough);
+            }
             (Overlay::Flood, Ask::Words { query, enough, .. }) => {
                 self.ask_neighbours(id, Wanted::Words(query), enough);
             }
@@ -175,6 +182,7 @@ impl Driver {
                 .hub_client
                 .handle_command(now, HubClientCommand::Cancel { id }),
             Overlay::Supernode => self.forget_at_supernodes(id),
+            Overlay::Dht => self.forget_on_ring(id),
             Overlay::Flood => {
                 self.forget_waiting(id);
                 self.flood_command(FloodCommand::Cancel { id });
@@ -230,6 +238,7 @@ impl Driver {
                 Overlay::Supernode => {
                     self.supernode_command(SupernodeCommand::Forged { via, hops });
                 }
+                Overlay::Dht => self.dht_command(DhtCommand::Forged { via }),
                 Overlay::Flood => self.flood_command(FloodCommand::Forged { via, hops }),
             }
         }
@@ -347,6 +356,15 @@ fn supernode_reach(outcome: &SupernodeOutcome) -> SupernodeReach {
     }
 }
 
+fn dht_reach(outcome: &DhtOutcome) -> DhtReach {
+    DhtReach {
+        asked: outcome.asked,
+        answered: outcome.answered,
+        hops_max: outcome.hops.into(),
+        messages: outcome.messages,
+    }
+}
+
 fn overlay_end(part: &Part) -> OverlayEnd {
     let reach = part.reach();
     let flood = match &part.end {
@@ -366,6 +384,10 @@ fn overlay_end(part: &Part) -> OverlayEnd {
         PartEnd::Told(OverlayOutcome::Supernode(outcome)) => Some(supernode_reach(outcome)),
         _ => None,
     };
+    let dht = match &part.end {
+        PartEnd::Told(OverlayOutcome::Dht(outcome)) => Some(dht_reach(outcome)),
+        _ => None,
+    };
     OverlayEnd {
         overlay: part.overlay.name().to_owned(),
         used: reach != Reach::Unused,
@@ -375,6 +397,7 @@ fn overlay_end(part: &Part) -> OverlayEnd {
         dropped: part.forged.saturating_add(part.unmatched),
         flood,
         supernode,
+        dht,
         milliseconds: u64::try_from(part.elapsed.as_millis()).unwrap_or(u64::MAX),
     }
 }

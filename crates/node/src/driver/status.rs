@@ -12,7 +12,7 @@ use gannet_swarm::UploadState;
 use super::Driver;
 use super::fetching::Streams;
 use crate::api::{
-    DownloadState, FloodInfo, HubInfo, HubServerInfo, PeerInfo, SharesSummary, Status,
+    DhtInfo, DownloadState, FloodInfo, HubInfo, HubServerInfo, PeerInfo, SharesSummary, Status,
     SupernodeInfo, Traffic, UploadInfo,
 };
 
@@ -116,7 +116,14 @@ impl Driver {
         let hubs = self.hub_infos();
         let flood = self.flood_info();
         let supernode = self.supernode_info();
-        let problems = self.problems(&hubs, flood.as_ref(), supernode.as_ref());
+        let dht = self.dht_info();
+        let ways = Ways {
+            hubs: &hubs,
+            flood: flood.as_ref(),
+            supernode: supernode.as_ref(),
+            dht: dht.as_ref(),
+        };
+        let problems = self.problems(&ways);
         let overlays = self.config.overlays.iter();
         Status {
             peer: self.peer,
@@ -140,6 +147,7 @@ impl Driver {
             overlays: overlays.map(|overlay| overlay.name().to_owned()).collect(),
             flood,
             supernode,
+            dht,
             shares: SharesSummary {
                 folders: self.tally.folders,
                 files: self.tally.shared.0,
@@ -183,6 +191,7 @@ impl Driver {
             .filter(|upload| upload.state == UploadState::Serving)
             .count();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let net = self.net.counters();
         Traffic {
             downloads_active: count(self.list.items.values().filter(active).count()),
             uploads_active: count(serving),
@@ -191,22 +200,22 @@ impl Driver {
             up_bytes_per_second: self.tally.up_bytes_per_second,
             received_bytes: self.tally.received_bytes,
             sent_bytes: self.tally.sent_bytes,
+            tcp_transfers: count(self.net.lanes()),
+            tcp_received_bytes: net.lane_bytes_received,
+            tcp_sent_bytes: net.lane_bytes_sent,
+            tcp_failures: net.lanes_failed,
+            tcp_refusals: net.lanes_refused,
         }
     }
 
     /// What is wrong, each with what to do.
-    fn problems(
-        &self,
-        hubs: &[HubInfo],
-        flood: Option<&FloodInfo>,
-        supernode: Option<&SupernodeInfo>,
-    ) -> Vec<String> {
+    fn problems(&self, ways: &Ways<'_>) -> Vec<String> {
         let mut problems = self.tally.warnings.clone();
         problems.extend(self.tally.share_problems.iter().cloned());
         if let Some(problem) = &self.tally.scan_problem {
             problems.push(format!("the shares could not be looked through: {problem}"));
         }
-        problems.extend(self.nobody_to_ask(hubs, flood, supernode));
+        problems.extend(self.nobody_to_ask(ways));
         if self
             .list
             .items
@@ -222,37 +231,27 @@ impl Driver {
     }
 
     /// Why searches reach nobody, or not those that they should.
-    fn nobody_to_ask(
-        &self,
-        hubs: &[HubInfo],
-        flood: Option<&FloodInfo>,
-        supernode: Option<&SupernodeInfo>,
-    ) -> Vec<String> {
-        let has_neighbours = flood.is_some_and(|flood| flood.neighbours > 0);
-        let has_supernodes = supernode.is_some_and(is_in_reach);
+    fn nobody_to_ask(&self, ways: &Ways<'_>) -> Vec<String> {
         let mut problems = Vec::new();
-        if !hubs.is_empty() && hubs.iter().all(|hub| !hub.connected) {
-            let left = match (has_neighbours, has_supernodes) {
-                (true, true) => "only neighbours and supernodes",
-                (true, false) => "only neighbours",
-                (false, true) => "only supernodes",
-                (false, false) => "nothing",
+        let others = ways.others();
+        if !ways.hubs.is_empty() && ways.hubs.iter().all(|hub| !hub.connected) {
+            let left = match others.as_slice() {
+                [] => "nothing".to_owned(),
+                [one] => format!("only {one}"),
+                [first @ .., last] => format!("only {} and {last}", first.join(", ")),
             };
             problems.push(format!(
                 "no hub is connected, so {left} can be searched now"
             ));
         }
-        problems.extend(flood.and_then(|flood| flood.problem.clone()));
-        problems.extend(supernode.and_then(|supernode| supernode.problem.clone()));
-        let knows_somebody = flood.is_some_and(|flood| flood.known_peers > 0)
-            || supernode.is_some_and(|supernode| supernode.known_supernodes > 0)
-            || !self.known_peers().is_empty();
-        let has_somebody = !hubs.is_empty() || has_neighbours || has_supernodes;
+        problems.extend(ways.problems());
+        let knows_somebody = ways.knows_somebody() || !self.known_peers().is_empty();
+        let has_somebody = !ways.hubs.is_empty() || !others.is_empty();
         if has_somebody || knows_somebody || self.hub_server.is_some() {
             return problems;
         }
         let hub = self.config.overlays.contains(&Overlay::Hub);
-        problems.push(match (hub, flood.is_some() || supernode.is_some()) {
+        problems.push(match (hub, ways.has_peers()) {
             (true, false) => {
                 "no hub is named, so nothing can be searched; start with --hub PEER@ADDRESS"
                     .to_owned()
@@ -317,12 +316,60 @@ impl Driver {
                 .flood
                 .as_ref()
                 .is_some_and(|flood| flood.has_neighbour(connection.peer)),
+            is_ring_neighbour: self
+                .dht
+                .as_ref()
+                .is_some_and(|ring| ring.is_neighbour(connection.peer)),
             tie: self
                 .supernode
                 .as_ref()
                 .and_then(|tiers| tiers.tie(connection.peer)),
         };
         self.net.connections().into_iter().map(info).collect()
+    }
+}
+
+/// The ways to find, as far as they are switched on.
+struct Ways<'a> {
+    hubs: &'a [HubInfo],
+    flood: Option<&'a FloodInfo>,
+    supernode: Option<&'a SupernodeInfo>,
+    dht: Option<&'a DhtInfo>,
+}
+
+impl Ways<'_> {
+    /// Whom besides hubs can be asked now.
+    fn others(&self) -> Vec<&'static str> {
+        let ways = [
+            (
+                "neighbours",
+                self.flood.is_some_and(|flood| flood.neighbours > 0),
+            ),
+            ("supernodes", self.supernode.is_some_and(is_in_reach)),
+            ("the ring", self.dht.is_some_and(|dht| dht.joined)),
+        ];
+        let usable = ways.into_iter().filter(|(_, is_usable)| *is_usable);
+        usable.map(|(name, _)| name).collect()
+    }
+
+    /// Whether any way leads over other peers.
+    fn has_peers(&self) -> bool {
+        self.flood.is_some() || self.supernode.is_some() || self.dht.is_some()
+    }
+
+    fn knows_somebody(&self) -> bool {
+        self.flood.is_some_and(|flood| flood.known_peers > 0)
+            || self
+                .supernode
+                .is_some_and(|supernode| supernode.known_supernodes > 0)
+            || self.dht.is_some_and(|dht| dht.known_peers > 0)
+    }
+
+    fn problems(&self) -> impl Iterator<Item = String> {
+        let flood = self.flood.and_then(|flood| flood.problem.clone());
+        let supernode = self.supernode.and_then(|info| info.problem.clone());
+        let dht = self.dht.and_then(|dht| dht.problem.clone());
+        [flood, supernode, dht].into_iter().flatten()
     }
 }
 

@@ -9,7 +9,19 @@ use gannet_node::NodeConfig;
 use gannet_node::api::{DownloadRequest, DownloadState};
 use gannet_swarm::{Have, TransferMessage};
 
-use crate::support::{download_is, hub, noise, sharer, sharer_with, start, until};
+use crate::support::{
+    download_is, hub, noise, on_both_roads, road, sharer, sharer_with, start, until,
+};
+
+on_both_roads! {
+    wrong_bytes,
+    too_few_bytes,
+    too_many_bytes,
+    no_bytes,
+    a_wrong_size,
+    a_size_that_would_fill_the_disk,
+    a_file_that_changes_while_it_is_served,
+}
 
 /// What a source does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +42,7 @@ async fn evil(content: ContentId, size: u64, evil: Evil) -> (Net, PeerAddress) {
     let mut config = NetConfig::new([seed; 32], NodeConfig::DEFAULT_NETWORK);
     config.listen = vec!["127.0.0.1:0".parse().unwrap()];
     config.local_discovery = false;
+    config.bulk_road = road();
     let (net, mut events) = Net::bind(config).await.unwrap();
     let address = PeerAddress {
         peer: net.peer_id(),
@@ -133,38 +146,31 @@ async fn despite(kind: Evil) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn wrong_bytes() {
     despite(Evil::WrongBytes).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn too_few_bytes() {
     despite(Evil::TooFew).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn too_many_bytes() {
     despite(Evil::TooMany).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn no_bytes() {
     despite(Evil::Nothing).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_size() {
     despite(Evil::WrongSize).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_size_that_would_fill_the_disk() {
     despite(Evil::HugeSize).await;
 }
 
 /// The file's new bytes must never arrive under the old id.
-#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_changes_while_it_is_served() {
     let hub = hub().await;
     let bytes = noise(9_000_000, 30);

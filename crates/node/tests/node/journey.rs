@@ -2,11 +2,22 @@
 
 use gannet_base::{ContentId, GannetLink, PeerAddress};
 use gannet_node::api::{DownloadRequest, DownloadState};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{
-    Peer, download_is, hub, noise, row, search, sharer, sharer_with, start, temp_dir, until,
+    Peer, download_is, hub, noise, on_both_roads, road, row, search, sharer, sharer_with, start,
+    temp_dir, until,
 };
-use gannet_node::Node;
+use gannet_node::{BulkRoad, Node};
+
+on_both_roads! {
+    words_to_a_verified_file_from_three_sources,
+    a_downloader_serves_what_it_has_got_already,
+    a_stopped_download_goes_on_where_it_was,
+    a_source_that_dies_is_done_without,
+    a_source_that_comes_back_elsewhere_is_used_again,
+    pause_resume_cancel,
+}
 
 fn link(content: ContentId, peers: Vec<PeerAddress>) -> DownloadRequest {
     let link = GannetLink {
@@ -20,7 +31,6 @@ fn link(content: ContentId, peers: Vec<PeerAddress>) -> DownloadRequest {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn words_to_a_verified_file_from_three_sources() {
     let hub = hub().await;
     let bytes = noise(6_000_000, 1);
@@ -53,6 +63,18 @@ async fn words_to_a_verified_file_from_three_sources() {
     // At the very end a slice may be asked of two.
     let received = done.received_bytes;
     assert!((6_000_000..7_048_577).contains(&received), "{received}");
+    // All of it by the road that was to be taken, and nothing by the other.
+    let by_tcp = alice
+        .node
+        .status()
+        .await
+        .unwrap()
+        .traffic
+        .tcp_received_bytes;
+    match road() {
+        BulkRoad::Tcp => assert!(by_tcp >= received, "{by_tcp} of {received}"),
+        _ => assert_eq!(by_tcp, 0),
+    }
 
     // Finished, it is one more source.
     let bob_hub = hub.address().await;
@@ -66,7 +88,6 @@ async fn words_to_a_verified_file_from_three_sources() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_downloader_serves_what_it_has_got_already() {
     let hub = hub().await;
     let bytes = noise(12_000_000, 2);
@@ -111,7 +132,6 @@ async fn a_downloader_serves_what_it_has_got_already() {
     assert!(alice.node.status().await.unwrap().traffic.sent_bytes >= bytes.len() as u64);
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_download_goes_on_where_it_was() {
     let hub = hub().await;
     let bytes = noise(8_000_000, 3);
@@ -146,7 +166,6 @@ async fn a_stopped_download_goes_on_where_it_was() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_dies_is_done_without() {
     let hub = hub().await;
     let bytes = noise(12_000_000, 4);
@@ -174,7 +193,6 @@ async fn a_source_that_dies_is_done_without() {
 
 /// An address is not an identity: the only source restarts on another port in
 /// the middle of a transfer, the hub tells where, and the transfer goes on.
-#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_comes_back_elsewhere_is_used_again() {
     let hub = hub().await;
     let bytes = noise(8_000_000, 6);
@@ -210,7 +228,6 @@ async fn a_source_that_comes_back_elsewhere_is_used_again() {
     drop(held);
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn pause_resume_cancel() {
     let hub = hub().await;
     let bytes = noise(6_000_000, 5);
@@ -334,4 +351,45 @@ async fn a_hub_that_restarts_is_registered_at_again() {
     })
     .await;
     node.shutdown().await;
+}
+
+/// A router that passes a TCP port on to the source fails in the middle of the
+/// transfer: the rest comes over the connection that is there anyway.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tcp_connection_that_is_cut_costs_no_byte_twice() {
+    let hub = hub().await;
+    let bytes = noise(16_000_000, 7);
+    let router = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = router.local_addr().unwrap().port();
+    let sharer = sharer_with(&hub, &[("cut.bin", bytes.clone())], |config| {
+        config.limit_up = Some(4_000_000);
+        config.tcp_port = port.try_into().ok();
+    })
+    .await;
+    // The TCP port is the same as that of QUIC, unless somebody had it.
+    let to = sharer.address().await.addresses[0];
+    let passing = tokio::spawn(async move {
+        let (mut near, _) = router.accept().await.unwrap();
+        let mut far = TcpStream::connect(to).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+    });
+    let alice = start(|_| {}).await;
+    let started = alice
+        .node
+        .download(link(ContentId::of(&bytes), vec![sharer.address().await]))
+        .await
+        .unwrap();
+    until("some comes by TCP", async || {
+        let traffic = alice.node.status().await.unwrap().traffic;
+        (traffic.tcp_received_bytes > 2_000_000).then_some(())
+    })
+    .await;
+    passing.abort();
+    let done = download_is(&alice, started.number, DownloadState::Complete).await;
+    assert!(std::fs::read(done.path.unwrap()).unwrap() == bytes);
+    let traffic = alice.node.status().await.unwrap().traffic;
+    assert!(traffic.tcp_received_bytes < 15_000_000, "{traffic:?}");
+    assert_eq!((traffic.tcp_failures, traffic.tcp_transfers), (1, 0));
+    let received = done.received_bytes;
+    assert!((16_000_000..17_048_577).contains(&received), "{received}");
 }

@@ -1,119 +1,72 @@
 //! Supernodes: peers that elect directories among themselves, and what happens
 //! when those die.
 
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gannet_base::{PeerAddress, PeerId};
 use gannet_node::api::{DownloadState, NodeEvent, Role, SupernodeInfo, Tie};
-use gannet_node::{Node, NodeConfig, Overlay, RoleWish};
-use tokio::runtime::Runtime;
+use gannet_node::{NodeConfig, Overlay, RoleWish};
 
-use crate::support::{
-    DEADLINE, Peer, download_is, found, noise, row, search, shares, until, with_files,
-};
+use crate::support::{DEADLINE, Island, download_is, found, noise, row, search, shares, until};
 
 /// Supernodes of the small networks here: with fewer, everybody is one.
 const SUPERNODES: u32 = 3;
 
-/// A peer with a runtime of its own: it can hang and die as a process does,
-/// without a word to anybody.
-struct Island {
-    peer: Peer,
-    runtime: Option<Runtime>,
+/// An island that joins through these and shares these files.
+async fn start(
+    through: &[PeerAddress],
+    files: &[(&str, Vec<u8>)],
+    change: impl FnOnce(&mut NodeConfig),
+) -> Island {
+    Island::start(files, |config| {
+        config.overlays = vec![Overlay::Supernode];
+        config.peers = through.to_vec();
+        config.supernode.supernodes_min = SUPERNODES;
+        // The machine of the tests is busy with the tests.
+        config.supernode.load_max = 0;
+        change(config);
+    })
+    .await
 }
 
-impl Island {
-    /// It joins through these and shares these files.
-    async fn start(
-        through: &[PeerAddress],
-        files: &[(&str, Vec<u8>)],
-        change: impl FnOnce(&mut NodeConfig),
-    ) -> Self {
-        let (dir, config) = with_files(files, |config| {
-            config.overlays = vec![Overlay::Supernode];
-            config.peers = through.to_vec();
-            config.supernode.supernodes_min = SUPERNODES;
-            // The machine of the tests is busy with the tests.
-            config.supernode.load_max = 0;
-            change(config);
-        });
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let node = runtime.spawn(Node::start(config)).await.unwrap();
-        let node = node.expect("the node starts");
-        let peer = Peer { node, dir };
-        Self {
-            peer,
-            runtime: Some(runtime),
-        }
-    }
-
-    fn id(&self) -> PeerId {
-        self.peer.node.peer_id()
-    }
-
-    async fn info(&self) -> SupernodeInfo {
-        let status = self.peer.node.status().await.unwrap();
-        status.supernode.expect("the overlay is on")
-    }
-
-    /// Waits until it is in this role.
-    async fn is(&self, role: Role) {
-        until(&format!("a {}", role.name()), async || {
-            (self.info().await.role == role).then_some(())
-        })
-        .await;
-    }
-
-    /// Waits until it has so many live supernodes; the first is the primary.
-    async fn has_homes(&self, wanted: usize) -> Vec<PeerId> {
-        until(&format!("{wanted} supernodes"), async || {
-            let homes = self.info().await.homes;
-            let live = homes.iter().filter(|home| home.is_live);
-            let live: Vec<PeerId> = live.map(|home| home.supernode).collect();
-            (live.len() >= wanted).then_some(live)
-        })
-        .await
-    }
-
-    /// It answers nothing any more, until it is killed.
-    fn hang(&self) -> mpsc::Sender<()> {
-        let (go_on, hung) = mpsc::channel::<()>();
-        if let Some(runtime) = &self.runtime {
-            // Its only thread waits here.
-            runtime.spawn(async move { hung.recv().unwrap_or_default() });
-        }
-        go_on
-    }
+async fn info(island: &Island) -> SupernodeInfo {
+    let status = island.peer.node.status().await.unwrap();
+    status.supernode.expect("the overlay is on")
 }
 
-/// As by `kill -9`: nobody is told.
-impl Drop for Island {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
+/// Waits until it is in this role.
+async fn is(island: &Island, role: Role) {
+    until(&format!("a {}", role.name()), async || {
+        (info(island).await.role == role).then_some(())
+    })
+    .await;
+}
+
+/// Waits until it has so many live supernodes; the first is the primary.
+async fn has_homes(island: &Island, wanted: usize) -> Vec<PeerId> {
+    until(&format!("{wanted} supernodes"), async || {
+        let homes = info(island).await.homes;
+        let live = homes.iter().filter(|home| home.is_live);
+        let live: Vec<PeerId> = live.map(|home| home.supernode).collect();
+        (live.len() >= wanted).then_some(live)
+    })
+    .await
 }
 
 /// Three supernodes, then so many leaves, each with what `files` says.
 async fn two_tiers(leaves: usize, files: impl Fn(usize) -> Vec<(&'static str, Vec<u8>)>) -> Crowd {
-    let first = Island::start(&[], &[], |_| {}).await;
-    first.is(Role::Supernode).await;
+    let first = start(&[], &[], |_| {}).await;
+    is(&first, Role::Supernode).await;
     let address = [first.peer.address().await];
     let mut supernodes = vec![first];
     for _ in 1..SUPERNODES {
-        let next = Island::start(&address, &[], |_| {}).await;
-        next.is(Role::Supernode).await;
+        let next = start(&address, &[], |_| {}).await;
+        is(&next, Role::Supernode).await;
         supernodes.push(next);
     }
     for supernode in &supernodes {
         until("links to the others", async || {
-            (supernode.info().await.links + 1 >= SUPERNODES).then_some(())
+            (info(supernode).await.links + 1 >= SUPERNODES).then_some(())
         })
         .await;
     }
@@ -128,7 +81,7 @@ async fn two_tiers(leaves: usize, files: impl Fn(usize) -> Vec<(&'static str, Ve
                 config.supernode.role = RoleWish::Forbid;
             }
         };
-        let leaf = Island::start(&address, &files, change).await;
+        let leaf = start(&address, &files, change).await;
         islands.push((leaf, files.len()));
     }
     let mut crowd = Crowd {
@@ -137,7 +90,7 @@ async fn two_tiers(leaves: usize, files: impl Fn(usize) -> Vec<(&'static str, Ve
     };
     for (leaf, files) in islands {
         shares(&leaf.peer, files).await;
-        leaf.has_homes(2).await;
+        has_homes(&leaf, 2).await;
         crowd.leaves.push(leaf);
     }
     crowd
@@ -165,8 +118,8 @@ impl Crowd {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_peer_is_usable_at_once_and_the_next_finds_its_files() {
     let started = Instant::now();
-    let first = Island::start(&[], &[("harry potter.txt", b"one".to_vec())], |_| {}).await;
-    first.is(Role::Supernode).await;
+    let first = start(&[], &[("harry potter.txt", b"one".to_vec())], |_| {}).await;
+    is(&first, Role::Supernode).await;
     shares(&first.peer, 1).await;
     // Nobody else can be asked, and that is not "nobody has it".
     let (rows, explanation) = search(&first.peer, "something else").await;
@@ -179,7 +132,7 @@ async fn one_peer_is_usable_at_once_and_the_next_finds_its_files() {
 
     let started = Instant::now();
     let address = [first.peer.address().await];
-    let second = Island::start(&address, &[("tom riddle.txt", b"two".to_vec())], |_| {}).await;
+    let second = start(&address, &[("tom riddle.txt", b"two".to_vec())], |_| {}).await;
     let (rows, explanation) = found(&second.peer, "harry potter").await;
     assert_eq!(rows[0].sources[0].peer, first.id(), "{explanation}");
     assert_eq!(rows[0].found_by[0].overlay, "supernode");
@@ -197,15 +150,15 @@ async fn one_peer_is_usable_at_once_and_the_next_finds_its_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_can_be_chosen_and_are_shown() {
     let force = |config: &mut NodeConfig| config.supernode.role = RoleWish::Force;
-    let supernode = Island::start(&[], &[], force).await;
-    supernode.is(Role::Supernode).await;
+    let supernode = start(&[], &[], force).await;
+    is(&supernode, Role::Supernode).await;
     let address = [supernode.peer.address().await];
     let forbid = |config: &mut NodeConfig| config.supernode.role = RoleWish::Forbid;
-    let leaf = Island::start(&address, &[("kept.txt", b"kept".to_vec())], forbid).await;
+    let leaf = start(&address, &[("kept.txt", b"kept".to_vec())], forbid).await;
     let mut events = leaf.peer.node.events();
-    assert_eq!(leaf.has_homes(1).await, [supernode.id()]);
+    assert_eq!(has_homes(&leaf, 1).await, [supernode.id()]);
     until("the leaf's file", async || {
-        let info = supernode.info().await;
+        let info = info(&supernode).await;
         (info.leaves == 1 && info.entries == 1).then_some(())
     })
     .await;
@@ -251,7 +204,7 @@ async fn a_search_and_a_download_go_on_when_their_supernodes_are_killed() {
         _ => Vec::new(),
     };
     let mut crowd = two_tiers(17, files).await;
-    let homes = crowd.leaves[0].has_homes(2).await;
+    let homes = has_homes(&crowd.leaves[0], 2).await;
     let victim = crowd.take_supernode(homes[0]);
     let alice = &crowd.leaves[0];
 
@@ -276,7 +229,7 @@ async fn a_search_and_a_download_go_on_when_their_supernodes_are_killed() {
         (downloads[0].have_bytes > 1_000_000).then_some(())
     })
     .await;
-    let homes = alice.has_homes(1).await;
+    let homes = has_homes(alice, 1).await;
     drop(crowd.take_supernode(homes[0]));
     let alice = &crowd.leaves[0];
     let done = download_is(&alice.peer, started.number, DownloadState::Complete).await;
@@ -292,7 +245,7 @@ async fn a_search_and_a_download_go_on_when_their_supernodes_are_killed() {
     // Everybody has a place again, and everything is found.
     for leaf in &crowd.leaves {
         until("a place", async || {
-            let info = leaf.info().await;
+            let info = info(leaf).await;
             let is_placed = info.role == Role::Supernode || info.homes.iter().any(|h| h.is_live);
             is_placed.then_some(())
         })
@@ -324,11 +277,11 @@ async fn a_download_finds_new_sources_when_source_and_supernode_are_killed() {
         (downloads[0].have_bytes > 500_000).then_some(())
     })
     .await;
-    let homes = crowd.leaves[0].has_homes(1).await;
+    let homes = has_homes(&crowd.leaves[0], 1).await;
     drop(crowd.take_supernode(homes[0]));
     drop(bob);
     let address = [crowd.supernodes[0].peer.address().await];
-    let carol = Island::start(&address, &[("goblet.bin", bytes.clone())], |_| {}).await;
+    let carol = start(&address, &[("goblet.bin", bytes.clone())], |_| {}).await;
     let alice = &crowd.leaves[0].peer;
     let done = download_is(alice, started.number, DownloadState::Complete).await;
     assert!(std::fs::read(done.path.unwrap()).unwrap() == bytes);

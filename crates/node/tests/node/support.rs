@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Duration;
 
-use gannet_base::PeerAddress;
+use gannet_base::{PeerAddress, PeerId};
 use gannet_node::api::{DownloadInfo, DownloadRequest, DownloadState, SearchRow, SearchUpdate};
-use gannet_node::{Node, NodeConfig};
+use gannet_node::{BulkRoad, Node, NodeConfig};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// Longest that anything may take: a loaded machine is slow, a hang is for ever.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
@@ -23,8 +25,45 @@ pub(crate) fn config(dir: &Path) -> NodeConfig {
     config.download_dir = dir.join("downloads");
     config.listen = vec!["127.0.0.1:0".parse().unwrap()];
     config.local_discovery = false;
+    config.bulk_road = road();
     config
 }
+
+tokio::task_local! {
+    /// By which road the nodes of a test are to send.
+    pub(crate) static ROAD: BulkRoad;
+}
+
+/// The road of this test, the default unless it runs [`on_both_roads`].
+pub(crate) fn road() -> BulkRoad {
+    ROAD.try_with(|road| *road).unwrap_or_default()
+}
+
+/// Makes two tests of each of these functions: everything by QUIC, and
+/// everything by TCP.
+macro_rules! on_both_roads {
+    ($($name:ident,)*) => {
+        mod by_quic {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    let test = super::$name();
+                    crate::support::ROAD.scope(gannet_node::BulkRoad::Quic, test).await;
+                }
+            )*
+        }
+        mod by_tcp {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    let test = super::$name();
+                    crate::support::ROAD.scope(gannet_node::BulkRoad::Tcp, test).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_both_roads;
 
 pub(crate) fn temp_dir() -> TempDir {
     tempfile::Builder::new()
@@ -44,6 +83,58 @@ pub(crate) async fn start(change: impl FnOnce(&mut NodeConfig)) -> Peer {
 
 pub(crate) async fn hub() -> Peer {
     start(|config| config.hub_server = true).await
+}
+
+/// A peer with a runtime of its own: it can hang and die as a process does,
+/// without a word to anybody.
+pub(crate) struct Island {
+    pub(crate) peer: Peer,
+    runtime: Option<Runtime>,
+}
+
+impl Island {
+    /// It shares these files; `change` has its way with the configuration.
+    pub(crate) async fn start(
+        files: &[(&str, Vec<u8>)],
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
+        let (dir, config) = with_files(files, change);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let node = runtime.spawn(Node::start(config)).await.unwrap();
+        let node = node.expect("the node starts");
+        let peer = Peer { node, dir };
+        Self {
+            peer,
+            runtime: Some(runtime),
+        }
+    }
+
+    pub(crate) fn id(&self) -> PeerId {
+        self.peer.node.peer_id()
+    }
+
+    /// It answers nothing any more, until it is killed.
+    pub(crate) fn hang(&self) -> mpsc::Sender<()> {
+        let (go_on, hung) = mpsc::channel::<()>();
+        if let Some(runtime) = &self.runtime {
+            // Its only thread waits here.
+            runtime.spawn(async move { hung.recv().unwrap_or_default() });
+        }
+        go_on
+    }
+}
+
+/// As by `kill -9`: nobody is told.
+impl Drop for Island {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Peer {

@@ -10,6 +10,10 @@ use gannet_base::wire::fuzz_decode;
 
 use super::message::{FloodMessage, PATCH_BYTES_MAX, Patch, TABLE_BITS};
 use super::table::{Incoming, Table};
+use crate::fuzz::Choices;
+
+/// How many others there are.
+const PEERS: u8 = 8;
 
 /// Decodes `input` as a message.
 pub fn flood_message(input: &[u8]) {
@@ -21,44 +25,6 @@ pub fn flood(input: &[u8]) {
     talk::talk(input);
 }
 
-/// Reads choices off the input; zeros when it is used up.
-struct Choices<'a>(&'a [u8]);
-
-impl<'a> Choices<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    fn below(&mut self, bound: u8) -> u8 {
-        self.byte() % bound
-    }
-
-    /// Small numbers mostly, extreme ones now and then.
-    fn number(&mut self) -> u64 {
-        match self.byte() {
-            255 => u64::MAX,
-            254 => u32::MAX.into(),
-            253 => 1 << 40,
-            small => u64::from(small % 16),
-        }
-    }
-
-    fn short(&mut self) -> u32 {
-        u32::try_from(self.number()).unwrap_or(u32::MAX)
-    }
-
-    fn piece(&mut self) -> &'a [u8] {
-        let length = usize::from(self.byte()).min(self.0.len());
-        let (piece, rest) = self.0.split_at(length);
-        self.0 = rest;
-        piece
-    }
-}
-
 /// Patches of one table: what is known afterwards is what a set of slots would
 /// be, or nothing.
 pub fn flood_table(input: &[u8]) {
@@ -67,11 +33,11 @@ pub fn flood_table(input: &[u8]) {
 
 /// How many patches were taken, and how many left a table to be asked.
 fn patch(input: &[u8]) -> [u32; 2] {
-    let mut choices = Choices(input);
+    let mut choices = Choices::new(input);
     let mut incoming = Incoming::default();
     let mut model = Model::default();
     let mut counts = [0; 2];
-    while !choices.0.is_empty() {
+    while !choices.is_empty() {
         let patch = choices.patch(model.next);
         let taken = incoming.apply(&patch).is_ok();
         assert!(incoming.bytes() <= 2 * Table::BYTES_MAX);
@@ -170,16 +136,11 @@ fn slots_of(flips: &[u8]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use gannet_base::seeded_rng;
-    use rand_core::Rng as _;
-
     use super::*;
+    use crate::fuzz::{Kinds, random};
 
     fn random(seed: u64, bytes_max: u64) -> Vec<u8> {
-        let mut rng = seeded_rng(seed);
-        let length = usize::try_from(rng.next_u64() % bytes_max).expect("small");
-        let mut input = vec![0; length];
-        rng.fill_bytes(&mut input);
+        let mut input = random::input(seed, bytes_max);
         // Small numbers are variants, lengths and parameters of the code.
         if seed.is_multiple_of(2) {
             input.iter_mut().for_each(|byte| *byte %= 12);
@@ -189,11 +150,11 @@ mod tests {
 
     #[test]
     fn flood_smoke() {
-        let mut kinds = BTreeSet::new();
+        let mut kinds = Kinds::default();
         for seed in 0..600 {
-            kinds.extend(talk::talk(&random(seed, 4_000)).0);
+            kinds.extend(talk::talk(&random(seed, 4_000)));
         }
-        let all = [
+        kinds.check_all(&[
             // Said.
             "Ask",
             "Busy",
@@ -225,9 +186,7 @@ mod tests {
             "Misbehaved",
             "Silent",
             "Surplus",
-        ];
-        let missing: Vec<_> = all.iter().filter(|kind| !kinds.contains(**kind)).collect();
-        assert!(missing.is_empty(), "{missing:?} never happened");
+        ]);
     }
 
     #[test]

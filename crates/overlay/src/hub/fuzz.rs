@@ -4,101 +4,28 @@
 
 use std::time::Duration;
 
-use gannet_base::wire::{Decoded, SignatureBytes, WireMessage as _, decode, encode, fuzz_decode};
-use gannet_base::{
-    ContentId, Core, FileEntry, Hit, Link, Media, Output, PeerId, Publication, Query, Row,
-    Timestamp, WallTime, pump, seeded_rng,
-};
+use gannet_base::wire::{WireMessage as _, encode, fuzz_decode};
+use gannet_base::{Core, Hit, Link, Output, PeerId, Row, Timestamp, WallTime, pump, seeded_rng};
 
 use super::{
     Announcement, Budget, Change, ClientConfig, HolderAddresses, HubClient, HubClientCommand,
     HubClientEvent, HubCounts, HubMessage, HubServer, HubServerCommand, Limits, Refusal,
     ServerConfig, Standing,
 };
+use crate::fuzz::Choices;
+
+/// How many others there are.
+const PEERS: u8 = 6;
 
 /// Decodes `input` as a message.
 pub fn hub_message(input: &[u8]) {
     fuzz_decode::<HubMessage>(input);
 }
 
-/// Bytes taken one by one; zero when they are used up.
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn byte(&mut self) -> u8 {
-        let first = self.0.first().copied().unwrap_or(0);
-        self.0 = self.0.get(1..).unwrap_or_default();
-        first
-    }
-
-    fn below(&mut self, bound: u8) -> u8 {
-        self.byte() % bound
-    }
-
-    /// Small numbers mostly, extreme ones now and then.
-    fn number(&mut self) -> u64 {
-        match self.byte() {
-            255 => u64::MAX,
-            254 => u64::from(u32::MAX),
-            253 => 1 << 40,
-            small => u64::from(small % 16),
-        }
-    }
-
-    fn short(&mut self) -> u32 {
-        u32::try_from(self.number()).unwrap_or(u32::MAX)
-    }
-
-    fn peer(&mut self) -> PeerId {
-        PeerId::from_bytes([1 + self.below(6); 32])
-    }
-
-    fn content(&mut self) -> ContentId {
-        ContentId::from_bytes([self.below(12); 32])
-    }
-
-    fn path(&mut self) -> String {
-        match self.byte() {
-            255 => "long/".to_owned() + &"word ".repeat(200),
-            n => format!("folder/word {}", n % 12),
-        }
-    }
-
-    fn publication(&mut self, holder: PeerId) -> Publication {
-        Publication {
-            entry: FileEntry {
-                content: self.content(),
-                size: self.number(),
-                path: self.path(),
-                media: Media::default(),
-            },
-            holder,
-            expires: WallTime::from_unix_seconds(self.number()),
-            signature: SignatureBytes([self.byte(); 64]),
-        }
-    }
-
-    fn query(&mut self) -> Query {
-        let texts = [
-            "word",
-            "folder word",
-            "\"word 3\"",
-            "-word",
-            "wor*",
-            "hash:x",
-        ];
-        let text = texts[usize::from(self.below(6))];
-        Query::new(text).expect("the texts above are queries")
-    }
-
+impl Choices<'_> {
     fn announcement(&mut self) -> Announcement {
-        let addresses = (0..self.below(9)).map(|n| ([10, 0, 0, n], 4_000).into());
         Announcement {
-            addresses: addresses.collect(),
+            addresses: self.addresses(),
             upload_bytes_per_second: Some(self.number()),
         }
     }
@@ -114,17 +41,6 @@ impl Bytes<'_> {
                 _ => Change::put(&self.publication(holder)),
             })
             .collect()
-    }
-
-    /// A message that is only bytes.
-    fn raw(&mut self) -> Option<HubMessage> {
-        let length = usize::from(self.byte()).min(self.0.len());
-        let (bytes, rest) = self.0.split_at(length);
-        self.0 = rest;
-        match decode(bytes) {
-            Ok(Decoded::Message(message)) => Some(message),
-            Ok(Decoded::Unknown { .. }) | Err(_) => None,
-        }
     }
 }
 
@@ -165,14 +81,14 @@ fn converse_with_hub(input: &[u8]) -> Vec<HubMessage> {
         registration_burst_bytes: 4_000,
         ..ServerConfig::default()
     };
-    let mut bytes = Bytes(input);
+    let mut choices = Choices::new(input);
     let mut hub = HubServer::new(config.clone(), seeded_rng(1));
     let mut now = Timestamp::ZERO;
-    while !bytes.is_empty() {
-        let from = bytes.peer();
-        match bytes.below(16) {
+    while !choices.is_empty() {
+        let from = choices.peer(PEERS);
+        match choices.below(16) {
             0 => {
-                now = now + Duration::from_millis(bytes.number().min(1 << 20) * 700);
+                now = now + Duration::from_millis(choices.number().min(1 << 20) * 700);
                 hub.handle_timeout(now);
             }
             1 => {
@@ -185,11 +101,11 @@ fn converse_with_hub(input: &[u8]) -> Vec<HubMessage> {
             3 => hub.handle_link(now, from, Link::Up),
             4 => {
                 let command =
-                    HubServerCommand::WallTime(WallTime::from_unix_seconds(bytes.number()));
+                    HubServerCommand::WallTime(WallTime::from_unix_seconds(choices.number()));
                 hub.handle_command(now, command);
             }
             5 => {
-                let addresses = bytes.announcement().addresses;
+                let addresses = choices.addresses();
                 let command = HubServerCommand::Seen {
                     peer: from,
                     addresses,
@@ -197,12 +113,12 @@ fn converse_with_hub(input: &[u8]) -> Vec<HubMessage> {
                 hub.handle_command(now, command);
             }
             6 => {
-                if let Some(message) = bytes.raw() {
+                if let Some(message) = choices.raw() {
                     hub.handle_message(now, from, message);
                 }
             }
             _ => {
-                let message = to_hub(&mut bytes, hub.epoch());
+                let message = to_hub(&mut choices, hub.epoch());
                 hub.handle_message(now, from, message);
             }
         }
@@ -216,37 +132,37 @@ fn converse_with_hub(input: &[u8]) -> Vec<HubMessage> {
     all_sent
 }
 
-fn to_hub(bytes: &mut Bytes<'_>, epoch: u64) -> HubMessage {
-    let nonce = bytes.number();
+fn to_hub(choices: &mut Choices<'_>, epoch: u64) -> HubMessage {
+    let nonce = choices.number();
     let request = nonce;
-    match bytes.below(8) {
+    match choices.below(8) {
         0 => HubMessage::Hello {
             nonce,
-            announcement: bytes.announcement(),
+            announcement: choices.announcement(),
         },
         1 => HubMessage::Ping {
             nonce,
-            announcement: bytes.announcement(),
+            announcement: choices.announcement(),
         },
         2 => HubMessage::Search {
             request,
-            query: bytes.query(),
-            offset: bytes.short(),
-            limit: u16::try_from(bytes.number()).unwrap_or(u16::MAX),
+            query: choices.query(),
+            offset: choices.short(),
+            limit: u16::try_from(choices.number()).unwrap_or(u16::MAX),
         },
         3 => HubMessage::Sources {
             request,
-            content: bytes.content(),
+            content: choices.content(),
         },
-        4 if bytes.below(4) == 0 => HubMessage::Goodbye {
+        4 if choices.below(4) == 0 => HubMessage::Goodbye {
             epoch,
-            registration: bytes.number(),
+            registration: choices.number(),
         },
         _ => HubMessage::Batch {
-            epoch: if bytes.byte() == 255 { 0 } else { epoch },
-            registration: bytes.number(),
-            sequence: bytes.short(),
-            changes: bytes.changes(),
+            epoch: if choices.byte() == 255 { 0 } else { epoch },
+            registration: choices.number(),
+            sequence: choices.short(),
+            changes: choices.changes(),
         },
     }
 }
@@ -291,14 +207,14 @@ impl Heard {
         }
     }
 
-    fn standing(&self, bytes: &mut Bytes<'_>) -> Standing {
+    fn standing(&self, choices: &mut Choices<'_>) -> Standing {
         let mut standing = self.honest;
-        (standing.entries, standing.refused) = (bytes.short(), bytes.short());
-        match bytes.byte() {
-            255 => standing.epoch = bytes.number(),
-            250..=254 => standing.registration = bytes.number(),
-            245..=249 => standing.next = bytes.short(),
-            240..=244 => standing.chain = [bytes.byte(); 16],
+        (standing.entries, standing.refused) = (choices.short(), choices.short());
+        match choices.byte() {
+            255 => standing.epoch = choices.number(),
+            250..=254 => standing.registration = choices.number(),
+            245..=249 => standing.next = choices.short(),
+            240..=244 => standing.chain = [choices.byte(); 16],
             _ => {}
         }
         standing
@@ -323,17 +239,17 @@ fn converse_with_client(input: &[u8]) -> Vec<HubClientEvent> {
         window_batches: 3,
         ..ClientConfig::default()
     };
-    let mut bytes = Bytes(input);
+    let mut choices = Choices::new(input);
     let mut client = HubClient::new(config.clone(), seeded_rng(1));
     let hubs = vec![PeerId::from_bytes([1; 32]), PeerId::from_bytes([2; 32])];
     let mut now = Timestamp::ZERO;
     let mut heard = Heard::default();
     client.handle_command(now, HubClientCommand::Hubs(hubs));
-    while !bytes.is_empty() {
-        let from = PeerId::from_bytes([1 + bytes.below(3); 32]);
-        match bytes.below(16) {
+    while !choices.is_empty() {
+        let from = PeerId::from_bytes([1 + choices.below(3); 32]);
+        match choices.below(16) {
             0 => {
-                now = now + Duration::from_millis(bytes.number().min(1 << 20) * 700);
+                now = now + Duration::from_millis(choices.number().min(1 << 20) * 700);
                 client.handle_timeout(now);
             }
             1 | 2 => {
@@ -343,19 +259,19 @@ fn converse_with_client(input: &[u8]) -> Vec<HubClientEvent> {
                 }
             }
             3 => client.handle_link(now, from, Link::Up),
-            4 if bytes.below(4) == 0 => client.handle_link(now, from, Link::Down),
-            5 if bytes.below(4) == 0 => client.handle_link(now, from, Link::Unreachable),
+            4 if choices.below(4) == 0 => client.handle_link(now, from, Link::Down),
+            5 if choices.below(4) == 0 => client.handle_link(now, from, Link::Unreachable),
             6..=8 => {
-                let command = order(&mut bytes);
+                let command = order(&mut choices);
                 client.handle_command(now, command);
             }
             9 => {
-                if let Some(message) = bytes.raw() {
+                if let Some(message) = choices.raw() {
                     client.handle_message(now, from, message);
                 }
             }
             _ => {
-                let message = to_client(&mut bytes, &heard);
+                let message = to_client(&mut choices, &heard);
                 client.handle_message(now, from, message);
             }
         }
@@ -370,50 +286,50 @@ fn converse_with_client(input: &[u8]) -> Vec<HubClientEvent> {
     told
 }
 
-fn order(bytes: &mut Bytes<'_>) -> HubClientCommand {
+fn order(choices: &mut Choices<'_>) -> HubClientCommand {
     let own = PeerId::from_bytes([9; 32]);
-    let id = u64::from(bytes.below(6));
-    match bytes.below(11) {
+    let id = u64::from(choices.below(6));
+    match choices.below(11) {
         0..=2 => {
-            let publications = (0..bytes.below(5)).map(|_| bytes.publication(own));
+            let publications = (0..choices.below(5)).map(|_| choices.publication(own));
             HubClientCommand::Publish(publications.collect())
         }
-        3 | 4 => HubClientCommand::Withdraw(vec![(bytes.content(), bytes.path())]),
+        3 | 4 => HubClientCommand::Withdraw(vec![(choices.content(), choices.path())]),
         5 | 6 => HubClientCommand::Search {
             id,
-            query: bytes.query(),
-            limit: bytes.short(),
+            query: choices.query(),
+            limit: choices.short(),
         },
         7 => HubClientCommand::Sources {
             id,
-            content: bytes.content(),
+            content: choices.content(),
         },
         8 => HubClientCommand::Cancel { id },
         9 => HubClientCommand::Check,
         _ => HubClientCommand::Announce {
-            addresses: bytes.announcement().addresses,
+            addresses: choices.addresses(),
             upload_bytes_per_second: None,
         },
     }
 }
 
-fn to_client(bytes: &mut Bytes<'_>, heard: &Heard) -> HubMessage {
+fn to_client(choices: &mut Choices<'_>, heard: &Heard) -> HubMessage {
     let refusal = Refusal {
         budget: Budget::Pending,
-        max: bytes.number(),
-        retry_after_ms: bytes.short(),
+        max: choices.number(),
+        retry_after_ms: choices.short(),
     };
-    let standing = heard.standing(bytes);
+    let standing = heard.standing(choices);
     let counts = HubCounts::default();
     let nonce = heard.nonce;
-    match bytes.below(12) {
+    match choices.below(12) {
         0..=2 => HubMessage::Welcome {
             nonce,
             limits: Limits {
-                lease_seconds: bytes.short(),
-                entries_max: bytes.short(),
-                queries_per_second: bytes.short(),
-                window_batches: u16::try_from(bytes.number()).unwrap_or(u16::MAX),
+                lease_seconds: choices.short(),
+                entries_max: choices.short(),
+                queries_per_second: choices.short(),
+                window_batches: u16::try_from(choices.number()).unwrap_or(u16::MAX),
             },
             standing,
             counts,
@@ -425,82 +341,75 @@ fn to_client(bytes: &mut Bytes<'_>, heard: &Heard) -> HubMessage {
         },
         5 | 6 => HubMessage::Ack {
             standing,
-            early: bytes.below(2) == 0,
-            wait_ms: if bytes.below(4) == 0 {
-                bytes.short()
+            early: choices.below(2) == 0,
+            wait_ms: if choices.below(4) == 0 {
+                choices.short()
             } else {
                 0
             },
-            refusal: (bytes.below(2) == 0).then_some(refusal),
+            refusal: (choices.below(2) == 0).then_some(refusal),
         },
         7 => HubMessage::Lapsed,
         8 => HubMessage::Refused {
-            request: (bytes.below(4) > 0).then_some(heard.request),
+            request: (choices.below(4) > 0).then_some(heard.request),
             refusal,
         },
-        _ => rows(bytes, heard),
+        _ => rows(choices, heard),
     }
 }
 
-fn rows(bytes: &mut Bytes<'_>, heard: &Heard) -> HubMessage {
+fn rows(choices: &mut Choices<'_>, heard: &Heard) -> HubMessage {
     let mut rows = Vec::new();
     let mut addresses = Vec::new();
-    for _ in 0..bytes.below(12) {
-        let content = bytes.content();
+    for _ in 0..choices.below(12) {
+        let content = choices.content();
         let mut hits = Vec::new();
-        for _ in 0..bytes.below(3) {
-            let holder = bytes.peer();
-            let mut publication = bytes.publication(holder);
-            if bytes.below(8) > 0 {
+        for _ in 0..choices.below(3) {
+            let holder = choices.peer(PEERS);
+            let mut publication = choices.publication(holder);
+            if choices.below(8) > 0 {
                 publication.entry.content = content;
             }
             addresses.push(HolderAddresses {
                 holder,
-                addresses: bytes.announcement().addresses.into_iter().take(8).collect(),
+                addresses: choices.addresses(),
             });
             hits.push(Hit { publication });
         }
         rows.push(Row {
             content,
-            holders: bytes.short(),
+            holders: choices.short(),
             hits,
         });
     }
     HubMessage::Rows {
         request: heard.request,
-        offset: if bytes.below(8) == 0 {
-            bytes.short()
+        offset: if choices.below(8) == 0 {
+            choices.short()
         } else {
             heard.offset
         },
         rows,
         addresses,
-        total: bytes.number(),
-        next: (bytes.below(2) == 0).then(|| heard.offset.saturating_add(bytes.short())),
+        total: choices.number(),
+        next: (choices.below(2) == 0).then(|| heard.offset.saturating_add(choices.short())),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
+    use gannet_base::wire::decode;
     use rand_core::Rng as _;
 
     use super::*;
+    use crate::fuzz::{Kinds, random};
 
     /// Runs `body` on random bytes and gathers the kinds of what came of it.
-    fn kinds<T: std::fmt::Debug>(body: fn(&[u8]) -> Vec<T>) -> BTreeSet<String> {
-        let mut kinds = BTreeSet::new();
+    fn kinds<T: std::fmt::Debug>(body: fn(&[u8]) -> Vec<T>) -> Kinds {
+        let mut kinds = Kinds::default();
         for seed in 0..400 {
-            let mut rng = seeded_rng(seed);
-            let length = usize::try_from(rng.next_u64() % 4_000).expect("small");
-            let mut input = vec![0; length];
-            rng.fill_bytes(&mut input);
-            for one in body(&input) {
-                let text = format!("{one:?}");
-                let kind = text.split_whitespace().next().unwrap_or_default();
-                kinds.insert(kind.to_owned());
-            }
+            let outcome = body(&random::input(seed, 4_000));
+            outcome.iter().for_each(|one| kinds.note(one));
         }
         kinds
     }
@@ -514,7 +423,7 @@ mod tests {
             rng.fill_bytes(&mut input);
             hub_message(&input);
             // A good message with one byte changed goes deeper.
-            let mut bytes = encode(&to_hub(&mut Bytes(&input), 7));
+            let mut bytes = encode(&to_hub(&mut Choices::new(&input), 7));
             let place = usize::try_from(rng.next_u64()).unwrap_or(0) % bytes.len();
             bytes[place] ^= 1 << (seed % 8);
             hub_message(&bytes);
@@ -526,14 +435,13 @@ mod tests {
     #[test]
     fn hub_server_smoke() {
         let kinds = kinds(converse_with_hub);
-        let all = ["Ack", "Lapsed", "Pong", "Refused", "Rows", "Welcome"];
-        assert_eq!(kinds, all.map(str::to_owned).into());
+        kinds.check_all(&["Ack", "Lapsed", "Pong", "Refused", "Rows", "Welcome"]);
     }
 
     #[test]
     fn hub_client_smoke() {
         let kinds = kinds(converse_with_client);
-        let all = [
+        kinds.check_all(&[
             "Ended",
             "HubDown",
             "HubUp",
@@ -541,7 +449,6 @@ mod tests {
             "Registered",
             "RegistrationRefused",
             "Rows",
-        ];
-        assert_eq!(kinds, all.map(str::to_owned).into());
+        ]);
     }
 }

@@ -50,6 +50,7 @@ pub mod fuzz;
 mod message;
 mod server;
 
+pub(crate) use address::{is_dialable, is_private};
 pub(crate) use bucket::Bucket;
 pub use client::{
     DownReason, HubClient, HubClientCommand, HubClientEvent, HubOutcome, HubPhase, HubState,

@@ -7,6 +7,7 @@ use gannet_base::{ContentId, FileEntry, PeerId, Query, Row};
 use serde::{Deserialize, Serialize};
 
 use super::explain::Explanation;
+use crate::dht::DhtOutcome;
 use crate::flood::FloodOutcome;
 use crate::hub::HubOutcome;
 use crate::supernode::SupernodeOutcome;
@@ -22,6 +23,8 @@ pub enum Overlay {
     Hub,
     /// Directories that peers elect among themselves.
     Supernode,
+    /// A ring on which every word and every content has its peers.
+    Dht,
     /// Neighbours that pass questions on.
     Flood,
 }
@@ -46,13 +49,14 @@ impl std::error::Error for ParseOverlayError {}
 
 impl Overlay {
     /// Every overlay, the quickest to answer first.
-    pub const ALL: [Self; 3] = [Self::Hub, Self::Supernode, Self::Flood];
+    pub const ALL: [Self; 4] = [Self::Hub, Self::Supernode, Self::Dht, Self::Flood];
 
     /// Its name, as users type and see it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hub => "hub",
             Self::Supernode => "supernode",
+            Self::Dht => "dht",
             Self::Flood => "flood",
         }
     }
@@ -62,7 +66,7 @@ impl Overlay {
     pub(super) const fn widens(self) -> bool {
         match self {
             Self::Hub => false,
-            Self::Supernode | Self::Flood => true,
+            Self::Supernode | Self::Dht | Self::Flood => true,
         }
     }
 }
@@ -108,6 +112,8 @@ pub enum OverlayOutcome {
     Hub(Vec<HubOutcome>),
     /// How far the supernodes came.
     Supernode(SupernodeOutcome),
+    /// How far it came on the ring.
+    Dht(DhtOutcome),
     /// How far the flood came.
     Flood(FloodOutcome),
 }

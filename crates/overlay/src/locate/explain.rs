@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::api::{Overlay, OverlayOutcome};
+use crate::dht::{self, DhtOutcome};
 use crate::flood::{Coverage, Ending, FloodOutcome};
 use crate::hub::{HubOutcome, Outcome};
 use crate::supernode::{self, SupernodeOutcome};
@@ -157,7 +158,9 @@ impl Explanation {
     /// No overlay has anybody to ask.
     fn nobody_known(&self) -> String {
         let has = |overlay| self.parts.iter().any(|part| part.overlay == overlay);
-        let knows_by_peers = has(Overlay::Flood) || has(Overlay::Supernode);
+        let knows_by_peers = [Overlay::Supernode, Overlay::Dht, Overlay::Flood]
+            .into_iter()
+            .any(has);
         let (why, flag) = match (has(Overlay::Hub), knows_by_peers) {
             (true, false) => ("no hub is named", "--hub"),
             (false, true) => ("no other peer is known", "--peer"),
@@ -185,6 +188,7 @@ impl Part {
                 _ => Reach::Some,
             },
             PartEnd::Told(OverlayOutcome::Supernode(outcome)) => supernode_reach(outcome),
+            PartEnd::Told(OverlayOutcome::Dht(outcome)) => dht_reach(outcome),
             PartEnd::Told(OverlayOutcome::Flood(flood)) => flood_reach(flood),
             PartEnd::Enough => Reach::Some,
             PartEnd::Late if self.found > 0 => Reach::Some,
@@ -197,10 +201,13 @@ impl Part {
         match &self.end {
             PartEnd::Told(OverlayOutcome::Unused) => match self.overlay {
                 Overlay::Hub => "no hub is named".to_owned(),
-                Overlay::Supernode | Overlay::Flood => "no other peer is known".to_owned(),
+                Overlay::Supernode | Overlay::Dht | Overlay::Flood => {
+                    "no other peer is known".to_owned()
+                }
             },
             PartEnd::Told(OverlayOutcome::Hub(hubs)) => hub_phrase(hubs),
             PartEnd::Told(OverlayOutcome::Supernode(outcome)) => supernode_phrase(outcome),
+            PartEnd::Told(OverlayOutcome::Dht(outcome)) => dht_phrase(outcome),
             PartEnd::Told(OverlayOutcome::Flood(flood)) => flood_phrase(flood),
             PartEnd::Enough => format!("{} was stopped: enough was found", self.overlay.name()),
             PartEnd::Late => format!("{} was not done in time", self.overlay.name()),
@@ -217,6 +224,10 @@ impl Part {
             PartEnd::Told(OverlayOutcome::Supernode(outcome)) => match supernodes_asked(outcome) {
                 0 => "the leaves of this supernode".to_owned(),
                 asked => plural(asked, "supernode"),
+            },
+            PartEnd::Told(OverlayOutcome::Dht(outcome)) => match outcome.answered {
+                0 => "this peer's own part of the dht".to_owned(),
+                answered => format!("{} by dht", plural(answered.into(), "peer")),
             },
             PartEnd::Told(OverlayOutcome::Flood(flood)) => {
                 format!("{} by flood", plural(flood.coverage.asked.into(), "peer"))
@@ -325,6 +336,39 @@ fn flood_phrase(flood: &FloodOutcome) -> String {
         }
         Ending::Partial if coverage.asked == 0 => format!("no neighbour answered: {missing}"),
         Ending::Partial | Ending::Horizon => format!("{asked}, {missing}"),
+    }
+}
+
+fn dht_reach(outcome: &DhtOutcome) -> Reach {
+    use dht::Ending;
+    match outcome.ending {
+        Ending::Alone | Ending::NoWord | Ending::TooMany => Reach::Nobody,
+        Ending::Partial if outcome.answered == 0 => Reach::Nobody,
+        Ending::Everything => Reach::Whole,
+        Ending::Enough | Ending::Partial => Reach::Some,
+    }
+}
+
+fn dht_phrase(outcome: &DhtOutcome) -> String {
+    use dht::Ending;
+    let asked = match outcome.asked {
+        0 => "looked into this peer's own part of the dht".to_owned(),
+        asked => format!("asked {} by dht", plural(asked.into(), "peer")),
+    };
+    let silent = outcome.asked.saturating_sub(outcome.answered);
+    match outcome.ending {
+        Ending::Alone => "the dht has no other peer now".to_owned(),
+        Ending::NoWord => {
+            "the dht looks up whole words, and needs one that must be there".to_owned()
+        }
+        Ending::TooMany => "too many searches of the dht run already".to_owned(),
+        Ending::Everything => format!("{asked}, where all that is shared is listed"),
+        Ending::Enough => format!("{asked} until it was enough"),
+        Ending::Partial if outcome.asked == 0 => {
+            "the peers of the dht that list it were not found".to_owned()
+        }
+        Ending::Partial if silent > 0 => format!("{asked}, {silent} did not answer"),
+        Ending::Partial => format!("{asked}, not all"),
     }
 }
 

@@ -3,6 +3,7 @@ use gannet_base::{FileEntry, Hit, Media, Publication, WallTime, step};
 use proptest::prelude::*;
 
 use super::*;
+use crate::dht::{self, DhtOutcome};
 use crate::flood::{Coverage, Ending, FloodOutcome};
 use crate::hub::HubOutcome;
 use crate::supernode::{self, SupernodeOutcome};
@@ -99,6 +100,7 @@ fn ended(locate: &mut Locate, millis: u64, outcome: OverlayOutcome) -> Vec<Locat
     let overlay = match &outcome {
         OverlayOutcome::Hub(_) => Overlay::Hub,
         OverlayOutcome::Supernode(_) => Overlay::Supernode,
+        OverlayOutcome::Dht(_) => Overlay::Dht,
         _ => Overlay::Flood,
     };
     let ended = LocateCommand::Ended {
@@ -135,6 +137,17 @@ fn flood_ended(ending: Ending, asked: u32) -> OverlayOutcome {
             asked,
             ..Coverage::default()
         },
+        elapsed: Duration::ZERO,
+    })
+}
+
+fn dht_ended(asked: u32) -> OverlayOutcome {
+    OverlayOutcome::Dht(DhtOutcome {
+        ending: dht::Ending::Everything,
+        asked,
+        answered: asked,
+        hops: 3,
+        messages: 2 * asked,
         elapsed: Duration::ZERO,
     })
 }
@@ -290,7 +303,7 @@ fn supernode_ended(ending: supernode::Ending) -> OverlayOutcome {
 }
 
 #[test]
-fn all_three_are_asked_and_a_row_names_each_that_found_it() {
+fn all_are_asked_and_a_row_names_each_that_found_it() {
     let mut locate = with_overlays(Config::default(), &Overlay::ALL);
     assert_eq!(search(&mut locate, 1, "x").len(), Overlay::ALL.len());
     let mut last = None;
@@ -301,14 +314,21 @@ fn all_three_are_asked_and_a_row_names_each_that_found_it() {
     }
     let by = last.unwrap().found_by;
     let by: Vec<Overlay> = by.iter().map(|found| found.overlay).collect();
-    assert_eq!(by, [Overlay::Flood, Overlay::Supernode, Overlay::Hub]);
+    let reversed = [
+        Overlay::Flood,
+        Overlay::Dht,
+        Overlay::Supernode,
+        Overlay::Hub,
+    ];
+    assert_eq!(by, reversed);
     assert_eq!(ended(&mut locate, 6, hub_answered(1)), []);
     let part = supernode_ended(supernode::Ending::Everybody);
     assert_eq!(ended(&mut locate, 7, part), []);
+    assert_eq!(ended(&mut locate, 7, dht_ended(2)), []);
     let end = ended(&mut locate, 8, flood_ended(Ending::Everybody, 4));
     assert_eq!(
         the_end(&end).sentence(),
-        "1 row from 1 of 1 hub, 1 supernode and 4 peers by flood."
+        "1 row from 1 of 1 hub, 1 supernode, 2 peers by dht and 4 peers by flood."
     );
 }
 
@@ -341,7 +361,7 @@ fn overlays_are_named_as_they_are_typed() {
         assert_eq!(overlay.name().parse(), Ok(overlay));
     }
     let error = "tor".parse::<Overlay>().unwrap_err().to_string();
-    assert!(error.ends_with("hub, supernode and flood"), "{error}");
+    assert!(error.ends_with("hub, supernode, dht and flood"), "{error}");
 }
 
 #[test]

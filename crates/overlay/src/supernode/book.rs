@@ -214,17 +214,7 @@ impl Book {
         let is_ready = |known: &&Known| {
             known.retry_at <= now && known.banned_until <= now && !is_taken(known.peer)
         };
-        let ready = self.0.iter().filter(is_ready);
-        let (mut roomy, mut full): (Vec<_>, Vec<_>) =
-            ready.partition(|known| known.full_until <= now);
-        let mut chosen = Vec::new();
-        for pool in [&mut roomy, &mut full] {
-            while chosen.len() < count && !pool.is_empty() {
-                let known = pool.swap_remove(below(rng, pool.len()));
-                chosen.push(known.address());
-            }
-        }
-        chosen
+        choose(self.0.iter().filter(is_ready), now, rng, count)
     }
 
     /// When the next one may be tried.
@@ -253,19 +243,7 @@ impl Book {
         (count, to): (usize, PeerId),
     ) -> Vec<PeerAddress> {
         let is_fresh = |known: &&Known| known.peer != to && known.is_fresh(now, config.fresh);
-        let (mut roomy, mut full): (Vec<_>, Vec<_>) = self
-            .0
-            .iter()
-            .filter(is_fresh)
-            .partition(|known| known.full_until <= now);
-        let mut chosen = Vec::new();
-        for pool in [&mut roomy, &mut full] {
-            while chosen.len() < count && !pool.is_empty() {
-                let known = pool.swap_remove(below(rng, pool.len()));
-                chosen.push(known.address());
-            }
-        }
-        chosen
+        choose(self.0.iter().filter(is_fresh), now, rng, count)
     }
 
     /// Those that are supernodes, as far as is known; all if none is.
@@ -287,6 +265,24 @@ impl Book {
         all.sort_by_key(|known| std::cmp::Reverse((known.heard_at, known.worth(now))));
         all.into_iter().map(Known::address).collect()
     }
+}
+
+/// So many of these at random, those with room first.
+fn choose<'a>(
+    among: impl Iterator<Item = &'a Known>,
+    now: Timestamp,
+    rng: &mut Rng,
+    count: usize,
+) -> Vec<PeerAddress> {
+    let (mut roomy, mut full): (Vec<_>, Vec<_>) = among.partition(|known| known.full_until <= now);
+    let mut chosen = Vec::new();
+    for pool in [&mut roomy, &mut full] {
+        while chosen.len() < count && !pool.is_empty() {
+            let known = pool.swap_remove(below(rng, pool.len()));
+            chosen.push(known.address());
+        }
+    }
+    chosen
 }
 
 fn set_addresses(known: &mut Known, new: &[SocketAddr]) {

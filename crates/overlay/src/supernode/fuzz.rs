@@ -5,17 +5,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gannet_base::wire::{Decoded, SignatureBytes, decode, encode, fuzz_decode};
+use gannet_base::wire::{Decoded, decode, encode, fuzz_decode};
 use gannet_base::{
-    ContentId, Core as _, FileEntry, Hit, Link, Media, Output, PeerAddress, PeerId, Publication,
-    Query, Row, Timestamp, WallTime, pump, seeded_rng,
+    Core as _, Hit, Link, Output, PeerAddress, PeerId, Row, Timestamp, pump, seeded_rng,
 };
 
 use super::message::{Answered, Machine, Place, Roster, Score, SupernodeMessage, Wish};
 use super::{Config, Ending, RoleWish, Supernode, SupernodeCommand, SupernodeEvent};
-use crate::flood::{self, FloodMessage, Hits, Wanted};
+use crate::flood::{self, FloodMessage, Hits};
+use crate::fuzz::{Choices, Kinds};
 use crate::hub::{Announcement, HubCounts, HubMessage, Limits, Standing};
 
+/// How many others there are.
+const PEERS: u8 = 6;
 /// Most outputs that one input may cause with the limits used here.
 const OUTPUTS_MAX: usize = 4_000;
 /// Characters of the whole state as text.
@@ -56,46 +58,21 @@ fn config(role: RoleWish) -> Config {
     }
 }
 
-/// Reads choices off the input; zeros when it is used up.
-struct Choices<'a>(&'a [u8]);
-
-impl<'a> Choices<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
+impl Choices<'_> {
+    /// Anybody, this peer itself included.
+    fn anybody(&mut self) -> PeerId {
+        PeerId::from_bytes([self.below(1 + PEERS); 32])
     }
 
-    fn below(&mut self, bound: u8) -> u8 {
-        self.byte() % bound
-    }
-
-    fn flag(&mut self) -> bool {
-        self.byte() % 2 == 1
-    }
-
-    fn peer(&mut self) -> PeerId {
-        PeerId::from_bytes([self.below(7); 32])
-    }
-
-    fn address(&mut self) -> PeerAddress {
+    fn acquaintance(&mut self) -> PeerAddress {
         PeerAddress {
-            peer: self.peer(),
+            peer: self.anybody(),
             addresses: Vec::new(),
         }
     }
 
-    fn addresses(&mut self) -> Vec<PeerAddress> {
-        (0..self.below(4)).map(|_| self.address()).collect()
-    }
-
-    fn piece(&mut self) -> &'a [u8] {
-        let length = usize::from(self.byte()).min(self.0.len());
-        let (piece, rest) = self.0.split_at(length);
-        self.0 = rest;
-        piece
+    fn acquaintances(&mut self) -> Vec<PeerAddress> {
+        (0..self.below(4)).map(|_| self.acquaintance()).collect()
     }
 
     fn score(&mut self) -> Score {
@@ -112,23 +89,9 @@ impl<'a> Choices<'a> {
         }
     }
 
-    fn publication(&mut self) -> Publication {
-        let path = format!("file {}.txt", self.below(9));
-        Publication {
-            entry: FileEntry {
-                content: ContentId::of(path.as_bytes()),
-                size: 1,
-                path,
-                media: Media::default(),
-            },
-            holder: self.peer(),
-            expires: WallTime::from_unix_seconds(2_000_000_000),
-            signature: SignatureBytes([0; 64]),
-        }
-    }
-
     fn hits(&mut self) -> Hits {
-        let publication = self.publication();
+        let holder = self.anybody();
+        let publication = self.publication(holder);
         let row = Row {
             content: publication.entry.content,
             holders: 1,
@@ -137,16 +100,8 @@ impl<'a> Choices<'a> {
         Hits {
             hops: self.below(9),
             rows: vec![row; usize::from(self.flag())],
-            addresses: self.addresses(),
+            addresses: self.acquaintances(),
         }
-    }
-
-    fn wanted(&mut self) -> Wanted {
-        if self.flag() {
-            return Wanted::Content(self.publication().entry.content);
-        }
-        let words = ["file", "file 3", "absent", "txt -file"][usize::from(self.below(4))];
-        Wanted::Words(Query::new(words).expect("these are queries"))
     }
 
     fn ending(&mut self) -> Ending {
@@ -168,11 +123,11 @@ struct Talk {
     said: Vec<(PeerId, SupernodeMessage)>,
     running: BTreeSet<u64>,
     next: u64,
-    kinds: BTreeSet<String>,
+    kinds: Kinds,
 }
 
-fn talk(input: &[u8]) -> BTreeSet<String> {
-    let mut choices = Choices(input);
+fn talk(input: &[u8]) -> Kinds {
+    let mut choices = Choices::new(input);
     let role = match choices.below(4) {
         0 => RoleWish::Force,
         1 => RoleWish::Forbid,
@@ -186,9 +141,9 @@ fn talk(input: &[u8]) -> BTreeSet<String> {
         said: Vec::new(),
         running: BTreeSet::new(),
         next: 0,
-        kinds: BTreeSet::new(),
+        kinds: Kinds::default(),
     };
-    while !choices.0.is_empty() {
+    while !choices.is_empty() {
         talk.step(&mut choices);
         talk.drain();
     }
@@ -208,10 +163,10 @@ impl Talk {
                 self.now = self.core.next_deadline().map_or(now, |due| due.max(now));
                 self.core.handle_timeout(self.now);
             }
-            4 => self.core.handle_link(now, choices.peer(), Link::Up),
+            4 => self.core.handle_link(now, choices.peer(PEERS), Link::Up),
             5 => {
                 let link = [Link::Down, Link::Unreachable][usize::from(choices.flag())];
-                self.core.handle_link(now, choices.peer(), link);
+                self.core.handle_link(now, choices.peer(PEERS), link);
             }
             6 | 7 => {
                 if let Some(peer) = self.dialled.pop() {
@@ -220,9 +175,8 @@ impl Talk {
             }
             8 => self.command(choices),
             9 => {
-                let from = choices.peer();
-                let piece = choices.piece();
-                if let Ok(Decoded::Message(message)) = decode::<SupernodeMessage>(piece) {
+                let from = choices.peer(PEERS);
+                if let Some(message) = choices.raw() {
                     self.hand_over(from, message);
                 }
             }
@@ -233,7 +187,7 @@ impl Talk {
                 }
             }
             _ => {
-                let from = choices.peer();
+                let from = choices.peer(PEERS);
                 let message = something(choices);
                 self.hand_over(from, message);
             }
@@ -262,26 +216,22 @@ impl Talk {
                 self.running.remove(&self.next);
                 SupernodeCommand::Cancel { id: self.next }
             }
-            4 => SupernodeCommand::Bootstrap(choices.addresses()),
+            4 => SupernodeCommand::Bootstrap(choices.acquaintances()),
             5 => {
-                let holder = PeerId::from_bytes([0; 32]);
-                let publication = Publication {
-                    holder,
-                    ..choices.publication()
-                };
-                SupernodeCommand::Publish(vec![publication])
+                let me = PeerId::from_bytes([0; 32]);
+                SupernodeCommand::Publish(vec![choices.publication(me)])
             }
             6 => SupernodeCommand::Busy(choices.flag()),
             7 => SupernodeCommand::Seen {
-                peer: choices.peer(),
+                peer: choices.peer(PEERS),
                 addresses: Vec::new(),
             },
             8 => SupernodeCommand::Forged {
-                via: choices.peer(),
+                via: choices.peer(PEERS),
                 hops: choices.below(3),
             },
             _ => SupernodeCommand::DeadSource {
-                via: choices.peer(),
+                via: choices.peer(PEERS),
                 hops: choices.below(3),
             },
         };
@@ -295,9 +245,7 @@ impl Talk {
         for output in outputs {
             match output {
                 Output::Send { to, message } => {
-                    let text = format!("{message:?}");
-                    let kind = text.split(|c: char| !c.is_alphanumeric()).next();
-                    self.kinds.insert(kind.unwrap_or_default().to_owned());
+                    self.kinds.note(&message);
                     self.said.push((to, message));
                     if self.said.len() > 64 {
                         self.said.remove(0);
@@ -336,7 +284,7 @@ fn answer(choices: &mut Choices<'_>, said: SupernodeMessage) -> SupernodeMessage
             is_supernode: choices.flag(),
             room: choices.flag(),
             needed: choices.below(4) == 0,
-            supernodes: choices.addresses(),
+            supernodes: choices.acquaintances(),
         })),
         SupernodeMessage::Search { request, .. } if choices.flag() => SupernodeMessage::Rows {
             request,
@@ -385,7 +333,9 @@ fn something(choices: &mut Choices<'_>) -> SupernodeMessage {
                 0 => Wish::Primary,
                 1 => Wish::Backup,
                 2 => Wish::List,
-                _ => Wish::Heir { of: choices.peer() },
+                _ => Wish::Heir {
+                    of: choices.anybody(),
+                },
             },
             insists: choices.flag(),
         },
@@ -398,8 +348,8 @@ fn something(choices: &mut Choices<'_>) -> SupernodeMessage {
             score: choices.score(),
         },
         4 => SupernodeMessage::Roster(Box::new(Roster {
-            heirs: choices.addresses(),
-            supernodes: choices.addresses(),
+            heirs: choices.acquaintances(),
+            supernodes: choices.acquaintances(),
         })),
         5 => SupernodeMessage::Promote,
         6 => SupernodeMessage::Decline,
@@ -410,11 +360,11 @@ fn something(choices: &mut Choices<'_>) -> SupernodeMessage {
             score: choices.score(),
         },
         9 => SupernodeMessage::DialBack {
-            peer: choices.address(),
+            peer: choices.acquaintance(),
         },
         10 => SupernodeMessage::Reached,
         11 => SupernodeMessage::DialledBack {
-            peer: choices.peer(),
+            peer: choices.anybody(),
             reached: choices.flag(),
         },
         12 | 13 => SupernodeMessage::Search {
@@ -435,17 +385,15 @@ fn something(choices: &mut Choices<'_>) -> SupernodeMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::random;
 
     #[test]
     fn random_conversations_get_everywhere() {
-        let mut rng = seeded_rng(11);
-        let mut kinds = BTreeSet::new();
-        for _ in 0..1_200 {
-            let mut input = vec![0; 900];
-            rand_core::Rng::fill_bytes(&mut rng, &mut input);
-            kinds.extend(talk(&input));
+        let mut kinds = Kinds::default();
+        for seed in 0..1_200 {
+            kinds.extend(talk(&random::input(seed, 1_800)));
         }
-        for kind in [
+        kinds.check_all(&[
             "Hub",
             "Flood",
             "Knock",
@@ -461,8 +409,6 @@ mod tests {
             "Search",
             "Rows",
             "Ended",
-        ] {
-            assert!(kinds.contains(kind), "never said: {kind}; {kinds:?}");
-        }
+        ]);
     }
 }

@@ -10,10 +10,10 @@ use crate::hub::HubMessage;
 
 /// Most peers in one list.
 // Source: contacts an answer at most 20 (hardened nodes).
-pub const PEERS_LISTED_MAX: usize = 20;
+pub(super) const PEERS_LISTED_MAX: usize = 20;
 /// Most heirs in one roster.
 // Guess: that all of them die within a minute is rare.
-pub const HEIRS_MAX: usize = 6;
+pub(super) const HEIRS_MAX: usize = 6;
 
 /// What a machine is, by its own word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

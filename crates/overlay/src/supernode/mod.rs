@@ -67,9 +67,7 @@ pub use api::{
     Ending, LossReason, RequestId, Role, SupernodeCommand, SupernodeEvent, SupernodeOutcome,
 };
 pub use config::{Config, RoleWish};
-pub use message::{
-    Answered, HEIRS_MAX, Machine, PEERS_LISTED_MAX, Place, Roster, Score, SupernodeMessage, Wish,
-};
+pub use message::{Answered, Machine, Place, Roster, Score, SupernodeMessage, Wish};
 pub use status::{Counters, HomeInfo, SupernodeStatus};
 
 /// Knocks and mistaken greetings that a leaf answers a second.

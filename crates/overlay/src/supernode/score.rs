@@ -18,8 +18,7 @@ impl Score {
     /// What of a claim is believed of a peer that has been a leaf here for so
     /// long: what cannot be checked is capped, and whether it can be reached is
     /// for others to say.
-    #[must_use]
-    pub fn believed(self, tenure: Duration, reachable: bool) -> Self {
+    pub(super) fn believed(self, tenure: Duration, reachable: bool) -> Self {
         let uptime_max = (tenure + UPTIME_TRUSTED).as_secs();
         let uptime_max = u32::try_from(uptime_max).unwrap_or(u32::MAX);
         Self {

@@ -7,15 +7,19 @@
 //! calls `run`.
 
 pub mod attack;
+pub mod chord;
 pub mod churn;
 pub mod devices;
 pub mod flood;
 mod flood_wire;
 pub mod join;
+pub mod keep;
 mod library;
 mod people;
 pub mod search;
 pub mod seeds;
+#[cfg(test)]
+mod soundness;
 pub mod supernode;
 pub mod swarm;
 mod turnover;

@@ -77,7 +77,7 @@ pub(in crate::lab) struct People {
 }
 
 /// One search.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::lab) struct Trial {
     pub(in crate::lab) searcher: u32,
     pub(in crate::lab) file: u32,
@@ -141,6 +141,15 @@ impl People {
             abandoned: false,
         });
         self.trials.len() as u64 - 1
+    }
+
+    /// The search of this number.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub(in crate::lab) fn trial(&self, id: u64) -> &Trial {
+        &self.trials[usize::try_from(id).expect("it is in a list")]
     }
 
     /// From now on messages and searches count, and no earlier ones.

@@ -18,10 +18,10 @@ use serde::Serialize;
 
 use super::join::{claims, links};
 use super::library::{Library, Shares};
-use super::people::Trial;
+use super::people::{People, Trial};
 use super::search::Overlay;
 use super::search::crowd::Crowd;
-use super::{EventHash, address, below, supernode};
+use super::{EventHash, address, below, chord, supernode};
 use crate::{
     App, Cut, Faults, Fingerprint, Impossible, Latency, LinkModel, Mode, World, draw, peer_id,
 };
@@ -123,6 +123,7 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
                 let result = supernode::seeds::one(seed, &mut outcome);
                 (result, " --overlay supernode")
             }
+            Overlay::Dht => (chord::seeds::one(seed, &mut outcome), " --overlay dht"),
         };
         if let Err(what) = result {
             failures.push(Failure {
@@ -174,6 +175,110 @@ impl Outcome {
         self.healed_s = self.healed_s.max(other.healed_s);
         self.events += other.events;
     }
+
+    /// Notes what happened in a world, however it went.
+    pub(super) fn note_world<C, A>(&mut self, world: &World<C, A>, crashes: u64)
+    where
+        C: Core,
+        C::Message: Clone,
+        A: App<C>,
+    {
+        let stats = world.stats();
+        self.crashes = crashes;
+        self.lost = stats.lost + stats.cut;
+        self.events = stats.events;
+        self.hash = world.fingerprint();
+    }
+
+    /// Notes all searches so far, which were in trouble.
+    pub(super) fn note_troubled(&mut self, trials: &[Trial]) {
+        self.troubled = trials.len() as u64;
+        self.troubled_found = trials.iter().filter(|t| !t.found.is_empty()).count() as u64;
+    }
+}
+
+/// Searches that have not ended, each of which must.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay(Vec<Began>);
+
+#[derive(Debug)]
+struct Began {
+    at: Timestamp,
+    searcher: u32,
+    id: u64,
+}
+
+impl UnderWay {
+    /// A search begins.
+    pub(super) fn add(&mut self, at: Timestamp, searcher: u32, id: u64) {
+        self.0.push(Began { at, searcher, id });
+    }
+
+    /// Forgets those that are over.
+    ///
+    /// # Errors
+    ///
+    /// If one is not, after this time and that of the trouble; or if an answer
+    /// was wrong.
+    pub(super) fn check<C, A>(
+        &mut self,
+        world: &World<C, A>,
+        people: &People,
+        longest: Duration,
+    ) -> Result<(), String>
+    where
+        C: Core,
+        C::Message: Clone,
+        A: App<C>,
+    {
+        if people.wrong > 0 {
+            return Err(format!("{} answers were wrong", people.wrong));
+        }
+        self.0.retain(|search| {
+            let trial = people.trial(search.id);
+            trial.outcome.is_none() && !trial.abandoned
+        });
+        let now = world.now();
+        let late = self.0.iter().find(|search| {
+            // Who sleeps cannot end a search.
+            world.is_running(search.searcher) && now - search.at > longest + TROUBLE
+        });
+        late.map_or(Ok(()), |Began { at, searcher, id }| {
+            Err(format!(
+                "search {id} of peer {searcher}, begun at {at}, has not ended at {now}"
+            ))
+        })
+    }
+}
+
+/// What a search of the healed network has missed, and whether it came later.
+/// `early` is the search as it was at its end.
+pub(super) fn missed(people: &People, id: u64, early: &Trial) -> String {
+    let late = people.trial(id).found.len() - early.found.len();
+    let holders = people.library.holders(early.file).iter();
+    let missing: Vec<u32> = holders
+        .filter(|holder| **holder != early.searcher && !early.found.contains(holder))
+        .copied()
+        .collect();
+    format!(
+        "search {id} of peer {} in the healed network of {} found {:?} and not {missing:?}, \
+         {late} of them came later; it ended with {:?}",
+        early.searcher,
+        people.up.len(),
+        early.found,
+        early.outcome
+    )
+}
+
+/// The files of a small network: how many, and how common, is drawn.
+pub(super) fn library(nodes: u32, rng: &mut Rng) -> Library {
+    let shares = Shares {
+        nodes,
+        files: 20 + below(rng, 40),
+        copies: 1.0 + f64::from(below(rng, 30)) / 10.0,
+        zipf: 0.8,
+    };
+    Library::new(shares, &mut fork_rng(rng))
 }
 
 /// What goes wrong next, or happens beside it.
@@ -253,19 +358,14 @@ struct Network {
     rng: Rng,
     /// Whom the user of each peer names; together they lead to everybody.
     named: Vec<u32>,
-    /// When each search began, and who searches.
-    under_way: Vec<(Timestamp, u32, u64)>,
+    under_way: UnderWay,
     crashes: u64,
 }
 
 fn one(seed: u64, outcome: &mut Outcome) -> Result<(), String> {
     let mut network = Network::new(seed);
     let result = network.play(outcome);
-    let stats = network.world.stats();
-    outcome.crashes = network.crashes;
-    outcome.lost = stats.lost + stats.cut;
-    outcome.events = stats.events;
-    outcome.hash = network.world.fingerprint();
+    outcome.note_world(&network.world, network.crashes);
     result
 }
 
@@ -274,14 +374,8 @@ impl Network {
     fn new(seed: u64) -> Self {
         let mut rng = seeded_rng(seed);
         let nodes = 8 + below(&mut rng, 25);
-        let files = 20 + below(&mut rng, 40);
-        let shares = Shares {
-            nodes,
-            files,
-            copies: 1.0 + f64::from(below(&mut rng, 30)) / 10.0,
-            zipf: 0.8,
-        };
-        let library = Library::new(shares, &mut fork_rng(&mut rng));
+        let library = library(nodes, &mut rng);
+        let files = library.files();
         let model = model(&mut rng);
         let strategy = match below(&mut rng, 4) {
             0 => Strategy::Dynamic,
@@ -304,7 +398,7 @@ impl Network {
             files,
             rng,
             named: Vec::new(),
-            under_way: Vec::new(),
+            under_way: UnderWay::default(),
             crashes: 0,
         }
     }
@@ -329,9 +423,7 @@ impl Network {
             self.wait(pause)?;
         }
         self.heal();
-        let trials = &self.world.app().people.trials;
-        outcome.troubled = trials.len() as u64;
-        outcome.troubled_found = trials.iter().filter(|t| !t.found.is_empty()).count() as u64;
+        outcome.note_troubled(&self.world.app().people.trials);
         let healed = self.until_one()?;
         outcome.healed_s = healed.as_secs_f64();
         // Tables sent while messages were lost are sent anew when neighbours
@@ -393,7 +485,7 @@ impl Network {
         let app = &mut self.world.app_mut().people;
         let query = app.library.query(file);
         let id = app.begin(now, node, file);
-        self.under_way.push((now, node, id));
+        self.under_way.add(now, node, id);
         let command = FloodCommand::Search {
             id,
             wanted: Wanted::Words(query),
@@ -407,28 +499,8 @@ impl Network {
     /// Time passes, and what must always hold is checked.
     fn wait(&mut self, time: Duration) -> Result<(), String> {
         self.world.run_until(self.world.now() + time);
-        let app = &self.world.app().people;
-        if app.wrong > 0 {
-            return Err(format!("{} answers were wrong", app.wrong));
-        }
-        let now = self.world.now();
-        let mut late = None;
-        self.under_way.retain(|(began, node, id)| {
-            let trial = &app.trials[usize::try_from(*id).expect("they are in a list")];
-            let over = trial.outcome.is_some() || trial.abandoned;
-            // Who sleeps cannot end a search.
-            let asleep = !self.world.is_running(*node);
-            if !over && !asleep && now - *began > SEARCH_MAX + TROUBLE {
-                late = Some((*id, *began));
-            }
-            !over
-        });
-        match late {
-            Some((id, began)) => Err(format!(
-                "search {id}, begun at {began}, has not ended at {now}"
-            )),
-            None => Ok(()),
-        }
+        let people = &self.world.app().people;
+        self.under_way.check(&self.world, people, SEARCH_MAX)
     }
 
     /// Everybody is up, awake and linked as they like, and no message is lost.
@@ -473,12 +545,10 @@ impl Network {
             let file = below(&mut self.rng, self.files);
             let id = self.search(node, file, u32::MAX);
             let limit = self.world.now() + SEARCH_MAX;
-            self.world.run_while(limit, |crowd| {
-                let place = usize::try_from(id).expect("it is in a list");
-                crowd.people.trials[place].outcome.is_none()
-            });
+            self.world
+                .run_while(limit, |crowd| crowd.people.trial(id).outcome.is_none());
             self.wait(Duration::ZERO)?;
-            let trial = self.trial(id);
+            let trial = self.world.app().people.trial(id);
             if trial.outcome.is_none() {
                 return Err(format!("search {id} of the healed network has not ended"));
             }
@@ -489,33 +559,18 @@ impl Network {
         Ok(u64::from(FINAL_SEARCHES))
     }
 
-    fn trial(&self, id: u64) -> &Trial {
-        &self.world.app().people.trials[usize::try_from(id).expect("it is in a list")]
-    }
-
     /// A search has missed copies: which, and whether they come later.
     fn what_is_missing(&mut self, node: u32, id: u64) -> String {
-        let trial = self.trial(id);
-        let (file, found, outcome) = (trial.file, trial.found.clone(), trial.outcome);
+        let early = self.world.app().people.trial(id).clone();
         self.world.run_until(self.world.now() + LATE);
-        let late = self.trial(id).found.len() - found.len();
-        let holders = self.world.app().people.library.holders(file).iter();
-        let missing: Vec<u32> = holders
-            .filter(|holder| **holder != node && !found.contains(holder))
-            .copied()
-            .collect();
+        let missed = missed(&self.world.app().people, id, &early);
         let dropped_by = |network: &Self, node| {
             let core = network.world.core(node);
             core.map_or(0, |core| core.status().counters.hits_dropped)
         };
         let dropped: u64 = (0..self.nodes).map(|other| dropped_by(self, other)).sum();
         let own = dropped_by(self, node);
-        format!(
-            "search {id} of peer {node} in the healed network of {} found {found:?} and not \
-             {missing:?}, {late} of them came later; it ended with {outcome:?}; in all \
-             {dropped} answers were dropped, {own} of them by the searcher",
-            self.nodes
-        )
+        format!("{missed}; in all {dropped} answers were dropped, {own} of them by the searcher")
     }
 }
 

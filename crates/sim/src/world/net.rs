@@ -158,7 +158,12 @@ where
         leaves: Timestamp,
         late: bool,
     ) {
-        let mut takes = self.latency(from, to);
+        let mut takes = if self.model.redrawn {
+            let seed = self.rng.next_u64();
+            self.model.latency.between(seed, from, to)
+        } else {
+            self.latency(from, to)
+        };
         if self.model.jitter > Duration::ZERO {
             takes += self.draw(self.model.jitter);
         }

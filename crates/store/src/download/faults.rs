@@ -363,6 +363,19 @@ impl DiskFile for FakeFile {
         })
     }
 
+    fn punch(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.with(|world, number| {
+            world.operation()?;
+            let zeros = vec![0; usize::try_from(bytes).unwrap()];
+            put(
+                &mut world.files.get_mut(&number).unwrap().now,
+                offset,
+                &zeros,
+            );
+            Ok(())
+        })
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.with(|world, number| {
             let outcome = world.operation();

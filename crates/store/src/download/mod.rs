@@ -14,12 +14,13 @@ mod resume;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress};
+use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, groups_in};
 
 pub(crate) use self::partial::Partial;
 pub(crate) use self::registry::Downloads;
+use crate::slice::SLICE_GROUPS_MAX;
 use crate::store::Inner;
-use crate::{DownloadError, WriteError};
+use crate::{ContentReader, CopyError, DownloadError, WriteError};
 
 /// Folder for partial files, inside the download folder.
 pub(crate) const PARTIAL_DIR: &str = ".gannet-partial";
@@ -155,6 +156,38 @@ impl Download {
     pub fn set_sources(&self, sources: &[PeerAddress]) -> Result<(), DownloadError> {
         self.partial
             .commit(|record| record.sources = sources.to_vec())
+    }
+
+    /// Takes groups from a content that is here already, each checked on the way, and
+    /// makes them survive power loss. Reads and writes all of them.
+    ///
+    /// # Errors
+    ///
+    /// See [`CopyError`]; what was copied before stays.
+    pub fn copy_from(&self, reader: &ContentReader, groups: &GroupSet) -> Result<(), CopyError> {
+        let size = reader.size();
+        let last = groups_in(size) - 1;
+        let mut encoded = Vec::new();
+        // The last group first: it proves the size.
+        let proof = self
+            .size()
+            .is_none()
+            .then(|| GroupRange::new(last, last + 1));
+        let runs = groups.difference(&self.have());
+        let runs = runs.intersection(&GroupRange::whole(size).into());
+        for run in proof.into_iter().chain(runs.runs().iter().copied()) {
+            let mut start = run.start;
+            while start < run.end {
+                let end = run
+                    .end
+                    .min((start / SLICE_GROUPS_MAX + 1) * SLICE_GROUPS_MAX);
+                let slice = GroupRange::new(start, end);
+                reader.read_slice(slice, &mut encoded)?;
+                self.write_slice(size, slice, &encoded)?;
+                start = end;
+            }
+        }
+        Ok(self.checkpoint()?)
     }
 
     /// Moves the complete file into the download folder under a name that was

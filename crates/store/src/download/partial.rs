@@ -404,6 +404,25 @@ impl Partial {
         Ok(())
     }
 
+    /// Gives groups up, and their room back: first the record, then the bytes.
+    pub(crate) fn forget_groups(&self, groups: &GroupSet) -> Result<(), DownloadError> {
+        let _commit = self.commit.lock().expect("no committer panicked");
+        // Not served from now on, whatever the disk says next.
+        self.lock().drop_groups(groups);
+        self.commit_locked(|record| record.have = record.have.difference(groups))?;
+        let Some(files) = self.files.get() else {
+            return Ok(());
+        };
+        for run in groups.runs() {
+            let bytes = run.bytes(files.size);
+            if !bytes.is_empty() {
+                let punched = files.part.punch(bytes.start, bytes.end - bytes.start);
+                punched.map_err(|error| failed(&self.paths.part, error))?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_record(&self, record: &Record) -> Result<(), DownloadError> {
         replace(&*self.disk, &self.paths.state, &record.seal())
             .map_err(|error| failed(&self.paths.state, error))

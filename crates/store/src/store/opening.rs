@@ -52,11 +52,14 @@ impl Inner {
             std::path::absolute(&config.download_dir).map_err(failed(&config.download_dir))?;
         let downloads =
             Downloads::new(Arc::new(RealDisk), data_dir.join("downloads"), download_dir);
+        let kept_dir = data_dir.join("kept");
+        let kept = Downloads::new(Arc::new(SparseDisk), kept_dir.clone(), kept_dir);
         Ok(Self {
             data_dir,
             catalogue: opened.catalogue,
             outboards,
             downloads,
+            kept,
             shares: RwLock::new(shares),
             sharing: Mutex::new(()),
             scanning: Mutex::new(()),

@@ -36,8 +36,11 @@ impl Inner {
                 }
             }
         }
-        if let Ok(partial) = store.downloads.get(content)
-            && let Some(reader) = ContentReader::partial(partial, Arc::clone(store))
+        let parts = [&store.downloads, &store.kept].map(|parts| parts.get(content).ok());
+        let parts = parts.into_iter().flatten();
+        let most = parts.max_by_key(|partial| (partial.size().is_some(), partial.have().len()));
+        if let Some(reader) =
+            most.and_then(|partial| ContentReader::partial(partial, Arc::clone(store)))
         {
             return Ok(reader);
         }

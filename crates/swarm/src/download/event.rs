@@ -46,6 +46,14 @@ pub enum DownloadCommand {
         /// Which content.
         content: ContentId,
     },
+    /// Fetch only a part. What is asked for already may still come.
+    Want {
+        /// Which content.
+        content: ContentId,
+        /// The groups that are wanted; the download is complete when they are here.
+        /// `None`, as at the start: all of them.
+        groups: Option<GroupSet>,
+    },
     /// The user is watching the file.
     Watch {
         /// Which content.

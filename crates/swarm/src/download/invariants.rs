@@ -74,7 +74,8 @@ impl Download {
         }
     }
 
-    /// Every group is exactly one of: here, in flight, open.
+    /// Every wanted group is exactly one of: here, in flight, open; others may be here
+    /// or in flight.
     fn assert_groups(&self, proven: &Proven) {
         let whole = GroupRange::whole(proven.size);
         let here = proven.have.to_set();
@@ -87,8 +88,24 @@ impl Download {
             .iter()
             .flat_map(|set| set.runs().iter().copied())
             .collect();
-        assert_eq!(union, GroupSet::from(whole), "every group is somewhere");
-        assert_eq!(sum, whole.len(), "no group is in two places");
+        let all = GroupSet::from(whole);
+        let wanted = self
+            .wanted
+            .as_ref()
+            .map_or(all.clone(), |wanted| wanted.intersection(&all));
+        assert!(
+            wanted.difference(&union).is_empty(),
+            "every wanted group is somewhere"
+        );
+        assert!(
+            union.difference(&all).is_empty(),
+            "no group is beyond the end"
+        );
+        assert!(
+            open.difference(&wanted).is_empty(),
+            "only what is wanted is open"
+        );
+        assert_eq!(sum, union.len(), "no group is in two places");
         assert_eq!(open.len(), proven.plan.open_groups(), "open groups");
         assert_eq!(here.bytes(proven.size), proven.have_bytes, "bytes here");
         let partial = self
@@ -114,6 +131,11 @@ impl Download {
             let known = proven.plan.availability(group);
             assert_eq!(u32::try_from(counted), Ok(known), "who has {group}");
         }
+        self.assert_claims();
+    }
+
+    /// Claims and requests name each other.
+    fn assert_claims(&self) {
         for (peer, source) in &self.sources {
             for request in source.requests.iter().filter(|request| request.wanted) {
                 let claim = self

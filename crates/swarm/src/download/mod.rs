@@ -334,6 +334,9 @@ impl Core for Downloads {
                 self.on_stop(now, content, |download| download.disk_full = false);
             }
             C::Cancel { content } => self.on_cancel(now, content),
+            C::Want { content, groups } => {
+                self.with(now, content, |download, _| download.on_want(groups));
+            }
             C::Watch {
                 content,
                 first_group,

@@ -221,6 +221,39 @@ fn a_small_or_empty_content_is_asked_for_whole() {
 }
 
 #[test]
+fn only_what_is_wanted_is_fetched() {
+    let mut bench = Bench::new(DownloadsConfig::default());
+    let size = 40 * GROUP_BYTES;
+    bench.start(C, Some(size));
+    let part: GroupSet = [range(3, 9), range(39, 40)].into_iter().collect();
+    let want = |groups| DownloadCommand::Want { content: C, groups };
+    bench.command(want(Some(part.clone())));
+    let asked = requests(&bench.source(1, size, Have::Whole));
+    let groups: GroupSet = asked.iter().map(|(_, slice)| *slice).collect();
+    assert_eq!(groups, part);
+    for (_, slice) in asked {
+        bench.stored(1, slice);
+    }
+    assert_eq!(bench.state(C), DownloadState::Complete);
+    // More is wanted, then all.
+    let more: GroupSet = [range(3, 12)].into_iter().collect();
+    bench.command(want(Some(more)));
+    assert_ne!(bench.state(C), DownloadState::Complete);
+    let asked = requests(&bench.source(2, size, Have::Whole));
+    assert!(
+        asked
+            .iter()
+            .all(|(_, slice)| slice.start >= 9 && slice.end <= 12)
+    );
+    let all = requests(&bench.command(want(None)));
+    let groups: GroupSet = asked.iter().chain(&all).map(|(_, slice)| *slice).collect();
+    assert!(groups.intersection(&part).is_empty());
+    // Nothing is wanted any more but what is here.
+    bench.command(want(Some(part)));
+    assert_eq!(bench.state(C), DownloadState::Complete);
+}
+
+#[test]
 fn a_resumed_download_asks_only_for_what_is_missing() {
     let mut bench = Bench::new(DownloadsConfig::default());
     let size = 20 * GROUP_BYTES;

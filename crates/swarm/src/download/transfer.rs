@@ -54,6 +54,8 @@ pub(super) struct Download {
     pub(super) size_hint: Option<u64>,
     /// Verified in an earlier run; waits for the size to be proven.
     pub(super) resumed: GroupSet,
+    /// Only these groups are fetched; all if `None`.
+    pub(super) wanted: Option<GroupSet>,
     pub(super) proven: Option<Proven>,
     pub(super) trials: Trials,
     pub(super) claims: Claims,
@@ -87,6 +89,7 @@ impl Download {
             seq,
             size_hint: None,
             resumed: GroupSet::new(),
+            wanted: None,
             proven: None,
             trials: Trials::default(),
             claims: Claims::default(),
@@ -115,8 +118,7 @@ impl Download {
 
     /// After anything happened: does what follows from it.
     pub(super) fn settle(&mut self, cx: &mut Shared, now: Timestamp) {
-        let whole = |proven: &Proven| proven.have.len() == groups_in(proven.size);
-        if !self.complete && self.proven.as_ref().is_some_and(whole) {
+        if !self.complete && self.has_all_wanted() {
             self.complete = true;
             self.leave_all(cx, now);
             let content = self.content;
@@ -131,6 +133,51 @@ impl Download {
         }
         self.count_busy(cx);
         self.observe(cx, now);
+    }
+
+    fn has_all_wanted(&self) -> bool {
+        let Some(proven) = &self.proven else {
+            return false;
+        };
+        match &self.wanted {
+            None => proven.have.len() == groups_in(proven.size),
+            Some(_) => self.gaps(GroupRange::whole(proven.size)).is_empty(),
+        }
+    }
+
+    /// The runs of `range` that are wanted and not here; none before the size is
+    /// proven.
+    fn gaps(&self, range: GroupRange) -> Vec<GroupRange> {
+        let Some(proven) = &self.proven else {
+            return Vec::new();
+        };
+        match &self.wanted {
+            None => proven.have.gaps(range),
+            Some(wanted) => {
+                let wanted = wanted.intersection(&range.into());
+                let gaps = wanted.runs().iter().map(|run| proven.have.gaps(*run));
+                gaps.flatten().collect()
+            }
+        }
+    }
+
+    /// Only these groups are wanted from now on; all if `None`.
+    pub(super) fn on_want(&mut self, groups: Option<GroupSet>) {
+        self.wanted = groups;
+        let Some(size) = self.proven.as_ref().map(|proven| proven.size) else {
+            return;
+        };
+        let whole = GroupRange::whole(size);
+        let asked: GroupSet = self.claims.iter().map(|claim| claim.range).collect();
+        let gaps: GroupSet = self.gaps(whole).into_iter().collect();
+        self.complete &= gaps.is_empty();
+        if let Some(proven) = &mut self.proven {
+            proven.plan.close(whole);
+            for gap in gaps.difference(&asked).runs() {
+                proven.plan.open(*gap);
+            }
+        }
+        self.dirty = true;
     }
 
     pub(super) fn set_phase(&mut self, peer: PeerId, phase: Phase) {
@@ -163,10 +210,11 @@ impl Download {
         };
         self.resumed = GroupSet::new();
         proven.have_bytes = proven.have.to_set().bytes(size);
-        for gap in proven.have.gaps(whole) {
-            proven.plan.open(gap);
-        }
         self.proven = Some(proven);
+        let gaps = self.gaps(whole);
+        if let Some(proven) = &mut self.proven {
+            gaps.into_iter().for_each(|gap| proven.plan.open(gap));
+        }
         self.dirty = true;
         self.watch.on_progress(now);
         let wrong = |source: &Source| source.size.is_some_and(|claimed| claimed != size);
@@ -257,10 +305,9 @@ impl Download {
 
     /// What of `range` is not here is open again. Nobody may hold it.
     pub(super) fn reopen(&mut self, range: GroupRange) {
+        let gaps = self.gaps(range);
         if let Some(proven) = &mut self.proven {
-            for gap in proven.have.gaps(range) {
-                proven.plan.open(gap);
-            }
+            gaps.into_iter().for_each(|gap| proven.plan.open(gap));
             self.dirty = true;
         }
     }

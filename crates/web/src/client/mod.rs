@@ -16,9 +16,11 @@ use gannet_node::api::{
 };
 use hyper::Method;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::API_VERSION;
+use crate::server::PAGE_ITEMS_MAX;
 use crate::token::ApiFile;
+use crate::{API_VERSION, Page};
 
 pub use error::ClientError;
 use exchange::Exchange;
@@ -55,7 +57,7 @@ impl Default for Timeouts {
 }
 
 /// What the list of searches says of one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SearchSummary {
     /// Its number.
     pub id: u64,
@@ -68,11 +70,14 @@ pub struct SearchSummary {
 }
 
 /// What `POST /searches` takes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchBody {
+    /// The words.
     pub(crate) query: String,
+    /// Most rows.
     #[serde(default = "SearchBody::limit")]
+    #[schema(default = 100)]
     pub(crate) limit: u32,
 }
 
@@ -84,28 +89,58 @@ impl SearchBody {
 }
 
 /// What `POST /searches` answers, and the first event of a streamed search.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Started {
+    /// The search's number.
     pub(crate) id: u64,
 }
 
 /// What `POST /shares` and `POST /links` take.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PathBody {
+    /// An absolute path.
+    #[schema(value_type = String)]
     pub(crate) path: PathBuf,
+    /// Shares a folder that nobody should share without a second thought.
     #[serde(default)]
+    #[schema(default = false)]
     pub(crate) force: bool,
 }
 
 /// What `GET /api/v1` answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct About {
+    /// The version of the API.
     pub(crate) version: u32,
+    /// Program and version.
     pub(crate) agent: String,
+    /// The peer's id.
     pub(crate) peer: String,
+    /// The process that it runs in.
     pub(crate) pid: u32,
 }
+
+/// What `POST /session` takes.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CodeBody {
+    /// What stands behind `#` in the link.
+    pub(crate) code: String,
+}
+
+/// What `POST /session/link` answers.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SessionLink {
+    /// The link.
+    pub(crate) link: String,
+    /// For how many seconds it works.
+    pub(crate) expires_seconds: u64,
+}
+
+/// What is answered when there is nothing to say.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Done {}
 
 /// A running peer in another process. Every method is that of
 /// [`gannet_node::Node`] with the same name, and what the peer refuses comes
@@ -257,7 +292,7 @@ impl Client {
 
     /// All downloads by number.
     pub async fn downloads(&self) -> Result<Vec<DownloadInfo>, ClientError> {
-        self.read("/downloads").await
+        self.list("/downloads").await
     }
 
     /// Pauses a download; it keeps what it has.
@@ -277,12 +312,12 @@ impl Client {
 
     /// Whom the peer serves, and who waits.
     pub async fn uploads(&self) -> Result<Vec<UploadInfo>, ClientError> {
-        self.read("/uploads").await
+        self.list("/uploads").await
     }
 
     /// Who is connected.
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, ClientError> {
-        self.read("/peers").await
+        self.list("/peers").await
     }
 
     /// A page of what another peer shares, at most `limit` entries from
@@ -302,7 +337,7 @@ impl Client {
 
     /// The shared folders.
     pub async fn shares(&self) -> Result<Vec<ShareInfo>, ClientError> {
-        self.read("/shares").await
+        self.list("/shares").await
     }
 
     /// Shares a folder from now on. A relative path is relative to this
@@ -338,6 +373,12 @@ impl Client {
             .await
     }
 
+    /// A link that lets one browser in, once and within an hour.
+    pub async fn browser_link(&self) -> Result<String, ClientError> {
+        let link: SessionLink = self.act("/session/link").await?;
+        Ok(link.link)
+    }
+
     /// What happens from now on, until the peer stops or the stream is dropped.
     pub async fn events(&self) -> Result<EventStream, ClientError> {
         let events = self.exchange.stream(Method::GET, "/events", None).await?;
@@ -348,9 +389,24 @@ impl Client {
     pub async fn shutdown(&self) -> Result<(), ClientError> {
         let shutdown = self.timeouts.shutdown;
         self.exchange
-            .json::<serde_json::Value>(Method::POST, "/shutdown", None, shutdown)
+            .json::<Done>(Method::POST, "/shutdown", None, shutdown)
             .await?;
         Ok(())
+    }
+
+    /// A whole list, page by page. What is added or taken away meanwhile may be
+    /// there twice or be missing.
+    async fn list<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<Vec<T>, ClientError> {
+        let mut items = Vec::new();
+        loop {
+            let path = format!("{path}?offset={}&limit={PAGE_ITEMS_MAX}", items.len());
+            let page: Page<T> = self.read(&path).await?;
+            let is_last = page.items.is_empty();
+            items.extend(page.items);
+            if is_last || u64::try_from(items.len()).unwrap_or(u64::MAX) >= page.total {
+                return Ok(items);
+            }
+        }
     }
 
     async fn read<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, ClientError> {

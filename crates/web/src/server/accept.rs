@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use tokio_util::task::TaskTracker;
 
 use super::App;
 use super::guard::Trusted;
+use super::metrics::{Counts, count};
+use super::routes::HEADERS;
 use super::timed_io::TimedIo;
 use crate::Problem;
 
@@ -39,10 +42,12 @@ fn full_house() -> String {
     let body = "{\"type\":\"urn:gannet:problem:too-many-connections\",\
         \"title\":\"Service Unavailable\",\"status\":503,\
         \"detail\":\"the API has as many connections as it takes; close one\"}";
+    let headers = HEADERS.map(|(name, value)| format!("{name}: {value}\r\n"));
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {}\r\nconnection: close\r\n\
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {}\r\nconnection: close\r\n{}\
          content-length: {}\r\n\r\n{body}",
         Problem::MEDIA_TYPE,
+        headers.concat(),
         body.len(),
     )
 }
@@ -85,11 +90,12 @@ impl Connections {
 }
 
 /// Takes a connection off the list when its task ends, even by a panic.
-struct Leave(Arc<Connections>, u64);
+struct Leave(Arc<Connections>, u64, Arc<Counts>);
 
 impl Drop for Leave {
     fn drop(&mut self) {
         self.0.lock().by_number.remove(&self.1);
+        self.2.connections_open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -137,15 +143,21 @@ async fn accept_all(
         };
         pause = ACCEPT_PAUSE[0];
         let full = connections.lock().by_number.len() >= app.limits.connections_max;
+        if full {
+            count(&app.counts.connections_cut);
+        }
         if full && !connections.make_room() {
             // What the socket's buffer does not take is not worth waiting for.
             let _ = stream.try_write(full_house().as_bytes());
             continue;
         }
+        count(&app.counts.connections);
+        count(&app.counts.connections_open);
         let (trusted, cut) = (Arc::new(Trusted::default()), kill.child_token());
         let leave = Leave(
             Arc::clone(connections),
             connections.add(Arc::clone(&trusted), cut.clone()),
+            Arc::clone(&app.counts),
         );
         let (app, router) = (Arc::clone(app), router.clone());
         tasks.spawn(async move {

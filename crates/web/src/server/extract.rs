@@ -18,7 +18,8 @@ use super::App;
 use super::guard::too_large;
 use super::problem::Refusal;
 
-fn invalid(detail: impl Into<String>) -> Refusal {
+/// What was asked is not well formed.
+pub(super) fn invalid(detail: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "request", detail)
 }
 

@@ -6,15 +6,18 @@
 //! by itself, and by `Origin` and `Sec-Fetch-Site`; the second by `Host`.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
+use super::Limits;
 use super::problem::Refusal;
+use super::routes;
+use super::sessions::Sessions;
 use crate::token::Token;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -39,18 +42,23 @@ pub(super) struct Guard {
     /// What `Host` may be: name and port, exactly as written.
     authorities: Vec<String>,
     token: Token,
+    /// Opens [`routes::METRICS`] and nothing else.
+    metrics_token: Token,
+    sessions: Arc<Sessions>,
     failures: Mutex<Failures>,
     body_bytes_max: u64,
 }
 
+/// Who may do what.
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) token: Token,
+    pub(super) metrics_token: Token,
+    pub(super) sessions: Arc<Sessions>,
+}
+
 impl Guard {
-    pub(super) fn new(
-        address: SocketAddr,
-        hosts: &[String],
-        token: Token,
-        failures_per_minute: u32,
-        body_bytes_max: usize,
-    ) -> Self {
+    pub(super) fn new(address: SocketAddr, hosts: &[String], keys: Keys, limits: &Limits) -> Self {
         let port = address.port();
         let mut authorities: Vec<_> = ["127.0.0.1", "localhost", "[::1]"]
             .into_iter()
@@ -63,9 +71,11 @@ impl Guard {
         }
         Self {
             authorities,
-            token,
-            failures: Mutex::new(Failures::new(failures_per_minute)),
-            body_bytes_max: u64::try_from(body_bytes_max).unwrap_or(u64::MAX),
+            token: keys.token,
+            metrics_token: keys.metrics_token,
+            sessions: keys.sessions,
+            failures: Mutex::new(Failures::new(limits.failures_per_minute)),
+            body_bytes_max: u64::try_from(limits.body_bytes_max).unwrap_or(u64::MAX),
         }
     }
 
@@ -74,8 +84,8 @@ impl Guard {
     pub(super) fn check(&self, request: &Parts, trusted: &Trusted) -> Result<(), Refusal> {
         self.check_host(request)?;
         self.check_site(&request.headers)?;
-        if needs_token(request.uri.path()) {
-            self.check_token(&request.headers)?;
+        if needs_token(request) {
+            self.check_token(request)?;
             trusted.set();
         }
         self.check_body(request)
@@ -105,38 +115,71 @@ impl Guard {
         {
             return foreign("Sec-Fetch-Site");
         }
-        if let Some(origin) = only(headers, &header::ORIGIN)? {
-            let own = origin.strip_prefix(b"http://").is_some_and(|authority| {
-                self.authorities
-                    .iter()
-                    .any(|one| one.as_bytes() == authority)
-            });
-            if !own {
-                return foreign("Origin");
-            }
+        if let Some(origin) = only(headers, &header::ORIGIN)?
+            && !self.is_own(origin)
+        {
+            return foreign("Origin");
         }
         Ok(())
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn is_own(&self, origin: &[u8]) -> bool {
+        origin
+            .strip_prefix(b"http://")
+            .is_some_and(|name| self.authorities.iter().any(|one| one.as_bytes() == name))
+    }
+
+    fn check_token(&self, request: &Parts) -> Result<(), Refusal> {
+        let headers = &request.headers;
         let presented = only(headers, &header::AUTHORIZATION)?;
+        if presented.is_none() && self.is_admitted(request)? {
+            return Ok(());
+        }
         let token = presented.and_then(|value| {
             let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
         });
-        if token.is_some_and(|token| self.token.matches(token)) {
+        let for_metrics = request.uri.path() == routes::METRICS;
+        let is_right =
+            |token| self.token.matches(token) || (for_metrics && self.metrics_token.matches(token));
+        if token.is_some_and(is_right) {
             return Ok(());
         }
-        let mut failures = self.failures.lock().expect("no panic holds this lock");
-        if presented.is_some() && !failures.count(Instant::now()) {
-            let detail = "too many wrong tokens; wait a minute";
-            return Err(
-                Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", detail).closing(),
-            );
+        if presented.is_some() {
+            self.count_failure()?;
         }
         let detail = "the token of this peer is missing or wrong; it is in api.json in the data \
                       directory";
         Err(Refusal::new(StatusCode::UNAUTHORIZED, "token", detail).closing())
+    }
+
+    /// Whether it comes from a browser that was let in. What a browser does by
+    /// itself must say that it comes from the peer's own page: other programs on
+    /// this machine serve pages that browsers count as the same site.
+    fn is_admitted(&self, request: &Parts) -> Result<bool, Refusal> {
+        let headers = &request.headers;
+        let cookies = only(headers, &header::COOKIE)?;
+        if !cookies.is_some_and(|cookies| self.sessions.admits(cookies)) {
+            return Ok(false);
+        }
+        let is_from_page = only(headers, &header::ORIGIN)?.is_some()
+            || only(headers, &SEC_FETCH_SITE)? == Some(b"same-origin");
+        if !is_from_page && !matches!(request.method, Method::GET | Method::HEAD) {
+            let detail = "a browser must say that a change comes from the peer's own page";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "cross-site", detail).closing());
+        }
+        Ok(true)
+    }
+
+    /// Counts a wrong token or code; refuses if it was one too many.
+    pub(super) fn count_failure(&self) -> Result<(), Refusal> {
+        let mut failures = self.failures.lock().expect("no panic holds this lock");
+        if failures.count(Instant::now()) {
+            return Ok(());
+        }
+        let detail = "too many wrong tokens; wait a minute";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Err(Refusal::new(status, "too-many-failures", detail).closing())
     }
 
     fn check_body(&self, request: &Parts) -> Result<(), Refusal> {
@@ -171,10 +214,14 @@ impl Guard {
     }
 }
 
-/// Whether the token is needed. Everything but the health check, so that what is
-/// not there cannot be told from what is.
-fn needs_token(path: &str) -> bool {
-    path != super::routes::HEALTH
+/// Whether the token is needed: for all that is not listed, so that what is not
+/// there cannot be told from what is.
+fn needs_token(request: &Parts) -> bool {
+    let method = match request.method {
+        Method::HEAD => &Method::GET,
+        ref other => other,
+    };
+    !routes::PUBLIC.contains(&(method.as_str(), request.uri.path()))
 }
 
 fn is_json(value: &[u8]) -> bool {

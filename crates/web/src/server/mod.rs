@@ -1,12 +1,17 @@
 //! The server.
 
 mod accept;
+mod changes;
 mod extract;
 mod guard;
+mod metrics;
+mod openapi;
 mod options;
+mod pages;
 mod problem;
 mod routes;
 mod searches;
+mod sessions;
 mod sse;
 mod timed_io;
 
@@ -14,6 +19,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -21,11 +27,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Peer;
-use crate::token::{ApiFile, Token};
+use crate::token::{self, ApiFile, METRICS_TOKEN_FILE, Token};
 
-use guard::Guard;
+use guard::{Guard, Keys};
+use metrics::Counts;
+pub use openapi::openapi_json;
 pub use options::{Limits, ServeError, ServeOptions};
+pub(crate) use pages::PAGE_ITEMS_MAX;
 use searches::Searches;
+use sessions::Sessions;
 
 /// What all routes share.
 struct App {
@@ -33,7 +43,9 @@ struct App {
     guard: Guard,
     limits: Limits,
     searches: Arc<Searches>,
+    sessions: Arc<Sessions>,
     streams: Arc<Semaphore>,
+    counts: Arc<Counts>,
     file: ApiFile,
     closing: CancellationToken,
 }
@@ -46,6 +58,7 @@ pub struct ApiServer {
     token_path: PathBuf,
     data_dir: PathBuf,
     file: ApiFile,
+    sessions: Arc<Sessions>,
     closing: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -90,6 +103,11 @@ async fn serve_dyn(peer: Arc<dyn Peer>, options: ServeOptions) -> Result<ApiServ
         peer: peer.peer_id(),
     };
     let data_dir = peer.data_dir().to_owned();
+    let metrics_token =
+        token::metrics_token(&data_dir).map_err(|source| ServeError::TokenFile {
+            path: data_dir.join(METRICS_TOKEN_FILE),
+            source,
+        })?;
     let token_path = file
         .write(&data_dir)
         .map_err(|source| ServeError::TokenFile {
@@ -97,16 +115,19 @@ async fn serve_dyn(peer: Arc<dyn Peer>, options: ServeOptions) -> Result<ApiServ
             source,
         })?;
     let closing = CancellationToken::new();
+    let sessions = Arc::new(Sessions::new(file.address));
+    let keys = Keys {
+        token,
+        metrics_token,
+        sessions: Arc::clone(&sessions),
+    };
+    let counts = Arc::new(Counts::default());
     let app = Arc::new(App {
-        guard: Guard::new(
-            address,
-            &hosts,
-            token,
-            limits.failures_per_minute,
-            limits.body_bytes_max,
-        ),
-        searches: Arc::default(),
+        guard: Guard::new(address, &hosts, keys, &limits),
+        searches: Arc::new(Searches::new(Arc::clone(&counts))),
+        sessions: Arc::clone(&sessions),
         streams: Arc::new(Semaphore::new(limits.streams_max)),
+        counts,
         file: file.clone(),
         closing: closing.clone(),
         limits,
@@ -120,6 +141,7 @@ async fn serve_dyn(peer: Arc<dyn Peer>, options: ServeOptions) -> Result<ApiServ
         token_path,
         data_dir,
         file,
+        sessions,
         closing,
         task,
     })
@@ -148,6 +170,17 @@ impl ApiServer {
     /// The file with address and token.
     pub fn token_path(&self) -> &Path {
         &self.token_path
+    }
+
+    /// A link that lets one browser in, once and within an hour. It goes to the
+    /// user and into no log.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Random`] if the system gives no random bytes.
+    pub fn browser_link(&self) -> Result<String, ServeError> {
+        let link = self.sessions.link(Instant::now());
+        link.map_err(|source| ServeError::Random { source })
     }
 
     /// Stops listening, removes `api.json`, ends streams, lets other answers

@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gannet_node::Stopped;
 use gannet_node::api::{SearchEnd, SearchRow, SearchState, SearchUpdate};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::metrics::{Counts, count};
 use crate::Peer;
 
 /// How many searches are listed; the node keeps as many.
@@ -87,8 +88,11 @@ impl Feed {
 }
 
 /// The searches of a node that somebody follows or may list.
-#[derive(Debug, Default)]
-pub(super) struct Searches(Mutex<Known>);
+#[derive(Debug)]
+pub(super) struct Searches {
+    known: Mutex<Known>,
+    counts: Arc<Counts>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -98,8 +102,15 @@ struct Known {
 }
 
 impl Searches {
+    pub(super) fn new(counts: Arc<Counts>) -> Self {
+        Self {
+            known: Mutex::default(),
+            counts,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().expect("no panic holds this lock")
+        self.known.lock().expect("no panic holds this lock")
     }
 
     /// Numbers of searches that were asked for here, the latest first.
@@ -158,7 +169,10 @@ impl Searches {
         known.recent.truncate(RECENT_MAX);
         let (searches, peer, followed) = (Arc::clone(self), Arc::clone(peer), Arc::clone(&feed));
         tokio::spawn(async move {
-            follow(&followed, &*peer, updates).await;
+            if updates.is_some() {
+                count(&searches.counts.searches);
+            }
+            follow(&followed, &*peer, updates, &searches.counts).await;
             searches.lock().live.remove(&id);
         });
         feed
@@ -171,10 +185,23 @@ fn take_state(feed: &Feed, state: SearchState) {
 
 /// Takes the updates as they come; then looks until the search is over, which
 /// also finds what an overrun receiver has missed.
-async fn follow(feed: &Feed, peer: &dyn Peer, updates: Option<mpsc::Receiver<SearchUpdate>>) {
+async fn follow(
+    feed: &Feed,
+    peer: &dyn Peer,
+    updates: Option<mpsc::Receiver<SearchUpdate>>,
+    counts: &Counts,
+) {
     if let Some(mut updates) = updates {
+        let (start, mut is_empty) = (Instant::now(), true);
         while let Some(SearchUpdate::Row(row)) = updates.recv().await {
+            if std::mem::replace(&mut is_empty, false) {
+                counts.first_row.note(start.elapsed());
+            }
             feed.take([row], None);
+        }
+        counts.search.note(start.elapsed());
+        if is_empty {
+            count(&counts.searches_empty);
         }
     }
     loop {

@@ -120,7 +120,8 @@ pub(super) fn events(
     answer(events)
 }
 
-fn answer(events: impl stream::Stream<Item = Item> + Send + 'static) -> Response {
+/// The answer that such a stream is.
+pub(super) fn answer(events: impl stream::Stream<Item = Item> + Send + 'static) -> Response {
     Sse::new(events)
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response()

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, end, peer_id, row};
+use crate::fake::{DEADLINE, Fake, connected, end, peer_id, row, upload};
 
 async fn served() -> (Fake, ApiServer, Client) {
     let fake = Fake::new();
@@ -41,8 +41,8 @@ async fn calls_arrive_and_answers_come_back() {
     assert_eq!(client.pause(1).await.unwrap(), info);
     assert_eq!(client.resume(1).await.unwrap(), info);
     assert_eq!(client.cancel(1).await.unwrap(), info);
-    assert_eq!(client.uploads().await.unwrap(), []);
-    assert_eq!(client.peers().await.unwrap(), []);
+    assert_eq!(client.uploads().await.unwrap(), [upload()]);
+    assert_eq!(client.peers().await.unwrap(), [connected()]);
     assert_eq!(client.shares().await.unwrap(), []);
     let addresses = vec!["[::1]:7".parse().unwrap(), "127.0.0.1:8".parse().unwrap()];
     let peer = PeerAddress {
@@ -65,6 +65,17 @@ async fn calls_arrive_and_answers_come_back() {
             format!("link {}", here.join("file").display()),
         ]
     );
+}
+
+#[tokio::test]
+async fn lists_longer_than_a_page_come_whole() {
+    let (fake, _server, client) = served().await;
+    for count in [0, 9_999, 10_000, 10_001, 20_000] {
+        fake.have_downloads(count);
+        let numbers = client.downloads().await.unwrap();
+        let numbers = numbers.iter().map(|one| one.number);
+        assert!(numbers.eq(1..=count), "{count}");
+    }
 }
 
 #[tokio::test]

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gannet_base::{ContentId, FileKind, Media, PeerAddress, PeerId};
+use gannet_base::{ContentId, Dimensions, FileEntry, FileKind, Media, PeerAddress, PeerId};
 use gannet_node::api::{
-    BrowsePage, DownloadInfo, DownloadRequest, DownloadState, LinkInfo, NodeEvent, PeerInfo,
-    SearchEnd, SearchRow, SearchState, SearchUpdate, ShareInfo, SharesSummary, Status, Traffic,
+    Asked, BrowsePage, DhtInfo, DhtReach, DownloadInfo, DownloadRequest, DownloadSource,
+    DownloadState, FloodInfo, FloodReach, FoundBy, HomeInfo, HubInfo, HubServerInfo, LinkInfo,
+    NodeEvent, OverlayEnd, PeerInfo, ScanProgress, SearchEnd, SearchRow, SearchState, SearchUpdate,
+    ShareInfo, SharesSummary, SourceInfo, Status, SupernodeInfo, SupernodeReach, Tie, Traffic,
     UploadInfo,
 };
 use gannet_node::{BrowseError, DownloadError, LinkError, SearchError, ShareError, Stopped};
@@ -30,6 +32,7 @@ struct Inner {
     stopped: watch::Sender<bool>,
     searches: Mutex<BTreeMap<u64, (SearchState, mpsc::Sender<SearchUpdate>)>>,
     shares: Mutex<Vec<ShareInfo>>,
+    downloads: Mutex<u32>,
 }
 
 pub(crate) fn peer_id() -> PeerId {
@@ -47,16 +50,48 @@ pub(crate) fn row(number: u32, name: &str) -> SearchRow {
         name: name.to_owned(),
         size: u64::MAX,
         kind: FileKind::from_name("audio").unwrap(),
-        media: Media::default(),
+        media: media(),
         holders: 2,
-        sources: Vec::new(),
-        found_by: Vec::new(),
+        sources: vec![SourceInfo {
+            peer: peer_id(),
+            path: "music/x".to_owned(),
+        }],
+        found_by: vec![FoundBy {
+            overlay: "hub".to_owned(),
+            via: peer_id(),
+            hops: 1,
+            milliseconds: 2,
+        }],
         have: false,
+    }
+}
+
+fn media() -> Media {
+    Media {
+        title: Some("<b>title</b>".to_owned()),
+        dimensions: Some(Dimensions {
+            width: 3,
+            height: 2,
+        }),
+        ..Media::default()
     }
 }
 
 pub(crate) fn end() -> SearchEnd {
     SearchEnd {
+        asked: vec![Asked {
+            overlay: "hub".to_owned(),
+            peer: peer_id(),
+            answered: true,
+            outcome: "nothing".to_owned(),
+            milliseconds: 1,
+        }],
+        overlays: vec![OverlayEnd {
+            flood: Some(FloodReach::default()),
+            supernode: Some(SupernodeReach::default()),
+            dht: Some(DhtReach::default()),
+            ..OverlayEnd::default()
+        }],
         total: 2,
         explanation: "two\nlines, and an é".to_owned(),
         ..SearchEnd::default()
@@ -72,6 +107,7 @@ impl Fake {
             stopped: watch::Sender::new(false),
             searches: Mutex::default(),
             shares: Mutex::default(),
+            downloads: Mutex::new(1),
         }))
     }
 
@@ -124,6 +160,11 @@ impl Fake {
         *self.0.shares.lock().unwrap() = shares;
     }
 
+    /// Has downloads 1 to `count` from now on.
+    pub(crate) fn have_downloads(&self, count: u32) {
+        *self.0.downloads.lock().unwrap() = count;
+    }
+
     fn download_info(&self, number: u32) -> DownloadInfo {
         DownloadInfo {
             number,
@@ -136,8 +177,15 @@ impl Fake {
             reason: None,
             bytes_per_second: 5,
             seconds_left: Some(1),
-            sources: Vec::new(),
-            path: None,
+            sources: vec![DownloadSource {
+                peer: peer_id(),
+                state: "queued".to_owned(),
+                queue_position: Some(2),
+                bytes_per_second: 3,
+                bytes: 4,
+                reason: None,
+            }],
+            path: Some("/d/name".into()),
             elapsed_ms: 9,
         }
     }
@@ -162,6 +210,34 @@ impl Fake {
             bytes: 2,
             problem: None,
         }
+    }
+}
+
+pub(crate) fn upload() -> UploadInfo {
+    UploadInfo {
+        peer: peer_id(),
+        content: content(),
+        name: "name".to_owned(),
+        queue_position: None,
+        bytes_per_second: 1,
+        bytes: 2,
+    }
+}
+
+pub(crate) fn connected() -> PeerInfo {
+    PeerInfo {
+        peer: peer_id(),
+        address: Some(SocketAddr::from(([127, 0, 0, 1], 7))),
+        relayed: false,
+        agent: "<script>".to_owned(),
+        round_trip_ms: Some(1),
+        sent_bytes: 2,
+        received_bytes: 3,
+        connected_seconds: 4,
+        is_hub: false,
+        is_neighbour: true,
+        is_ring_neighbour: false,
+        tie: Some(Tie::Link),
     }
 }
 
@@ -192,15 +268,37 @@ impl Peer for Fake {
             uptime_seconds: 1,
             data_dir: self.data_dir().to_owned(),
             download_dir: "/d".into(),
-            hubs: Vec::new(),
-            hub: None,
-            overlays: Vec::new(),
-            flood: None,
-            supernode: None,
-            shares: SharesSummary::default(),
+            hubs: vec![HubInfo {
+                hub: peer_id(),
+                connected: true,
+                registered: 1,
+                answer_ms: Some(2),
+                problem: None,
+            }],
+            hub: Some(HubServerInfo::default()),
+            overlays: vec!["hub".to_owned()],
+            flood: Some(FloodInfo::default()),
+            supernode: Some(SupernodeInfo {
+                homes: vec![HomeInfo {
+                    supernode: peer_id(),
+                    is_primary: true,
+                    is_live: true,
+                    registered: 1,
+                }],
+                ..SupernodeInfo::default()
+            }),
+            dht: Some(DhtInfo {
+                predecessor: Some(peer_id()),
+                successors: vec![peer_id()],
+                ..DhtInfo::default()
+            }),
+            shares: SharesSummary {
+                scanning: Some(ScanProgress::default()),
+                ..SharesSummary::default()
+            },
             traffic: Traffic::default(),
             peers_connected: 0,
-            problems: Vec::new(),
+            problems: vec!["none, really".to_owned()],
         }))
     }
 
@@ -248,7 +346,10 @@ impl Peer for Fake {
 
     fn downloads(&self) -> Answer<'_, Result<Vec<DownloadInfo>, Stopped>> {
         self.note("downloads");
-        now(Ok(vec![self.download_info(1)]))
+        let count = *self.0.downloads.lock().unwrap();
+        now(Ok((1..=count)
+            .map(|number| self.download_info(number))
+            .collect()))
     }
 
     fn pause(&self, number: u32) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
@@ -265,12 +366,12 @@ impl Peer for Fake {
 
     fn uploads(&self) -> Answer<'_, Result<Vec<UploadInfo>, Stopped>> {
         self.note("uploads");
-        now(Ok(Vec::new()))
+        now(Ok(vec![upload()]))
     }
 
     fn peers(&self) -> Answer<'_, Result<Vec<PeerInfo>, Stopped>> {
         self.note("peers");
-        now(Ok(Vec::new()))
+        now(Ok(vec![connected()]))
     }
 
     fn browse<'a>(
@@ -286,8 +387,13 @@ impl Peer for Fake {
         }
         now(Ok(BrowsePage {
             peer: peer.peer,
-            entries: Vec::new(),
-            total: 0,
+            entries: vec![FileEntry {
+                content: content(),
+                size: 3,
+                path: "music/x".to_owned(),
+                media: media(),
+            }],
+            total: 1,
         }))
     }
 

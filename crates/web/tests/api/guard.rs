@@ -257,6 +257,42 @@ async fn only_the_token_opens() {
     );
 }
 
+/// No route reads a file, so there is nowhere to climb to; and what is shared is
+/// judged by the node, which gets a path as it was written or not at all.
+#[tokio::test]
+async fn paths_that_climb_lead_nowhere() {
+    let fake = Fake::new();
+    let server = fake.serve(Limits::default()).await;
+    let mut refused = 0;
+    for climb in [
+        "..",
+        "../..",
+        "%2e%2e",
+        "..%2f..",
+        "%2e%2e%2f%2e%2e",
+        "..%5c..",
+        "....//....",
+        "%252e%252e",
+        "..%00",
+        "%c0%ae%c0%ae",
+        ";/..",
+        ".",
+    ] {
+        for start in ["/", "/open/", "/open.js/", "/api/v1/", "/api/v1/downloads/"] {
+            for end in ["/etc/passwd", "/api.json"] {
+                let line = format!("GET {start}{climb}{end}");
+                let reply = honest(&server, &line, "").await;
+                assert!([400, 404].contains(&reply.status), "{line}: {reply:?}");
+                assert!(!reply.body.contains("root:"), "{line}");
+                assert!(!reply.body.contains(&token(&server)), "{line}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 12 * 5 * 2);
+    assert_eq!(fake.calls(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn guessing_is_slowed_and_locks_nobody_out() {
     let fake = Fake::new();

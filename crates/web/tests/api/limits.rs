@@ -28,6 +28,9 @@ async fn drip(server: &ApiServer, at_once: &str, bytes: &[u8]) -> (Duration, Vec
     let (mut reader, mut writer) = stream.into_split();
     writer.write_all(at_once.as_bytes()).await.unwrap();
     let slow = async {
+        if bytes.is_empty() {
+            return std::future::pending().await;
+        }
         let mut pace = interval(Duration::from_millis(20));
         for byte in bytes.iter().cycle() {
             pace.tick().await;
@@ -83,13 +86,13 @@ async fn a_caller_that_does_not_read_is_cut_off() {
     let fake = Fake::new();
     let share = ShareInfo {
         path: "/p".into(),
-        name: "x".repeat(1000),
+        name: "x".repeat(3000),
         files: 0,
         bytes: 0,
         problem: None,
     };
     // More than the sockets' buffers take.
-    fake.fill_shares(vec![share; 30_000]);
+    fake.fill_shares(vec![share; 10_000]);
     let limits = Limits {
         close_timeout: 10 * DEADLINE,
         ..short()
@@ -97,7 +100,7 @@ async fn a_caller_that_does_not_read_is_cut_off() {
     let server = fake.serve(limits).await;
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let request = format!(
-        "GET /api/v1/shares HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        "GET /api/v1/shares?limit=10000 HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
         server.address(),
         token(&server)
     );
@@ -204,6 +207,47 @@ async fn honest_callers_get_through_a_crowd_of_slow_ones() {
     }
     for _ in 0..20 {
         client.status().await.unwrap();
+    }
+}
+
+/// The crowd of `examples/slow_sockets.rs`, small and with little patience.
+#[tokio::test]
+async fn every_slow_socket_is_closed_and_honest_callers_do_not_notice() {
+    let fake = Fake::new();
+    let server = fake.serve(short()).await;
+    let client = fake.client().await;
+    let host = server.address();
+    let body = format!(
+        "POST /api/v1/session HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Content-Length: 60000\r\n\r\n"
+    );
+    let rest = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let kinds: [(&str, &[u8]); 4] = [
+        ("", b"GET /api/v1/status HTTP/1.1\r\nX-Slow: 1\r\n"),
+        (&body, b"{"),
+        // Asks, reads, and stays.
+        (&rest, b""),
+        ("", b""),
+    ];
+    let crowd = (0..80).map(|n| drip(&server, kinds[n % 4].0, kinds[n % 4].1));
+    let crowd = futures_util::future::join_all(crowd);
+    let honest = async {
+        let mut pace = interval(Duration::from_millis(5));
+        loop {
+            pace.tick().await;
+            client.status().await.unwrap();
+        }
+    };
+    let closed = tokio::select! {
+        closed = crowd => closed,
+        never = honest => never,
+    };
+    assert_eq!(closed.len(), 80);
+    for (elapsed, _) in closed {
+        assert!(
+            elapsed >= short().header_timeout,
+            "by its deadline: {elapsed:?}"
+        );
     }
 }
 

@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod client;
+mod described;
 mod fake;
 mod guard;
 mod http;
 mod limits;
+mod metrics;
 mod routes;
+mod session;
+mod streams;

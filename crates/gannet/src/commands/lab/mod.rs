@@ -2,16 +2,20 @@
 //! very protocols that real peers run. Nothing touches the network.
 
 mod attack;
+mod chord;
+mod chord_time;
 mod churn;
 mod devices;
 mod flood;
 mod join;
+mod keep;
 mod plot;
 mod search;
 mod seeds;
 mod speed;
 mod supernode;
 mod swarm;
+mod workload;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,6 +77,22 @@ enum Experiment {
     Attack(attack::AttackArgs),
     /// Peers that come and go: how long they have been, how long they stay
     Churn(churn::ChurnArgs),
+    /// Lookups in an ideal ring of up to a million: how long their ways are
+    ChordPath(chord::PathArgs),
+    /// Lookups after many nodes of a ring died at once, before anybody mends it
+    ChordFail(chord::FailArgs),
+    /// Lookups while nodes of a ring come and go, and it is mended
+    ChordChurn(chord_time::ChurnArgs),
+    /// How evenly keys are spread over nodes, and what a newcomer moves
+    ChordLoad(chord::LoadArgs),
+    /// A ring that is cut in two, and becomes one again
+    ChordHeal(chord_time::HealArgs),
+    /// Every ring of a few places, in every order of events; exit code 1 if one
+    /// breaks
+    ChordCheck(chord::CheckArgs),
+    /// Files that others keep while everybody comes and goes: what is lost, and what
+    /// keeping them costs
+    Keep(Box<keep::KeepArgs>),
 }
 
 /// Runs an experiment.
@@ -88,6 +108,13 @@ pub(crate) fn run(args: LabArgs, out: &mut Printer) -> Outcome {
         Experiment::Seeds(args) => seeds::run(&args, &how, out),
         Experiment::Attack(args) => attack::run(&args, &how, out),
         Experiment::Churn(args) => churn::run(&args, &how, out),
+        Experiment::ChordPath(args) => chord::run_path(&args, &how, out),
+        Experiment::ChordFail(args) => chord::run_fail(&args, &how, out),
+        Experiment::ChordChurn(args) => chord_time::run_churn(&args, &how, out),
+        Experiment::ChordLoad(args) => chord::run_load(&args, &how, out),
+        Experiment::ChordHeal(args) => chord_time::run_heal(&args, &how, out),
+        Experiment::ChordCheck(args) => chord::run_check(&args, &how, out),
+        Experiment::Keep(args) => keep::run(&args, &how, out),
     }
 }
 

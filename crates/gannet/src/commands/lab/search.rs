@@ -3,11 +3,11 @@
 use clap::{Args, ValueEnum};
 use gannet_sim::Impossible;
 use gannet_sim::lab::Strategy;
-use gannet_sim::lab::search::{self, Churn, Endings, Overlay, Params, Report};
+use gannet_sim::lab::search::{self, Endings, Overlay, Params, Report};
 
-use super::churn::sessions;
 use super::plot::{Plot, Series};
-use super::{How, View, experiment, latency, per_cent, seconds};
+use super::workload::Workload;
+use super::{How, View, experiment, per_cent, seconds};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Printer;
 
@@ -30,15 +30,9 @@ pub(super) struct SearchArgs {
     /// How many different files there are
     #[arg(long, value_name = "F", default_value_t = Params::default().files)]
     files: u32,
-    /// On how many peers each file lies, on average
-    #[arg(long, value_name = "MEAN", default_value_t = Params::default().copies)]
-    copies: f64,
     /// How many searches there are
     #[arg(long, value_name = "Q", default_value_t = Params::default().queries)]
     queries: u32,
-    /// The exponent of the files' popularity with searchers; 0: all alike
-    #[arg(long, value_name = "A", default_value_t = Params::default().zipf)]
-    zipf: f64,
     /// How many holders of the file are enough
     #[arg(long, value_name = "N", default_value_t = Params::default().enough)]
     enough: u32,
@@ -53,20 +47,8 @@ pub(super) struct SearchArgs {
     /// No reports of who was asked, as in Gnutella: a search waits instead
     #[arg(long)]
     no_reports: bool,
-    /// How long a hop takes, milliseconds: equal, equal:MS, uniform:LO,HI,
-    /// exp:MEAN or plane:BASE,ACROSS [default: uniform:20,180]
-    #[arg(long, value_name = "LATENCY")]
-    latency: Option<String>,
-    /// Messages lost, of a thousand
-    #[arg(long, value_name = "PER_MILLE", default_value_t = 0)]
-    loss: u16,
-    /// Peers come and go and look for neighbours themselves: how long they
-    /// stay, seconds: exp:MEAN, weibull:SHAPE,SCALE or trace:PATH
-    #[arg(long, value_name = "DIST")]
-    churn: Option<String>,
-    /// How long they stay away [default: as long as they stay]
-    #[arg(long, value_name = "DIST", requires = "churn")]
-    offline: Option<String>,
+    #[command(flatten)]
+    workload: Workload,
     /// The network grows from one peer by its own joining
     #[arg(long)]
     grow: bool,
@@ -82,6 +64,8 @@ pub(super) enum OverlayArg {
     Flood,
     /// Leaves ask supernodes, which pass questions on
     Supernode,
+    /// Every key is assigned to nodes of a ring
+    Dht,
 }
 
 impl From<OverlayArg> for Overlay {
@@ -89,6 +73,7 @@ impl From<OverlayArg> for Overlay {
         match typed {
             OverlayArg::Flood => Self::Flood,
             OverlayArg::Supernode => Self::Supernode,
+            OverlayArg::Dht => Self::Dht,
         }
     }
 }
@@ -141,39 +126,28 @@ pub(super) fn run(args: &SearchArgs, how: &How, out: &mut Printer) -> Outcome {
 }
 
 fn params(args: &SearchArgs, seed: u64) -> Result<Params, Failure> {
-    let default = Params::default();
+    let workload = &args.workload;
     Ok(Params {
         overlay: args.overlay.into(),
         nodes: args.nodes,
         degree: args.degree,
         leaves_max: args.leaves_max,
         files: args.files,
-        copies: args.copies,
+        copies: workload.copies,
         queries: args.queries,
-        zipf: args.zipf,
+        zipf: workload.zipf,
         strategy: args.strategy.strategy()?,
         enough: args.enough,
         tables: !args.no_qrp,
         revisit: !args.no_revisit,
         reports: !args.no_reports,
-        latency: latency(args.latency.as_deref(), default.latency)?,
-        loss: args.loss,
-        churn: churn(args.churn.as_deref(), args.offline.as_deref())?,
+        latency: workload.latency()?,
+        loss: workload.loss,
+        churn: workload.churn()?,
         grow: args.grow,
         interval: seconds("--interval", args.interval)?,
         seed,
     })
-}
-
-/// How peers come and go, as typed.
-pub(super) fn churn(online: Option<&str>, offline: Option<&str>) -> Result<Option<Churn>, Failure> {
-    let Some(online) = online else {
-        return Ok(None);
-    };
-    let online = sessions("--churn", online)?;
-    let offline = offline.map(|spec| sessions("--offline", spec));
-    let offline = offline.transpose()?.unwrap_or_else(|| online.clone());
-    Ok(Some(Churn { online, offline }))
 }
 
 fn view(report: &Report) -> View {
@@ -287,20 +261,12 @@ fn endings(ended: &Endings) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
+    use super::super::workload;
     use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Typed {
-        #[command(flatten)]
-        args: SearchArgs,
-    }
 
     #[track_caller]
     fn typed(words: &str) -> Result<Params, Failure> {
-        let words = std::iter::once("search").chain(words.split_whitespace());
-        params(&Typed::try_parse_from(words).unwrap().args, 1)
+        params(&workload::typed(words).unwrap(), 1)
     }
 
     #[test]
@@ -335,19 +301,7 @@ mod tests {
             "--offline exp:1",
             "--ttl 256",
         ] {
-            let all = std::iter::once("search").chain(words.split_whitespace());
-            assert!(Typed::try_parse_from(all).is_err(), "{words}");
+            assert!(workload::typed::<SearchArgs>(words).is_err(), "{words}");
         }
-    }
-
-    #[test]
-    fn who_stays_away_does_so_as_long_as_it_stays() {
-        let churn = typed("--churn exp:60").unwrap().churn.unwrap();
-        assert_eq!(churn.online, churn.offline);
-        let churn = typed("--churn exp:60 --offline exp:5")
-            .unwrap()
-            .churn
-            .unwrap();
-        assert_eq!(churn.offline.mean(), 5.0);
     }
 }

@@ -69,7 +69,7 @@ impl Speed {
 }
 
 /// A line of what Linux tells about this process, in bytes.
-fn memory(name: &str) -> Option<u64> {
+pub(super) fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with(name))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

@@ -4,8 +4,8 @@ use clap::Args;
 use gannet_sim::lab::supernode::{self, Params, Report};
 
 use super::plot::{Plot, Series};
-use super::search::churn;
-use super::{How, View, experiment, latency, per_cent, seconds};
+use super::workload::Workload;
+use super::{How, View, experiment, per_cent, seconds};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Layout, Printer, Table};
 
@@ -21,25 +21,12 @@ pub(super) struct SupernodeArgs {
     /// How many different files there are
     #[arg(long, value_name = "F", default_value_t = Params::default().files)]
     files: u32,
-    /// On how many peers each file lies, on average
-    #[arg(long, value_name = "MEAN", default_value_t = Params::default().copies)]
-    copies: f64,
     /// How many searches there are in each series
     #[arg(long, value_name = "Q", default_value_t = Params::default().queries)]
     queries: u32,
-    /// The exponent of the files' popularity with searchers; 0: all alike
-    #[arg(long, value_name = "A", default_value_t = Params::default().zipf)]
-    zipf: f64,
     /// Kill this share of the supernodes at one instant, and watch
     #[arg(long, value_name = "FRACTION")]
     kill: Option<f64>,
-    /// Peers come and go when the network has settled: how long they stay,
-    /// seconds: exp:MEAN, weibull:SHAPE,SCALE or trace:PATH
-    #[arg(long, value_name = "DIST")]
-    churn: Option<String>,
-    /// How long they stay away [default: as long as they stay]
-    #[arg(long, value_name = "DIST", requires = "churn")]
-    offline: Option<String>,
     /// Peers that arrive in a second [default: a hundredth of all, 10 to 1000]
     #[arg(long, value_name = "RATE")]
     arrivals: Option<f64>,
@@ -61,13 +48,8 @@ pub(super) struct SupernodeArgs {
     /// Supernodes below which everybody is one
     #[arg(long, value_name = "N", default_value_t = Params::default().supernodes_min)]
     supernodes_min: u16,
-    /// How long a hop takes, milliseconds: equal, equal:MS, uniform:LO,HI,
-    /// exp:MEAN or plane:BASE,ACROSS [default: uniform:20,180]
-    #[arg(long, value_name = "LATENCY")]
-    latency: Option<String>,
-    /// Messages lost, of a thousand
-    #[arg(long, value_name = "PER_MILLE", default_value_t = 0)]
-    loss: u16,
+    #[command(flatten)]
+    workload: Workload,
     /// Seconds from one search to the next
     #[arg(long, value_name = "SECONDS", default_value_t = Params::default().interval.as_secs_f64())]
     interval: f64,
@@ -82,16 +64,16 @@ pub(super) fn run(args: &SupernodeArgs, how: &How, out: &mut Printer) -> Outcome
 }
 
 fn params(args: &SupernodeArgs, seed: u64) -> Result<Params, Failure> {
-    let default = Params::default();
+    let workload = &args.workload;
     Ok(Params {
         nodes: args.nodes,
         leaves_max: args.leaves_max,
         files: args.files,
-        copies: args.copies,
+        copies: workload.copies,
         queries: args.queries,
-        zipf: args.zipf,
+        zipf: workload.zipf,
         kill: args.kill,
-        churn: churn(args.churn.as_deref(), args.offline.as_deref())?,
+        churn: workload.churn()?,
         arrivals_per_second: args.arrivals,
         bootstrap_single: args.bootstrap_single,
         shrink_to: args.shrink_to,
@@ -99,8 +81,8 @@ fn params(args: &SupernodeArgs, seed: u64) -> Result<Params, Failure> {
         jitter: !args.no_jitter,
         shedding: !args.no_shedding,
         supernodes_min: args.supernodes_min,
-        latency: latency(args.latency.as_deref(), default.latency)?,
-        loss: args.loss,
+        latency: workload.latency()?,
+        loss: workload.loss,
         interval: seconds("--interval", args.interval)?,
         patience: seconds("--patience", args.patience)?,
         seed,
@@ -313,20 +295,12 @@ fn ends(report: &Report) -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
+    use super::super::workload;
     use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Typed {
-        #[command(flatten)]
-        args: SupernodeArgs,
-    }
 
     #[track_caller]
     fn typed(words: &str) -> Result<Params, Failure> {
-        let words = std::iter::once("supernode").chain(words.split_whitespace());
-        params(&Typed::try_parse_from(words).unwrap().args, 1)
+        params(&workload::typed(words).unwrap(), 1)
     }
 
     #[test]

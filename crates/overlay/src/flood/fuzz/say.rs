@@ -1,36 +1,14 @@
 //! Things to say, picked by the input.
 
-use std::net::SocketAddr;
+use gannet_base::{Hit, PeerAddress, PeerId, Row};
 
-use gannet_base::wire::SignatureBytes;
-use gannet_base::{
-    ContentId, FileEntry, Hit, Media, PeerAddress, PeerId, Publication, Query, Row, WallTime,
-};
-
-use super::Choices;
+use super::PEERS;
 use crate::flood::{Ask, Coverage, FloodMessage, SearchId, Strategy, Wanted, Welcome};
+use crate::fuzz::Choices;
 
 impl Choices<'_> {
-    pub(super) fn one_of<T: Clone>(&mut self, among: &[T]) -> Option<T> {
-        let place = usize::from(self.byte()) % among.len().max(1);
-        among.get(place).cloned()
-    }
-
-    pub(super) fn peer(&mut self) -> PeerId {
-        PeerId::from_bytes([1 + self.below(8); 32])
-    }
-
-    pub(super) fn content(&mut self) -> ContentId {
-        ContentId::from_bytes([self.below(12); 32])
-    }
-
     pub(super) fn search(&mut self) -> SearchId {
         SearchId(self.number())
-    }
-
-    pub(super) fn addresses(&mut self) -> Vec<SocketAddr> {
-        let count = self.below(9);
-        (0..count).map(|n| ([10, 0, 0, n], 4_000).into()).collect()
     }
 
     pub(super) fn peers(&mut self) -> Vec<PeerAddress> {
@@ -51,18 +29,11 @@ impl Choices<'_> {
         }))
     }
 
-    pub(super) fn wanted(&mut self) -> Wanted {
-        let texts = [
-            "word",
-            "folder word",
-            "wor*",
-            "\"word 3\" -a",
-            "type:audio",
-            "(",
-        ];
-        match self.one_of(&texts).map(Query::new) {
-            Some(Ok(query)) if self.below(3) > 0 => Wanted::Words(query),
-            _ => Wanted::Content(self.content()),
+    /// Words, or a content.
+    pub(crate) fn wanted(&mut self) -> Wanted {
+        match self.below(3) {
+            0 => Wanted::Content(self.content()),
+            _ => Wanted::Words(self.query()),
         }
     }
 
@@ -90,23 +61,10 @@ impl Choices<'_> {
         let content = self.content();
         let count = self.below(4);
         let hit = |choices: &mut Self| {
-            let path = match choices.byte() {
-                200.. => "long/".to_owned() + &"word ".repeat(190) + "end",
-                n => format!("folder/word {}", n % 12),
-            };
-            Hit {
-                publication: Publication {
-                    entry: FileEntry {
-                        content,
-                        size: choices.number(),
-                        path,
-                        media: Media::default(),
-                    },
-                    holder: choices.peer(),
-                    expires: WallTime::from_unix_seconds(choices.number()),
-                    signature: SignatureBytes([choices.byte(); 64]),
-                },
-            }
+            let holder = choices.peer(PEERS);
+            let mut publication = choices.publication(holder);
+            publication.entry.content = content;
+            Hit { publication }
         };
         Row {
             content,

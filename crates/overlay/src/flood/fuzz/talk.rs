@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use gannet_base::wire::{Decoded, WireMessage as _, decode, encode};
+use gannet_base::wire::{WireMessage as _, encode};
 use gannet_base::{Core as _, Link, Output, PeerId, Timestamp, pump, seeded_rng};
 
-use super::Choices;
+use super::PEERS;
 use crate::flood::{
     Ask, Config, Flood, FloodCommand, FloodEvent, FloodMessage, Hits, RequestId, SearchId,
 };
+use crate::fuzz::{Choices, Kinds};
 
 /// Most outputs that one input may cause with the limits used here.
 const OUTPUTS_MAX: usize = 2_000;
@@ -42,18 +43,6 @@ fn config() -> Config {
     }
 }
 
-/// What was said and done, for tests of these bodies.
-#[derive(Debug, Default)]
-pub(super) struct Kinds(pub(super) BTreeSet<String>);
-
-impl Kinds {
-    fn note(&mut self, what: &impl std::fmt::Debug) {
-        let text = format!("{what:?}");
-        let kind = text.split(|c: char| !c.is_alphanumeric()).next();
-        self.0.insert(kind.unwrap_or_default().to_owned());
-    }
-}
-
 /// The conversation under way.
 struct Talk {
     flood: Flood,
@@ -77,9 +66,9 @@ struct Talk {
 
 /// The whole conversation.
 pub(super) fn talk(input: &[u8]) -> Kinds {
-    let mut choices = Choices(input);
+    let mut choices = Choices::new(input);
     let mut talk = Talk::new();
-    while !choices.0.is_empty() {
+    while !choices.is_empty() {
         talk.step(&mut choices);
         talk.drain();
     }
@@ -115,15 +104,15 @@ impl Talk {
             }
             1..=3 => self.wake(),
             4 => {
-                let peer = choices.peer();
+                let peer = choices.peer(PEERS);
                 self.link(peer, Link::Up);
             }
             5 if choices.below(3) == 0 => {
-                let peer = choices.peer();
+                let peer = choices.peer(PEERS);
                 self.link(peer, Link::Down);
             }
             6 => {
-                let peer = choices.peer();
+                let peer = choices.peer(PEERS);
                 self.link(peer, Link::Unreachable);
             }
             7 => {
@@ -138,8 +127,8 @@ impl Talk {
                 }
             }
             9 => {
-                if let Ok(Decoded::Message(message)) = decode(choices.piece()) {
-                    let from = choices.peer();
+                if let Some(message) = choices.raw() {
+                    let from = choices.peer(PEERS);
                     self.hand_over(from, message);
                 }
             }
@@ -258,7 +247,7 @@ impl Talk {
             0 => FloodCommand::Bootstrap(choices.peers()),
             1 => FloodCommand::Announce(choices.addresses()),
             2 => FloodCommand::Seen {
-                peer: choices.peer(),
+                peer: choices.peer(PEERS),
                 addresses: choices.addresses(),
             },
             3 | 4 => FloodCommand::Keys((0..choices.byte()).map(|_| choices.short()).collect()),
@@ -285,7 +274,7 @@ impl Talk {
             },
             12 if choices.below(4) == 0 => FloodCommand::Leave,
             12 => FloodCommand::Forged {
-                via: choices.peer(),
+                via: choices.peer(PEERS),
                 hops: u8::from(choices.below(2) == 0),
             },
             _ => FloodCommand::Bootstrap(Vec::new()),
@@ -296,8 +285,8 @@ impl Talk {
     fn sender(&self, choices: &mut Choices<'_>) -> PeerId {
         let up: Vec<PeerId> = self.up.iter().copied().collect();
         match choices.below(8) {
-            0 => choices.peer(),
-            _ => choices.one_of(&up).unwrap_or_else(|| choices.peer()),
+            0 => choices.peer(PEERS),
+            _ => choices.one_of(&up).unwrap_or_else(|| choices.peer(PEERS)),
         }
     }
 

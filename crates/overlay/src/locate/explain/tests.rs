@@ -64,6 +64,21 @@ fn supernodes(ending: supernode::Ending, own: u32, beyond: Coverage) -> Part {
     }
 }
 
+fn ring(ending: dht::Ending, asked: u32, answered: u32) -> Part {
+    let outcome = DhtOutcome {
+        ending,
+        asked,
+        answered,
+        hops: 4,
+        messages: 12,
+        elapsed: Duration::ZERO,
+    };
+    Part {
+        overlay: Overlay::Dht,
+        ..part(PartEnd::Told(OverlayOutcome::Dht(outcome)))
+    }
+}
+
 fn unused(overlay: Overlay) -> Part {
     Part {
         overlay,
@@ -231,6 +246,79 @@ fn supernodes_say_how_far_they_came() {
         vec![unused(Overlay::Supernode)],
         Verdict::Found,
         "1 row from this peer itself.",
+    );
+}
+
+#[test]
+fn the_ring_says_whom_it_asked() {
+    use dht::Ending;
+    let cases = [
+        (
+            ring(Ending::Everything, 1, 1),
+            Verdict::Nobody,
+            "Nobody has it: asked 1 peer by dht, where all that is shared is listed.",
+        ),
+        (
+            ring(Ending::Everything, 0, 0),
+            Verdict::Nobody,
+            "Nobody has it: looked into this peer's own part of the dht, where all that is shared \
+             is listed.",
+        ),
+        (
+            ring(Ending::Partial, 3, 2),
+            Verdict::Incomplete,
+            "Found nothing, but asked 3 peers by dht, 1 did not answer.",
+        ),
+        (
+            ring(Ending::Partial, 2, 2),
+            Verdict::Incomplete,
+            "Found nothing, but asked 2 peers by dht, not all.",
+        ),
+        (
+            ring(Ending::Partial, 2, 0),
+            Verdict::CouldNotAsk,
+            "I could not ask: asked 2 peers by dht, 2 did not answer.",
+        ),
+        (
+            ring(Ending::Partial, 0, 0),
+            Verdict::CouldNotAsk,
+            "I could not ask: the peers of the dht that list it were not found.",
+        ),
+        (
+            ring(Ending::Alone, 0, 0),
+            Verdict::CouldNotAsk,
+            "I could not ask: the dht has no other peer now.",
+        ),
+        (
+            ring(Ending::TooMany, 0, 0),
+            Verdict::CouldNotAsk,
+            "I could not ask: too many searches of the dht run already.",
+        ),
+    ];
+    for (part, verdict, sentence) in cases {
+        check(0, vec![unused(Overlay::Hub), part], verdict, sentence);
+    }
+    check(
+        2,
+        vec![
+            unused(Overlay::Supernode),
+            ring(Ending::Enough, 2, 1),
+            flood(super::Ending::Everybody, 4, 0),
+        ],
+        Verdict::Found,
+        "2 rows from 1 peer by dht and 4 peers by flood.",
+    );
+    check(
+        1,
+        vec![ring(Ending::Everything, 0, 0)],
+        Verdict::Found,
+        "1 row from this peer's own part of the dht.",
+    );
+    check(
+        0,
+        vec![unused(Overlay::Dht)],
+        Verdict::CouldNotAsk,
+        "I could not ask anybody: no other peer is known. Start with --peer PEER@ADDRESS.",
     );
 }
 

@@ -49,6 +49,8 @@ pub enum Overlay {
     Flood,
     /// Two tiers: leaves ask supernodes, which pass questions on.
     Supernode,
+    /// Every key is assigned to nodes of a ring.
+    Dht,
 }
 
 /// Searches.
@@ -191,8 +193,13 @@ impl Params {
 /// If the numbers are impossible.
 pub fn run(params: &Params) -> Result<Report, Impossible> {
     params.check()?;
-    if params.overlay == Overlay::Supernode {
-        return supernode::search(params);
+    match params.overlay {
+        Overlay::Flood => {}
+        Overlay::Supernode => return supernode::search(params),
+        Overlay::Dht => {
+            let possible = "flood or supernode; rings have experiments of their own, chord-*";
+            return Err(Impossible::new("--overlay", "dht", possible));
+        }
     }
     let mut rng = seeded_rng(params.seed);
     let shares = Shares {

@@ -8,14 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gannet_base::{Timestamp, fork_rng, seeded_rng};
+use gannet_base::seeded_rng;
 use gannet_overlay::supernode::{Config, Supernode};
 
 use super::super::join::{claims, links};
-use super::super::library::{Library, Shares};
 use super::super::people::Trial;
-use super::super::seeds::{FINAL_SEARCHES, HEALING, LATE, Outcome, TROUBLE, Trouble};
-use super::super::seeds::{model, trouble};
+use super::super::seeds::{FINAL_SEARCHES, HEALING, LATE, Outcome, TROUBLE, Trouble, UnderWay};
+use super::super::seeds::{library, missed, model, trouble};
 use super::super::{address, below, index};
 use super::invariants::broken;
 use super::network::{Network, TICK};
@@ -40,8 +39,7 @@ struct Troubled {
     files: u32,
     /// Whom the user of each peer names; together they lead to everybody.
     named: Vec<u32>,
-    /// When each search began, who searches, and its number.
-    under_way: Vec<(Timestamp, u32, u64)>,
+    under_way: UnderWay,
     crashes: u64,
 }
 
@@ -53,11 +51,7 @@ struct Troubled {
 pub(in crate::lab) fn one(seed: u64, outcome: &mut Outcome) -> Result<(), String> {
     let mut troubled = Troubled::new(seed);
     let result = troubled.play(outcome);
-    let stats = troubled.network.world.stats();
-    outcome.crashes = troubled.crashes;
-    outcome.lost = stats.lost + stats.cut;
-    outcome.events = stats.events;
-    outcome.hash = troubled.network.world.fingerprint();
+    outcome.note_world(&troubled.network.world, troubled.crashes);
     result
 }
 
@@ -66,14 +60,8 @@ impl Troubled {
     fn new(seed: u64) -> Self {
         let mut rng = seeded_rng(seed);
         let nodes = 15 + below(&mut rng, 31);
-        let files = 20 + below(&mut rng, 40);
-        let shares = Shares {
-            nodes,
-            files,
-            copies: 1.0 + f64::from(below(&mut rng, 30)) / 10.0,
-            zipf: 0.8,
-        };
-        let library = Library::new(shares, &mut fork_rng(&mut rng));
+        let library = library(nodes, &mut rng);
+        let files = library.files();
         let model = model(&mut rng);
         let mut some = |least: u32, more: u32| {
             u16::try_from(least + below(&mut rng, more)).expect("both are small")
@@ -95,7 +83,7 @@ impl Troubled {
             nodes,
             files,
             named,
-            under_way: Vec::new(),
+            under_way: UnderWay::default(),
             crashes: 0,
         }
     }
@@ -119,9 +107,7 @@ impl Troubled {
             let pause = u64::from(below(&mut self.network.rng, 4_000));
             self.wait(Duration::from_millis(pause))?;
         }
-        let trials = &self.network.world.app().people.trials;
-        outcome.troubled = trials.len() as u64;
-        outcome.troubled_found = trials.iter().filter(|t| !t.found.is_empty()).count() as u64;
+        outcome.note_troubled(&self.network.world.app().people.trials);
         self.heal();
         outcome.healed_s = self.until_one()?.as_secs_f64();
         outcome.healed = self.find_everything()?;
@@ -158,39 +144,19 @@ impl Troubled {
     fn search(&mut self, node: u32, file: u32, enough: u32) -> u64 {
         let id = self.network.search(node, file, enough);
         let began = self.network.world.now();
-        self.under_way.push((began, node, id));
+        self.under_way.add(began, node, id);
         id
     }
 
     fn trial(&self, id: u64) -> &Trial {
-        let place = usize::try_from(id).expect("it is in a list");
-        &self.network.world.app().people.trials[place]
+        self.network.world.app().people.trial(id)
     }
 
     /// Time passes, and what must always hold is checked.
     fn wait(&mut self, time: Duration) -> Result<(), String> {
         self.network.pass(time);
-        let people = &self.network.world.app().people;
-        if people.wrong > 0 {
-            return Err(format!("{} answers were wrong", people.wrong));
-        }
-        let now = self.network.world.now();
-        let mut under_way = std::mem::take(&mut self.under_way);
-        under_way.retain(|(_, _, id)| {
-            let trial = self.trial(*id);
-            trial.outcome.is_none() && !trial.abandoned
-        });
-        self.under_way = under_way;
-        let late = self.under_way.iter().find(|(began, node, _)| {
-            // Who sleeps cannot end a search.
-            self.network.world.is_running(*node) && now - *began > SEARCH_MAX + TROUBLE
-        });
-        match late {
-            Some((began, node, id)) => Err(format!(
-                "search {id} of peer {node}, begun at {began}, has not ended at {now}"
-            )),
-            None => Ok(()),
-        }
+        let world = &self.network.world;
+        self.under_way.check(world, &world.app().people, SEARCH_MAX)
     }
 
     /// Everybody is up, awake and linked as they like, and no message is lost.
@@ -266,28 +232,17 @@ impl Troubled {
             }
             let trial = self.trial(id);
             if trial.found.len() < index(trial.alive) {
-                return Err(self.what_is_missing(node, id));
+                return Err(self.what_is_missing(id));
             }
         }
         Ok(u64::from(FINAL_SEARCHES))
     }
 
     /// A search has missed copies: which, and whether they come later.
-    fn what_is_missing(&mut self, node: u32, id: u64) -> String {
-        let trial = self.trial(id);
-        let (file, found, outcome) = (trial.file, trial.found.clone(), trial.outcome);
+    fn what_is_missing(&mut self, id: u64) -> String {
+        let early = self.trial(id).clone();
         self.network.pass(LATE);
-        let late = self.trial(id).found.len() - found.len();
-        let holders = self.network.world.app().people.library.holders(file).iter();
-        let missing: Vec<u32> = holders
-            .filter(|holder| **holder != node && !found.contains(holder))
-            .copied()
-            .collect();
-        format!(
-            "search {id} of peer {node} in the healed network of {} found {found:?} and not \
-             {missing:?}, {late} of them came later; it ended with {outcome:?}",
-            self.nodes
-        )
+        missed(&self.network.world.app().people, id, &early)
     }
 }
 

@@ -1,0 +1,426 @@
+//! Taking records of others: verified, bounded, passed on to the replicas.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gannet_base::{PeerId, Timestamp};
+use gannet_index::Tokens;
+
+use super::shelf::Put;
+use super::{
+    Contact, Item, ListState, Load, Mark, Mode, Place, Position, Posting, Record, Refusal, Refused,
+    Shard, Store, StoreMessage,
+};
+use crate::hub::{is_dialable, is_private};
+
+/// Records of a load that are looked through for split words.
+const HINTED_ITEMS_MAX: usize = 32;
+/// Entries that one holder may have in the smallest part of a list.
+const PER_HOLDER_MIN: u32 = 64;
+
+/// A record, its age in seconds, and the lists that took it.
+type TakenItem = (Record, u32, Vec<(Position, Place)>);
+
+/// What was taken of a load, for the replicas of each own node.
+#[derive(Debug, Default)]
+struct Taken {
+    items: Vec<TakenItem>,
+    marks: Vec<Mark>,
+}
+
+impl Store {
+    pub(super) fn on_store(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        request: u64,
+        (mode, load): (Mode, Load),
+    ) {
+        let hints = if request == 0 {
+            Vec::new()
+        } else {
+            self.hints_for(now, &load)
+        };
+        let is_neighbour = self.is_neighbour(from);
+        let is_free = self.has_budget(now, from, is_neighbour, &load);
+        let refused = self.take_load(now, from, mode, (load, is_free, false));
+        if request != 0 {
+            let message = StoreMessage::Stored {
+                request,
+                refused,
+                hints,
+            };
+            self.reply(from, message);
+        }
+    }
+
+    /// What its publishers may not know yet of the words of these records.
+    fn hints_for(&self, now: Timestamp, load: &Load) -> Vec<super::Hint> {
+        if self.hints.is_empty() {
+            return Vec::new();
+        }
+        let items = load.items.iter().take(HINTED_ITEMS_MAX);
+        let tokens: Vec<Tokens> = items
+            .map(|item| Tokens::of_entry(item.record.entry()))
+            .collect();
+        self.hints.of(now, tokens.iter().flat_map(Tokens::iter))
+    }
+
+    /// A load from this peer to itself.
+    pub(super) fn take_own_load(&mut self, now: Timestamp, mode: Mode, load: Load) -> Vec<Refused> {
+        self.take_load(now, self.me, mode, (load, true, false))
+    }
+
+    fn has_budget(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        is_neighbour: bool,
+        load: &Load,
+    ) -> bool {
+        let postings: usize = load.items.iter().map(|item| item.places.len()).sum();
+        let price = u64::try_from(postings).unwrap_or(u64::MAX);
+        self.budgets
+            .may_store(now, &self.config, from, (price, is_neighbour))
+    }
+
+    /// Whether a peer may ask something now.
+    pub(super) fn may_ask(&mut self, now: Timestamp, from: PeerId) -> bool {
+        let is_neighbour = self.is_neighbour(from);
+        let may = self.budgets.may_ask(now, &self.config, from, is_neighbour);
+        self.counters.busy += u64::from(!may);
+        may
+    }
+
+    fn is_neighbour(&self, peer: PeerId) -> bool {
+        self.known.nodes.iter().any(|node| {
+            let near = node.predecessor.iter().chain(&node.successors);
+            near.into_iter().any(|other| other.peer == peer)
+        })
+    }
+
+    /// Takes what may be taken; tells what was not. `is_free`: the sender has not
+    /// used up its budget; `is_asked`: this peer asked for it.
+    pub(super) fn take_load(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        mode: Mode,
+        (load, is_free, is_asked): (Load, bool, bool),
+    ) -> Vec<Refused> {
+        let mut taken = Taken::default();
+        if is_free {
+            for mark in load.marks {
+                let is_believed = is_asked || from == self.me || self.is_owner(from, &mark);
+                self.take_mark(now, mode, (mark, is_believed), &mut taken.marks);
+            }
+        }
+        let mut refused = Vec::new();
+        for (number, item) in (0..).zip(load.items) {
+            let verdict = if is_free {
+                self.check(now, from, &item)
+            } else {
+                self.counters.busy += 1;
+                Err(Refusal::Busy)
+            };
+            self.take_item(
+                now,
+                mode,
+                (number, item),
+                verdict,
+                (&mut taken, &mut refused),
+            );
+        }
+        if mode != Mode::Copy {
+            self.pass_on(taken);
+        }
+        self.expect_sweep(now);
+        refused
+    }
+
+    fn take_item(
+        &mut self,
+        now: Timestamp,
+        mode: Mode,
+        (number, item): (u16, Item),
+        verdict: Result<Record, Refusal>,
+        (taken, refused): (&mut Taken, &mut Vec<Refused>),
+    ) {
+        let mut kept = Vec::new();
+        for (place_number, place) in (0..).zip(item.places) {
+            let outcome = verdict
+                .clone()
+                .and_then(|record| self.take_one(now, mode, (&record, item.age_s), &place));
+            match outcome {
+                Ok((key, put)) => {
+                    self.counters.taken += u64::from(put == Put::New);
+                    if put != Put::Known {
+                        kept.push((key, place));
+                    }
+                }
+                Err(why) => {
+                    self.counters.refused += 1;
+                    self.counters.invalid += u64::from(why == Refusal::Invalid);
+                    refused.push(Refused {
+                        item: number,
+                        place: place_number,
+                        why,
+                    });
+                }
+            }
+        }
+        if let (Ok(record), false) = (verdict, kept.is_empty()) {
+            taken.items.push((record, item.age_s, kept));
+        }
+    }
+
+    /// Verifies a record, unless the very same is held already. Gives it with the
+    /// addresses that may be passed on.
+    fn check(&self, now: Timestamp, from: PeerId, item: &Item) -> Result<Record, Refusal> {
+        let record = &item.record;
+        let content = record.entry().content;
+        let spot = |place: &Place| (place.key(content), record.id());
+        let same = item.places.iter().find_map(|place| {
+            let held = self.shelf.posting(spot(place))?;
+            (held.record.publication() == record.publication()).then(|| held.record.clone())
+        });
+        let wall = self.wall_time(now);
+        if wall.is_some_and(|wall| record.publication().expires < wall) {
+            return Err(Refusal::Invalid);
+        }
+        if let Some(same) = same {
+            return Ok(same);
+        }
+        if self.config.checks_signatures {
+            // Whoever does not know the time believes what is signed of it.
+            let wall = wall.unwrap_or(record.publication().expires);
+            let verified = record.publication().verify(wall);
+            verified.map_err(|_| Refusal::Invalid)?;
+        } else if record.entry().validate().is_err() {
+            return Err(Refusal::Invalid);
+        }
+        Ok(self.with_addresses(from, record))
+    }
+
+    /// The record with the addresses that may be handed to strangers to dial:
+    /// where its holder was seen, and what leads nowhere beyond the own network.
+    fn with_addresses(&self, from: PeerId, record: &Record) -> Record {
+        let is_direct = from == record.holder() && from != self.me;
+        let seen = if is_direct {
+            self.budgets.seen(from)
+        } else {
+            &[]
+        };
+        let claimed = record.addresses().iter().filter(|at| {
+            if is_direct && !seen.is_empty() {
+                is_private(at) && !seen.contains(at)
+            } else {
+                is_dialable(at)
+            }
+        });
+        let addresses: Vec<SocketAddr> = seen.iter().chain(claimed).copied().collect();
+        if addresses == record.addresses() {
+            record.clone()
+        } else {
+            Record::new(record.publication().clone(), addresses)
+        }
+    }
+
+    /// Puts a record into one list.
+    fn take_one(
+        &mut self,
+        now: Timestamp,
+        mode: Mode,
+        (record, age_s): (&Record, u32),
+        place: &Place,
+    ) -> Result<(Position, Put), Refusal> {
+        let content = record.entry().content;
+        let key = place.key(content);
+        if !self.known.holds(key) {
+            return Err(Refusal::NotMine);
+        }
+        if let Place::Word(word, shard) = place {
+            self.check_list(now, mode, key, (word, *shard))?;
+        }
+        if !place.suits(record, self.config.checks_signatures) {
+            return Err(Refusal::Invalid);
+        }
+        let is_there = self.shelf.posting((key, record.id())).is_some();
+        if !is_there {
+            self.check_quotas(record, key, place)?;
+        }
+        let age = Duration::from_secs(age_s.into());
+        let Some(left) = self.config.lease.checked_sub(age) else {
+            return Err(Refusal::Invalid);
+        };
+        let until = now + left;
+        let record = record.clone();
+        let put = self.shelf.put(place, Posting { record, until });
+        if put == Put::New {
+            self.on_grown(now, key);
+        }
+        Ok((key, put))
+    }
+
+    /// Whether a list takes entries.
+    fn check_list(
+        &mut self,
+        now: Timestamp,
+        mode: Mode,
+        key: Position,
+        (word, shard): (&super::Word, Shard),
+    ) -> Result<(), Refusal> {
+        let mark = self.shelf.mark(key);
+        let epoch = match mark.map(|mark| (mark.state, mark.epoch)) {
+            Some((ListState::Whole, _)) => return Ok(()),
+            Some((ListState::Split { bits }, _)) => return Err(Refusal::Split { bits }),
+            None if shard == Shard::ROOT => return Ok(()),
+            Some((ListState::Gone, epoch)) if mode == Mode::Create => epoch.saturating_add(1),
+            None if mode != Mode::Publish => 0,
+            Some((ListState::Gone, _)) | None => return Err(Refusal::NoShard),
+        };
+        if self.shelf.marks_len() >= self.config.postings_max / 8 {
+            return Err(Refusal::Full);
+        }
+        let mark = Mark {
+            word: word.clone(),
+            shard,
+            epoch,
+            state: ListState::Whole,
+            count: 0,
+        };
+        self.shelf.put_mark(now, mark.clone());
+        self.on_mark(now, &mark);
+        Ok(())
+    }
+
+    fn check_quotas(&self, record: &Record, key: Position, place: &Place) -> Result<(), Refusal> {
+        let config = &self.config;
+        let count = self.shelf.count(key);
+        if count >= config.list_hard_max && self.known.is_large(config.copies) {
+            return Err(Refusal::Busy);
+        }
+        let holder = record.holder();
+        if self.shelf.len() >= config.postings_max
+            || self.shelf.bytes() + record.wire_bytes() > config.bytes_max
+            || self.shelf.of_holder(holder) >= config.postings_per_holder_max
+        {
+            return Err(Refusal::Full);
+        }
+        let bits = match place {
+            Place::Sources => 0,
+            Place::Word(_, shard) => shard.bits(),
+        };
+        let most = config.list_entries_per_holder_max >> bits;
+        let most = most.max(PER_HOLDER_MIN);
+        if count >= most {
+            let same = |posting: &&Posting| posting.record.holder() == holder;
+            let own = self.shelf.list(key).filter(same).count();
+            if u32::try_from(own).unwrap_or(u32::MAX) >= most {
+                return Err(Refusal::Full);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a peer may be the owner of a list that this one holds a replica of:
+    /// whether it is between the key and this peer.
+    fn is_owner(&self, from: PeerId, mark: &Mark) -> bool {
+        let key = mark.shard.key(&mark.word);
+        let position = Position::of_peer(from, 0);
+        self.is_neighbour(from)
+            || self
+                .known
+                .nodes
+                .iter()
+                .any(|node| key.distance_to(position) < key.distance_to(node.me.position))
+    }
+
+    /// Takes note of a list, if it is one that this peer holds.
+    fn take_mark(
+        &mut self,
+        now: Timestamp,
+        mode: Mode,
+        (mut mark, is_believed): (Mark, bool),
+        taken: &mut Vec<Mark>,
+    ) {
+        let key = mark.shard.key(&mark.word);
+        let old = self.shelf.mark(key);
+        let is_full = old.is_none() && self.shelf.marks_len() >= self.config.postings_max / 8;
+        if is_full || !self.known.holds(key) {
+            return;
+        }
+        let is_begun = mode == Mode::Create && mark.state == ListState::Whole;
+        if is_begun {
+            match old.map(|old| (old.state, old.epoch)) {
+                None => {}
+                Some((ListState::Gone, epoch)) => {
+                    mark.epoch = mark.epoch.max(epoch.saturating_add(1));
+                }
+                Some(_) => return,
+            }
+        } else if mode != Mode::Copy || !is_believed {
+            if matches!(mark.state, ListState::Split { .. }) {
+                self.on_claim(now, &mark);
+            }
+            return;
+        }
+        if self.adopt(now, mark.clone()) {
+            taken.push(mark);
+        }
+    }
+
+    /// The owner passes on what is new to those that hold replicas. What gets
+    /// lost is found by the next comparison.
+    fn pass_on(&mut self, taken: Taken) {
+        if taken.items.is_empty() && taken.marks.is_empty() {
+            return;
+        }
+        let nodes: Vec<(usize, Vec<Contact>)> = (0..)
+            .zip(&self.known.nodes)
+            .map(|(number, node)| (number, node.replicas(self.config.copies)))
+            .collect();
+        for (number, replicas) in nodes {
+            let node = &self.known.nodes[number];
+            let owns = |key: Position| node.owns(key);
+            let mut load = Load::default();
+            for (record, age_s, places) in &taken.items {
+                let own = places.iter().filter(|(key, _)| owns(*key));
+                let places: Vec<Place> = own.map(|(_, place)| place.clone()).collect();
+                if !places.is_empty() {
+                    load.items.push(Item {
+                        record: record.clone(),
+                        age_s: *age_s,
+                        places,
+                    });
+                }
+            }
+            let marks = taken.marks.iter();
+            let own = marks.filter(|mark| owns(mark.shard.key(&mark.word)));
+            load.marks.extend(own.cloned());
+            self.send_copies(&replicas, &load);
+        }
+    }
+
+    /// Sends a load to those that hold replicas, for no answer.
+    pub(super) fn send_copies(&mut self, replicas: &[Contact], load: &Load) {
+        if load.items.is_empty() && load.marks.is_empty() {
+            return;
+        }
+        for replica in replicas {
+            let message = StoreMessage::Store {
+                request: 0,
+                mode: Mode::Copy,
+                load: Box::new(load.clone()),
+            };
+            self.send(replica.clone(), message);
+        }
+    }
+
+    /// Tells the replicas of a list what it is now.
+    pub(super) fn pass_on_mark(&mut self, mark: Mark) {
+        let marks = vec![mark];
+        let items = Vec::new();
+        self.pass_on(Taken { items, marks });
+    }
+}

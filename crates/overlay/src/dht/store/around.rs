@@ -1,0 +1,281 @@
+//! Where on the ring this peer is, and who is responsible for a key as far as is
+//! known without asking.
+
+use gannet_base::{PeerId, Timestamp};
+
+use super::Config;
+use crate::dht::Position;
+use crate::dht::ring::{Contact, Ring};
+
+/// Successors that it takes to judge how dense the ring is.
+const DENSITY_MIN: usize = 8;
+
+/// What a node of this peer knows of the ring around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Around {
+    /// The node.
+    pub(crate) me: Contact,
+    /// The node before it; nothing if it is alone.
+    pub(crate) predecessor: Option<Contact>,
+    /// The nodes after it, in order; in a small ring all of them, once.
+    pub(crate) successors: Vec<Contact>,
+}
+
+impl Around {
+    /// Whether the key is this node's own.
+    pub(crate) fn owns(&self, key: Position) -> bool {
+        let before = self.predecessor.as_ref();
+        before.is_none_or(|node| self.me.position.owns(node.position, key))
+    }
+
+    /// What a ring says; nothing if it has no place, or does not know it.
+    pub(crate) fn of(ring: &Ring) -> Option<Self> {
+        let predecessor = ring.predecessor().cloned();
+        let is_alone = !ring.is_joined();
+        (ring.is_member() && (is_alone || predecessor.is_some())).then(|| Self {
+            me: ring.me().clone(),
+            predecessor,
+            successors: ring.successors().cloned().collect(),
+        })
+    }
+
+    /// Whether the key may be meant for this node, or for one of the few before it:
+    /// whether it lies no farther back than twice as far as this node can see ahead.
+    fn holds(&self, key: Position) -> bool {
+        let Some(last) = self
+            .successors
+            .last()
+            .filter(|_| self.successors.len() >= DENSITY_MIN)
+        else {
+            return true;
+        };
+        let ahead = self.me.position.distance_to(last.position);
+        key.distance_to(self.me.position) <= ahead.saturating_mul(2)
+    }
+
+    /// The peers that hold replicas of this node's keys, nearest first.
+    pub(super) fn replicas(&self, copies: usize) -> Vec<Contact> {
+        let mut peers: Vec<Contact> = Vec::new();
+        for node in &self.successors {
+            let is_new = peers.iter().all(|peer| peer.peer != node.peer);
+            if is_new && node.peer != self.me.peer && peers.len() + 1 < copies {
+                peers.push(node.clone());
+            }
+        }
+        peers
+    }
+}
+
+/// A stretch of the ring with one owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Behind this position.
+    pub(super) from: Position,
+    /// Up to this.
+    pub(super) to: Position,
+    /// The owner, then those that hold replicas: different peers.
+    pub(super) owners: Vec<Contact>,
+}
+
+/// Part of the ring: a node, and those after it in order.
+#[derive(Debug)]
+struct Region {
+    from: Position,
+    owners: Vec<Contact>,
+    at: Timestamp,
+}
+
+impl Region {
+    fn way(&self, key: Position, copies: usize) -> Option<Way> {
+        way(self.from, &self.owners, key, copies)
+    }
+}
+
+/// Who is responsible for a key, given the nodes after `from` in order. The last
+/// ones' replicas are not known, so nothing is said of their keys.
+fn way(from: Position, owners: &[Contact], key: Position, copies: usize) -> Option<Way> {
+    let mut before = from;
+    for (place, owner) in owners.iter().enumerate() {
+        let left = &owners[place..];
+        if place > 0 && left.len() < copies {
+            return None;
+        }
+        if owner.position.owns(before, key) {
+            let mut peers: Vec<Contact> = Vec::new();
+            for node in left {
+                if peers.len() < copies && peers.iter().all(|peer| peer.peer != node.peer) {
+                    peers.push(node.clone());
+                }
+            }
+            return Some(Way {
+                from: before,
+                to: owner.position,
+                owners: peers,
+            });
+        }
+        before = owner.position;
+    }
+    None
+}
+
+/// A stretch whose replicas are known to have the same.
+#[derive(Debug)]
+struct Agreed {
+    from: Position,
+    to: Position,
+    at: Timestamp,
+}
+
+/// Stretches remembered as agreed.
+const AGREED_MAX: usize = 64;
+
+/// What is known of the ring.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Own nodes that are members.
+    pub(super) nodes: Vec<Around>,
+    /// Nobody comes or goes, so nothing is compared.
+    pub(super) is_still: bool,
+    regions: Vec<Region>,
+    agreed: Vec<Agreed>,
+}
+
+impl Known {
+    /// Whether this peer owns the key.
+    pub(super) fn owns(&self, key: Position) -> bool {
+        self.nodes.iter().any(|node| node.owns(key))
+    }
+
+    /// Whether the key may be meant for this peer.
+    pub(super) fn holds(&self, key: Position) -> bool {
+        self.nodes.iter().any(|node| node.holds(key))
+    }
+
+    /// Whether there are others on the ring.
+    pub(super) fn has_others(&self) -> bool {
+        self.nodes.iter().any(|node| !node.successors.is_empty())
+    }
+
+    /// Whether more peers are on the ring than hold each record.
+    pub(super) fn is_large(&self, copies: usize) -> bool {
+        let more = |node: &Around| node.replicas(copies + 1).len() >= copies;
+        self.nodes.iter().any(more)
+    }
+
+    /// Who is responsible for a key, if that is known.
+    pub(super) fn way(&self, now: Timestamp, config: &Config, key: Position) -> Option<Way> {
+        let near = self.nodes.iter().find_map(|node| {
+            let Some(before) = &node.predecessor else {
+                return Some(Way {
+                    from: node.me.position,
+                    to: node.me.position,
+                    owners: vec![node.me.clone()],
+                });
+            };
+            let mut chain = vec![node.me.clone()];
+            chain.extend(node.successors.iter().cloned());
+            way(before.position, &chain, key, config.copies)
+        });
+        near.or_else(|| {
+            let fresh = |region: &&Region| now - region.at < config.region_life;
+            let mut regions = self.regions.iter().rev().filter(fresh);
+            regions.find_map(|region| region.way(key, config.copies))
+        })
+    }
+
+    /// A lookup led there.
+    pub(super) fn learn(
+        &mut self,
+        now: Timestamp,
+        config: &Config,
+        from: Position,
+        owners: Vec<Contact>,
+    ) {
+        self.regions
+            .retain(|region| region.from != from && now - region.at < config.region_life);
+        if config.regions_max > 0 && !owners.is_empty() {
+            if self.regions.len() >= config.regions_max {
+                self.regions.remove(0);
+            }
+            let at = now;
+            self.regions.push(Region { from, owners, at });
+        }
+    }
+
+    /// A peer does not answer, or is not responsible for what it was thought to be.
+    pub(super) fn doubt(&mut self, peer: PeerId) {
+        let names = |region: &Region| region.owners.iter().any(|owner| owner.peer == peer);
+        self.regions.retain(|region| !names(region));
+    }
+
+    /// A stretch was compared.
+    pub(super) fn agree(&mut self, now: Timestamp, from: Position, to: Position) {
+        self.agreed.retain(|old| (old.from, old.to) != (from, to));
+        if self.agreed.len() >= AGREED_MAX {
+            self.agreed.remove(0);
+        }
+        let at = now;
+        self.agreed.push(Agreed { from, to, at });
+    }
+
+    /// Whether all that is under a key was compared lately.
+    pub(super) fn is_agreed(&self, now: Timestamp, config: &Config, key: Position) -> bool {
+        let alone = |node: &Around| node.predecessor.is_none();
+        let fresh = |old: &&Agreed| now - old.at < config.sync_interval * 4;
+        let mut agreed = self.agreed.iter().filter(fresh);
+        self.is_still
+            || agreed.any(|old| old.to.owns(old.from, key))
+            || self.nodes.iter().any(alone)
+    }
+
+    /// Regions remembered.
+    pub(super) fn regions_len(&self) -> usize {
+        self.regions.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(position: u128, n: u8) -> Contact {
+        Contact {
+            position: Position(position),
+            ..Contact::new(PeerId::from_bytes([n; 32]), 0)
+        }
+    }
+
+    #[test]
+    fn a_list_of_owners_speaks_for_all_regions_but_the_last() {
+        let owners: Vec<Contact> = (1..=5).map(|n| at(u128::from(n) * 100, n)).collect();
+        let led = |key: u128, copies: usize| {
+            let way = way(Position(0), &owners, Position(key), copies)?;
+            Some((way.owners[0].position.0, way.owners.len()))
+        };
+        assert_eq!(led(100, 3), Some((100, 3)));
+        assert_eq!(led(101, 3), Some((200, 3)));
+        assert_eq!(led(300, 3), Some((300, 3)));
+        assert_eq!(led(301, 3), None, "its replicas are not known");
+        assert_eq!(led(0, 3), None);
+        // The first region is what was looked up, however few there are.
+        assert_eq!(led(50, 9), Some((100, 5)));
+    }
+
+    #[test]
+    fn what_is_remembered_is_forgotten() {
+        let config = Config::default();
+        let (mut known, now) = (Known::default(), Timestamp::from_secs(9));
+        let owners: Vec<Contact> = (1..=5).map(|n| at(u128::from(n) * 100, n)).collect();
+        known.learn(now, &config, Position(0), owners.clone());
+        assert!(known.way(now, &config, Position(150)).is_some());
+        assert!(known.way(now, &config, Position(950)).is_none());
+        let later = now + config.region_life;
+        assert!(known.way(later, &config, Position(150)).is_none());
+        known.doubt(owners[4].peer);
+        assert!(known.way(now, &config, Position(150)).is_none());
+        for n in 0..400 {
+            known.learn(now, &config, Position(n), owners.clone());
+        }
+        assert_eq!(known.regions_len(), config.regions_max);
+    }
+}

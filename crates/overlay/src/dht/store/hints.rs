@@ -1,0 +1,91 @@
+//! Which words are known to be split, so that nobody need ask the node that
+//! holds such a word's own key.
+
+use std::collections::BTreeMap;
+
+use gannet_base::Timestamp;
+
+use super::Config;
+use super::message::{HINTS_MAX, Hint};
+use super::record::{Shard, Word};
+
+#[derive(Debug)]
+struct Known {
+    bits: u8,
+    count: u32,
+    until: Timestamp,
+}
+
+/// Words known to be split. Learnt from those that publish and search; wrong
+/// ones are noticed where they lead to.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    words: BTreeMap<Word, Known>,
+}
+
+impl Hints {
+    /// Bits and entries of a split word; nothing if it is not known to be split.
+    pub(super) fn find(&self, now: Timestamp, word: &Word) -> Option<(u8, u32)> {
+        let known = self.words.get(word).filter(|known| known.until > now)?;
+        Some((known.bits, known.count))
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// A word is split, as somebody says.
+    pub(super) fn learn(&mut self, now: Timestamp, config: &Config, hint: Hint) {
+        if hint.bits == 0 || config.hints_max == 0 {
+            return;
+        }
+        if self.words.len() >= config.hints_max && !self.words.contains_key(&hint.word) {
+            // The shortest list is the least harm.
+            let least = self.words.iter().min_by_key(|(_, known)| {
+                let is_over = known.until <= now;
+                (!is_over, known.count)
+            });
+            if let Some(word) = least.map(|(word, _)| word.clone()) {
+                self.words.remove(&word);
+            }
+        }
+        let known = Known {
+            bits: hint.bits.min(Shard::BITS_MAX),
+            count: hint.count,
+            until: now + config.hint_life,
+        };
+        self.words.insert(hint.word, known);
+    }
+
+    /// It is not, or not in so many parts.
+    pub(super) fn forget(&mut self, word: &Word) {
+        self.words.remove(word);
+    }
+
+    /// What is known of some words, for others; each word once.
+    pub(super) fn of<'a>(&self, now: Timestamp, words: impl Iterator<Item = &'a str>) -> Vec<Hint> {
+        let mut hints: Vec<Hint> = Vec::new();
+        if self.words.is_empty() {
+            return hints;
+        }
+        for text in words {
+            if hints.len() >= HINTS_MAX {
+                break;
+            }
+            let word = Word::from(text);
+            if hints.iter().any(|hint| hint.word == word) {
+                continue;
+            }
+            if let Some((bits, count)) = self.find(now, &word) {
+                hints.push(Hint { word, bits, count });
+            }
+        }
+        hints
+    }
+}

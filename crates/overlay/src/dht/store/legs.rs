@@ -1,0 +1,428 @@
+//! Reading one list: at two of those that hold copies, at more where they differ
+//! or fail.
+
+use std::collections::VecDeque;
+
+use gannet_base::{PeerId, Rng, Timestamp};
+
+use super::around::Way;
+use super::requests::Purpose;
+use super::{
+    Ask, Contact, Cursor, Found, LookupCost, Place, Position, Store, StoreMessage, Waiting,
+};
+use crate::dht::api::RequestId;
+use crate::flood::below;
+
+/// One of those that are asked.
+#[derive(Debug)]
+pub(super) struct Reader {
+    owner: Contact,
+    pub(super) request: Option<u64>,
+    /// Whether it is asked for entries, or only for a sum.
+    reads: bool,
+    after: Option<Cursor>,
+    pages: u32,
+    state: ReaderState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReaderState {
+    Asked,
+    /// It told how many entries match, their digest, and whether it is sure.
+    Told(u32, u64, bool),
+    /// The list is not there as it was asked for.
+    Elsewhere,
+    Failed,
+}
+
+/// A list that a search reads.
+#[derive(Debug)]
+pub(super) struct Leg {
+    place: Place,
+    /// Those that hold it and were not asked yet.
+    owners: VecDeque<Contact>,
+    pub(super) readers: Vec<Reader>,
+    split: Option<(u8, u32)>,
+    is_missing: bool,
+    is_relocated: bool,
+}
+
+/// How the reading of a list ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was read.
+    Read,
+    /// It was read, by nobody who is sure to have it all.
+    Unsure,
+    /// It is in parts.
+    Split {
+        /// Bits of the least deep part.
+        bits: u8,
+        /// Entries in all parts.
+        count: u32,
+    },
+    /// There is no such part.
+    NoShard,
+    /// Nobody answered.
+    Failed,
+}
+
+/// Puts them into a random order.
+// Source: Fisher and Yates.
+pub(super) fn shuffle<T>(rng: &mut Rng, items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        let other = below(rng, last + 1);
+        items.swap(last, other);
+    }
+}
+
+impl Store {
+    pub(super) fn start_leg(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        (place, key): (Place, Position),
+    ) {
+        let Some(search) = self.searches.get_mut(&id) else {
+            return;
+        };
+        let leg = Leg {
+            place,
+            owners: VecDeque::new(),
+            readers: Vec::new(),
+            split: None,
+            is_missing: false,
+            is_relocated: false,
+        };
+        search.legs.insert(key, leg);
+        self.find_leg_way(now, (id, key));
+    }
+
+    fn find_leg_way(&mut self, now: Timestamp, (id, key): (RequestId, Position)) {
+        match self.known.way(now, &self.config, key) {
+            Some(way) => self.go_leg_way(now, (id, key), Some(way), LookupCost::default()),
+            None => self.locate(key, Waiting::Leg(id, key)),
+        }
+    }
+
+    pub(super) fn on_leg_way(
+        &mut self,
+        now: Timestamp,
+        leg: (RequestId, Position),
+        way: Option<Way>,
+        cost: LookupCost,
+    ) {
+        self.go_leg_way(now, leg, way, cost);
+        self.after_leg(now, leg.0);
+    }
+
+    fn go_leg_way(
+        &mut self,
+        now: Timestamp,
+        (id, key): (RequestId, Position),
+        way: Option<Way>,
+        cost: LookupCost,
+    ) {
+        let mut owners = way.map(|way| way.owners).unwrap_or_default();
+        shuffle(&mut self.rng, &mut owners);
+        let is_agreed = self.known.is_agreed(now, &self.config, key);
+        // This peer first, if it has the list; liars last.
+        owners.sort_by_key(|owner| {
+            let is_me = owner.peer == self.me;
+            (!(is_me && is_agreed), self.is_liar(now, owner.peer), is_me)
+        });
+        let Some(search) = self.searches.get_mut(&id) else {
+            return;
+        };
+        search.on_cost(cost);
+        if let Some(leg) = search.legs.get_mut(&key) {
+            leg.owners = owners.into();
+            self.step_leg(now, (id, key));
+        }
+    }
+
+    /// Asks one more.
+    fn ask_next(&mut self, now: Timestamp, (id, key): (RequestId, Position)) {
+        let Some(search) = self.searches.get_mut(&id) else {
+            return;
+        };
+        let Some(leg) = search.legs.get_mut(&key) else {
+            return;
+        };
+        let Some(owner) = leg.owners.pop_front() else {
+            return;
+        };
+        let open = |reader: &&Reader| reader.state != ReaderState::Failed;
+        let reads = leg.readers.iter().filter(open).all(|reader| !reader.reads);
+        leg.readers.push(Reader {
+            owner,
+            request: None,
+            reads,
+            after: None,
+            pages: 0,
+            state: ReaderState::Asked,
+        });
+        let number = leg.readers.len() - 1;
+        self.ask_reader(now, (id, key), number);
+    }
+
+    fn ask_reader(&mut self, now: Timestamp, (id, key): (RequestId, Position), number: usize) {
+        let me = self.me;
+        let Some(search) = self.searches.get_mut(&id) else {
+            return;
+        };
+        let limit = search.page();
+        let (query, content) = (search.query.clone(), search.content);
+        let Some(leg) = search.legs.get_mut(&key) else {
+            return;
+        };
+        let Some(reader) = leg.readers.get_mut(number) else {
+            return;
+        };
+        let is_first = reader.pages == 0;
+        reader.pages += 1;
+        reader.state = ReaderState::Asked;
+        let owner = reader.owner.clone();
+        let ask = Ask {
+            content: content.filter(|_| leg.place == Place::Sources),
+            place: leg.place.clone(),
+            query,
+            after: reader.after,
+            limit: if reader.reads { limit } else { 0 },
+        };
+        let messages = u32::from(owner.peer != me);
+        if is_first {
+            search.on_asked(messages);
+        } else {
+            search.on_page();
+        }
+        if owner.peer == me {
+            let found = self.look(now, &ask);
+            self.take_answer(now, me, (id, key), found);
+            return;
+        }
+        let message = |request| StoreMessage::Search {
+            request,
+            ask: Box::new(ask),
+        };
+        let request = self.request(now, &owner, Purpose::Leg(id, key), message);
+        if let Some(reader) = self.reader(id, key, owner.peer) {
+            reader.request = Some(request);
+        }
+    }
+
+    fn reader(&mut self, id: RequestId, key: Position, peer: PeerId) -> Option<&mut Reader> {
+        let leg = self.searches.get_mut(&id)?.legs.get_mut(&key)?;
+        let is_it = |reader: &&mut Reader| reader.owner.peer == peer;
+        leg.readers.iter_mut().find(is_it)
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        leg: (RequestId, Position),
+        found: Found,
+    ) {
+        self.take_answer(now, from, leg, found);
+        self.after_leg(now, leg.0);
+    }
+
+    fn take_answer(
+        &mut self,
+        now: Timestamp,
+        from: PeerId,
+        (id, key): (RequestId, Position),
+        found: Found,
+    ) {
+        let messages = u32::from(from != self.me);
+        let Some(reader) = self.reader(id, key, from) else {
+            return;
+        };
+        reader.request = None;
+        let (is_first, reads) = (reader.pages == 1, reader.reads);
+        if let Some(search) = self.searches.get_mut(&id) {
+            search.on_answered(messages, is_first);
+        }
+        let state = match found {
+            Found::Entries {
+                records,
+                next,
+                total,
+                digest,
+                is_sure,
+                ..
+            } => {
+                if self.tell(now, id, from, records) {
+                    let more = next.filter(|_| reads);
+                    if self.goes_on(id, key, from, more) {
+                        return self.ask_more(now, (id, key), from);
+                    }
+                    ReaderState::Told(total, digest, is_sure)
+                } else {
+                    self.on_forged(now, from);
+                    ReaderState::Failed
+                }
+            }
+            Found::Split { bits, count } => {
+                if let Some(leg) = self.leg(id, key) {
+                    leg.split = leg.split.max(Some((bits, count)));
+                }
+                ReaderState::Elsewhere
+            }
+            Found::NoShard => {
+                if let Some(leg) = self.leg(id, key) {
+                    leg.is_missing = true;
+                }
+                ReaderState::Elsewhere
+            }
+            Found::NotMine => {
+                self.known.doubt(from);
+                ReaderState::Failed
+            }
+            Found::Busy => ReaderState::Failed,
+        };
+        if let Some(reader) = self.reader(id, key, from) {
+            reader.state = state;
+        }
+        self.step_leg(now, (id, key));
+    }
+
+    fn leg(&mut self, id: RequestId, key: Position) -> Option<&mut Leg> {
+        self.searches.get_mut(&id)?.legs.get_mut(&key)
+    }
+
+    /// Whether there is another page, and it is wanted.
+    fn goes_on(
+        &mut self,
+        id: RequestId,
+        key: Position,
+        peer: PeerId,
+        next: Option<Cursor>,
+    ) -> bool {
+        let pages_max = self.config.pages_per_list_max;
+        let is_enough = self
+            .searches
+            .get(&id)
+            .is_none_or(|search| search.is_enough());
+        let Some(reader) = self.reader(id, key, peer) else {
+            return false;
+        };
+        let is_on = next > reader.after && reader.pages < pages_max && !is_enough;
+        if is_on {
+            reader.after = next;
+        }
+        is_on
+    }
+
+    fn ask_more(&mut self, now: Timestamp, (id, key): (RequestId, Position), peer: PeerId) {
+        let number = self.leg(id, key).and_then(|leg| {
+            let mut readers = leg.readers.iter();
+            readers.position(|reader| reader.owner.peer == peer)
+        });
+        if let Some(number) = number {
+            self.ask_reader(now, (id, key), number);
+        }
+    }
+
+    pub(super) fn on_reader_failed(
+        &mut self,
+        now: Timestamp,
+        (id, key): (RequestId, Position),
+        peer: PeerId,
+    ) {
+        if let Some(reader) = self.reader(id, key, peer) {
+            reader.request = None;
+            reader.state = ReaderState::Failed;
+            self.step_leg(now, (id, key));
+            self.after_leg(now, id);
+        }
+    }
+
+    /// Asks who is to be asked next, or ends the leg.
+    fn step_leg(&mut self, now: Timestamp, (id, key): (RequestId, Position)) {
+        loop {
+            let readers = self.config.readers.max(1);
+            let Some(leg) = self.leg(id, key) else {
+                return;
+            };
+            match leg.next(readers) {
+                Next::Ask => self.ask_next(now, (id, key)),
+                Next::Read(number) => {
+                    leg.readers[number].reads = true;
+                    return self.ask_reader(now, (id, key), number);
+                }
+                Next::Wait => return,
+                Next::Locate => {
+                    leg.is_relocated = true;
+                    let peers: Vec<PeerId> =
+                        leg.readers.drain(..).map(|one| one.owner.peer).collect();
+                    peers.into_iter().for_each(|peer| self.known.doubt(peer));
+                    return self.locate(key, Waiting::Leg(id, key));
+                }
+                Next::End(outcome) => {
+                    let leg = self
+                        .searches
+                        .get_mut(&id)
+                        .and_then(|search| search.legs.remove(&key));
+                    if let Some(leg) = leg {
+                        self.on_leg_done(now, id, &leg.place, outcome);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What a leg needs.
+enum Next {
+    Ask,
+    Read(usize),
+    Wait,
+    Locate,
+    End(Outcome),
+}
+
+impl Leg {
+    fn next(&self, readers_wanted: usize) -> Next {
+        let failed = |reader: &&Reader| reader.state == ReaderState::Failed;
+        let open = self.readers.len() - self.readers.iter().filter(failed).count();
+        if open < readers_wanted && !self.owners.is_empty() {
+            return Next::Ask;
+        }
+        let asked = |reader: &Reader| reader.state == ReaderState::Asked;
+        if self.readers.iter().any(asked) {
+            return Next::Wait;
+        }
+        let told = |reader: &Reader| match reader.state {
+            ReaderState::Told(total, digest, is_sure) => Some((total, digest, is_sure)),
+            _ => None,
+        };
+        let read = self.readers.iter().filter(|reader| reader.reads);
+        let read: Vec<u64> = read.filter_map(told).map(|(_, digest, _)| digest).collect();
+        let differs = |reader: &Reader| {
+            let other = told(reader).filter(|_| !reader.reads);
+            other.is_some_and(|(total, digest, _)| total > 0 && !read.contains(&digest))
+        };
+        if let Some(number) = self.readers.iter().position(differs) {
+            return Next::Read(number);
+        }
+        let mut told = self.readers.iter().filter_map(told);
+        let is_told = told.clone().next().is_some();
+        let is_sure = told.any(|(.., is_sure)| is_sure);
+        if is_told && !is_sure && !self.owners.is_empty() {
+            return Next::Ask;
+        }
+        if let Some((bits, count)) = self.split {
+            return Next::End(Outcome::Split { bits, count });
+        }
+        Next::End(match (is_told, is_sure) {
+            (true, true) => Outcome::Read,
+            (true, false) => Outcome::Unsure,
+            (false, _) if self.is_missing => Outcome::NoShard,
+            (false, _) if !self.is_relocated => return Next::Locate,
+            (false, _) => Outcome::Failed,
+        })
+    }
+}

@@ -1,0 +1,453 @@
+//! Own searches: which lists to read, and when it is enough.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use gannet_base::{ContentId, Hit, PeerAddress, PeerId, Query, Row, Timestamp};
+use gannet_index::Expression;
+
+use super::legs::{Leg, Outcome, shuffle};
+use super::{Hint, LookupCost, Place, Position, Record, RecordId, Shard, Store, Word};
+use crate::dht::api::{DhtEvent, DhtOutcome, Ending, RequestId};
+use crate::flood::Wanted;
+
+/// Own files that a search tells of at most.
+const OWN_ROWS_MAX: usize = 1_000;
+
+/// A search under way.
+#[derive(Debug)]
+pub(super) struct OwnSearch {
+    pub(super) content: Option<ContentId>,
+    pub(super) query: Option<Query>,
+    pub(super) expression: Option<Expression>,
+    enough: usize,
+    /// Contents found, or holders of the content.
+    found: BTreeSet<[u8; 32]>,
+    told: BTreeSet<RecordId>,
+    /// Words not tried yet; the rarest last.
+    words: Vec<Word>,
+    /// Words that are split: entries, bits.
+    split: Vec<(u32, u8, Word)>,
+    /// Parts of the list of the word that is read in parts.
+    parts: VecDeque<(Word, Shard)>,
+    visited: BTreeSet<Shard>,
+    /// Of these, those that are in parts.
+    divided: BTreeSet<Shard>,
+    pub(super) legs: BTreeMap<Position, Leg>,
+    started: Timestamp,
+    deadline: Timestamp,
+    is_partial: bool,
+    outcome: DhtOutcome,
+}
+
+impl OwnSearch {
+    /// A lookup is over.
+    pub(super) fn on_cost(&mut self, cost: LookupCost) {
+        self.outcome.hops = self.outcome.hops.max(cost.hops);
+        self.outcome.messages = self.outcome.messages.saturating_add(cost.messages);
+    }
+
+    /// A node is asked.
+    pub(super) fn on_asked(&mut self, messages: u32) {
+        self.outcome.asked += 1;
+        self.outcome.messages = self.outcome.messages.saturating_add(messages);
+    }
+
+    /// A page more of a node that was asked.
+    pub(super) fn on_page(&mut self) {
+        self.outcome.messages = self.outcome.messages.saturating_add(1);
+    }
+
+    /// A node answered.
+    pub(super) fn on_answered(&mut self, messages: u32, is_first: bool) {
+        self.outcome.answered += u32::from(is_first);
+        self.outcome.messages = self.outcome.messages.saturating_add(messages);
+    }
+
+    pub(super) fn is_enough(&self) -> bool {
+        self.found.len() >= self.enough
+    }
+
+    /// How many more entries are worth asking for, with some for repetitions.
+    pub(super) fn page(&self) -> u16 {
+        let missing = self.enough.saturating_sub(self.found.len());
+        u16::try_from(missing.saturating_mul(2).clamp(16, 256)).unwrap_or(256)
+    }
+
+    pub(super) fn hops(&self) -> u8 {
+        self.outcome.hops
+    }
+}
+
+impl Store {
+    /// Looks for something.
+    pub(crate) fn search(&mut self, now: Timestamp, id: RequestId, wanted: Wanted, enough: u32) {
+        self.cancel(id);
+        let enough = usize::try_from(enough.max(1)).unwrap_or(usize::MAX);
+        let mut search = new_search(now, wanted, enough);
+        search.deadline = now + self.config.search_timeout;
+        if self.searches.len() >= self.config.searches_max {
+            self.tell_end(now, id, &search, Ending::TooMany);
+            return;
+        }
+        self.searches.insert(id, search);
+        self.tell_own(now, id);
+        self.begin_search(now, id);
+    }
+
+    /// Forgets a search.
+    pub(crate) fn cancel(&mut self, id: RequestId) {
+        if let Some(search) = self.searches.remove(&id) {
+            let readers = search.legs.into_values().flat_map(|leg| leg.readers);
+            for request in readers.filter_map(|reader| reader.request) {
+                self.requests.cancel(request);
+            }
+        }
+    }
+
+    /// What this peer itself has.
+    fn tell_own(&mut self, now: Timestamp, id: RequestId) {
+        let Some(search) = self.searches.get(&id) else {
+            return;
+        };
+        let mut records: Vec<Record> = match (&search.expression, search.content) {
+            (Some(expression), _) => self.own.matching(expression),
+            (None, Some(content)) => self.own.of(content).cloned().collect(),
+            (None, None) => Vec::new(),
+        };
+        records.truncate(OWN_ROWS_MAX);
+        self.tell(now, id, self.me, records);
+    }
+
+    /// Tells the layer above of records, verified, that it was not told of before.
+    /// False if some were forged, or do not match.
+    pub(super) fn tell(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        via: PeerId,
+        records: Vec<Record>,
+    ) -> bool {
+        let wall = self.wall_time(now);
+        let checks = self.config.checks_signatures && via != self.me;
+        let Some(search) = self.searches.get_mut(&id) else {
+            return true;
+        };
+        let (mut fresh, mut is_honest) = (Vec::new(), true);
+        for record in records {
+            if search.told.contains(&record.id()) {
+                continue;
+            }
+            let publication = record.publication();
+            if wall.is_some_and(|wall| publication.expires < wall) {
+                // Calendars differ.
+                continue;
+            }
+            let entry = &publication.entry;
+            let of_content = search
+                .content
+                .is_none_or(|content| entry.content == content);
+            let matches = search
+                .expression
+                .as_ref()
+                .is_none_or(|words| words.matches(entry));
+            let is_signed = || {
+                publication
+                    .verify(wall.unwrap_or(publication.expires))
+                    .is_ok()
+            };
+            if !of_content || !matches || (checks && !is_signed()) {
+                is_honest = false;
+                continue;
+            }
+            search.told.insert(record.id());
+            // A search by words is for contents, one for a content for holders.
+            let thing = match search.query {
+                None => *record.holder().as_bytes(),
+                Some(_) => *entry.content.as_bytes(),
+            };
+            search.found.insert(thing);
+            fresh.push(record);
+        }
+        if !fresh.is_empty() {
+            let hops = if via == self.me { 0 } else { search.hops() };
+            let (rows, addresses) = rows_of(fresh);
+            self.event(DhtEvent::Rows {
+                id,
+                via,
+                hops,
+                rows,
+                addresses,
+            });
+        }
+        is_honest
+    }
+
+    fn begin_search(&mut self, now: Timestamp, id: RequestId) {
+        let Some(search) = self.searches.get(&id) else {
+            return;
+        };
+        if let Some(content) = search.content {
+            let place = Place::Sources;
+            self.start_leg(now, id, (place, Position::of_content(content)));
+            self.after_leg(now, id);
+            return;
+        }
+        let Some(expression) = &search.expression else {
+            // Nobody understands the query.
+            self.end_search(now, id, Ending::Everything);
+            return;
+        };
+        let mut words: Vec<Word> = expression.required_words().map(Word::from).collect();
+        words.sort_unstable();
+        words.dedup();
+        if words.is_empty() {
+            self.end_search(now, id, Ending::NoWord);
+            return;
+        }
+        let mut split = Vec::new();
+        let mut guesses: Vec<(usize, std::cmp::Reverse<usize>, Word)> = Vec::new();
+        for word in words {
+            match self.hints.find(now, &word) {
+                Some((bits, count)) => split.push((count, bits, word)),
+                None => {
+                    let length = std::cmp::Reverse(word.text().chars().count());
+                    guesses.push((self.frequency(&word), length, word));
+                }
+            }
+        }
+        guesses.sort_unstable();
+        if let Some(search) = self.searches.get_mut(&id) {
+            search.split = split;
+            search.words = guesses.into_iter().rev().map(|(.., word)| word).collect();
+        }
+        self.next_word(now, id);
+        self.after_leg(now, id);
+    }
+
+    /// Reads the list of the next word, or the parts of a split one.
+    fn next_word(&mut self, now: Timestamp, id: RequestId) {
+        let Some(search) = self.searches.get_mut(&id) else {
+            return;
+        };
+        if let Some(word) = search.words.pop() {
+            let place = Place::Word(word.clone(), Shard::ROOT);
+            self.start_leg(now, id, (place, Shard::ROOT.key(&word)));
+            return;
+        }
+        search.split.sort_unstable();
+        let Some((_, bits, word)) = search.split.first().cloned() else {
+            return;
+        };
+        search.split.clear();
+        let mut parts: Vec<Shard> = Shard::ROOT.parts(bits).collect();
+        shuffle(&mut self.rng, &mut parts);
+        search.parts = parts.into_iter().map(|part| (word.clone(), part)).collect();
+    }
+
+    /// Starts what may be started, and ends what is over.
+    pub(super) fn after_leg(&mut self, now: Timestamp, id: RequestId) {
+        loop {
+            let Some(search) = self.searches.get_mut(&id) else {
+                return;
+            };
+            if search.is_enough() {
+                self.end_search(now, id, Ending::Enough);
+                return;
+            }
+            if search.legs.len() >= self.config.shards_parallel.max(1) {
+                return;
+            }
+            if search.visited.len() >= self.config.shards_per_search_max {
+                search.is_partial |= !search.parts.is_empty();
+                search.parts.clear();
+            }
+            if let Some((word, part)) = search.parts.pop_front() {
+                if search.visited.insert(part) {
+                    let key = part.key(&word);
+                    self.start_leg(now, id, (Place::Word(word, part), key));
+                }
+                continue;
+            }
+            if search.legs.is_empty() {
+                let was_asked = search.outcome.messages > 0;
+                let ending = match (was_asked, search.is_partial) {
+                    (false, _) if !self.known.has_others() => Ending::Alone,
+                    (_, true) => Ending::Partial,
+                    (_, false) => Ending::Everything,
+                };
+                self.end_search(now, id, ending);
+            }
+            return;
+        }
+    }
+
+    /// A list was read as far as it could be.
+    pub(super) fn on_leg_done(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        place: &Place,
+        outcome: Outcome,
+    ) {
+        let Some(search) = self.searches.get_mut(&id) else {
+            return;
+        };
+        let Place::Word(word, shard) = place else {
+            search.is_partial |= outcome != Outcome::Read;
+            return;
+        };
+        let is_whole = *shard == Shard::ROOT && !search.visited.contains(shard);
+        match outcome {
+            Outcome::Read if is_whole => {
+                // It answers all that there is to ask.
+                search.is_partial = false;
+                search.words.clear();
+                search.split.clear();
+            }
+            Outcome::Read => {}
+            Outcome::Split { bits, count } => {
+                let (bits, word) = (bits.max(shard.bits() + 1), word.clone());
+                if is_whole {
+                    search.split.push((count, bits, word.clone()));
+                    let hint = Hint { word, bits, count };
+                    self.hints.learn(now, &self.config, hint);
+                    self.next_word(now, id);
+                } else {
+                    search.divided.insert(*shard);
+                    // A part that was visited before this one was lost.
+                    let mut parts = shard.parts(bits);
+                    search.is_partial |= parts.any(|part| search.visited.contains(&part));
+                    let parts = shard.parts(bits).map(|part| (word.clone(), part));
+                    search.parts.extend(parts);
+                }
+            }
+            Outcome::NoShard => {
+                // It is whole further up, or was lost.
+                match shard.parent() {
+                    Some(parent) if search.divided.contains(&parent) => search.is_partial = true,
+                    Some(parent) if !search.visited.contains(&parent) => {
+                        let is_below = |part: Shard| part.ancestor(parent.bits()) == parent;
+                        search.parts.retain(|(_, part)| !is_below(*part));
+                        search.parts.push_front((word.clone(), parent));
+                    }
+                    Some(_) => {}
+                    None => search.is_partial = true,
+                }
+                self.hints.forget(word);
+            }
+            Outcome::Unsure | Outcome::Failed => {
+                search.is_partial = true;
+                if is_whole {
+                    self.next_word(now, id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_timeout_searches(&mut self, now: Timestamp) {
+        let late = self.searches.iter();
+        let late = late.filter(|(_, search)| search.deadline <= now);
+        let late: Vec<RequestId> = late.map(|(id, _)| *id).collect();
+        for id in late {
+            self.end_search(now, id, Ending::Partial);
+        }
+    }
+
+    pub(super) fn searches_due(&self) -> Option<Timestamp> {
+        self.searches.values().map(|search| search.deadline).min()
+    }
+
+    fn end_search(&mut self, now: Timestamp, id: RequestId, ending: Ending) {
+        let Some(mut search) = self.searches.remove(&id) else {
+            return;
+        };
+        for leg in std::mem::take(&mut search.legs).into_values() {
+            for request in leg.readers.into_iter().filter_map(|reader| reader.request) {
+                self.requests.cancel(request);
+            }
+        }
+        self.tell_end(now, id, &search, ending);
+    }
+
+    fn tell_end(&mut self, now: Timestamp, id: RequestId, search: &OwnSearch, ending: Ending) {
+        let outcome = DhtOutcome {
+            ending,
+            elapsed: now - search.started,
+            ..search.outcome
+        };
+        self.event(DhtEvent::Ended { id, outcome });
+    }
+}
+
+fn new_search(now: Timestamp, wanted: Wanted, enough: usize) -> OwnSearch {
+    let (query, content) = match wanted {
+        Wanted::Words(query) => (Some(query), None),
+        Wanted::Content(content) => (None, Some(content)),
+    };
+    let expression = query
+        .as_ref()
+        .and_then(|query| Expression::parse(query).ok());
+    let content = content.or_else(|| expression.as_ref()?.required_content());
+    OwnSearch {
+        content,
+        query,
+        expression,
+        enough,
+        found: BTreeSet::new(),
+        told: BTreeSet::new(),
+        words: Vec::new(),
+        split: Vec::new(),
+        parts: VecDeque::new(),
+        visited: BTreeSet::new(),
+        divided: BTreeSet::new(),
+        legs: BTreeMap::new(),
+        started: now,
+        deadline: now,
+        is_partial: false,
+        outcome: DhtOutcome {
+            ending: Ending::Everything,
+            asked: 0,
+            answered: 0,
+            hops: 0,
+            messages: 0,
+            elapsed: std::time::Duration::ZERO,
+        },
+    }
+}
+
+/// Records as rows: by content, in the order of the first of each; a holder with
+/// a content under two paths has two rows.
+fn rows_of(records: Vec<Record>) -> (Vec<Row>, Vec<PeerAddress>) {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut places: BTreeMap<ContentId, Vec<usize>> = BTreeMap::new();
+    let mut addresses: BTreeMap<PeerId, PeerAddress> = BTreeMap::new();
+    for record in records {
+        let (content, holder) = (record.entry().content, record.holder());
+        if !record.addresses().is_empty() {
+            addresses.entry(holder).or_insert_with(|| PeerAddress {
+                peer: holder,
+                addresses: record.addresses().to_vec(),
+            });
+        }
+        let hit = Hit {
+            publication: record.publication().clone(),
+        };
+        let of_content = places.entry(content).or_default();
+        let has = |row: &Row| row.hits.iter().any(|hit| hit.holder() == holder);
+        match of_content.iter().find(|place| !has(&rows[**place])) {
+            Some(place) => {
+                rows[*place].hits.push(hit);
+                rows[*place].holders += 1;
+            }
+            None => {
+                of_content.push(rows.len());
+                rows.push(Row {
+                    content,
+                    holders: 1,
+                    hits: vec![hit],
+                });
+            }
+        }
+    }
+    (rows, addresses.into_values().collect())
+}

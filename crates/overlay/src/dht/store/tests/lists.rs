@@ -1,0 +1,168 @@
+//! Long lists are split, short ones come together, and nobody carries too much.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::town::{Town, with_store};
+use crate::dht::store::{Hint, ListState, Mark, Mode, StoreMessage};
+use crate::dht::{Ending, Position};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn small_lists() -> crate::dht::Config {
+    with_store(|store| {
+        store.list_max = 20;
+        store.checks_signatures = false;
+        store.lease = 30 * MINUTE;
+        store.republish_interval = 10 * MINUTE;
+        store.shard_interval = MINUTE;
+    })
+}
+
+fn town_with(count: u16, files: u16) -> Town {
+    let mut town = Town::settled(small_lists(), count);
+    for n in 0..count {
+        let paths: Vec<String> = (0..files)
+            .map(|i| format!("x/common n{n}i{i}.txt"))
+            .collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        town.publish(n, &paths);
+    }
+    town.rest();
+    town.run(5 * MINUTE);
+    town
+}
+
+#[test]
+fn a_hot_word_is_split_and_all_of_it_found() {
+    let mut town = town_with(40, 10);
+    let status = |town: &Town| {
+        town.peers
+            .values()
+            .map(|dht| dht.status().store)
+            .collect::<Vec<_>>()
+    };
+    // Words: common, n, i, txt, x.
+    let longest = status(&town).iter().map(|store| store.longest).max();
+    assert!(longest <= Some(20), "{longest:?}");
+    for n in [3, 17] {
+        let answer = town.find(n, "common");
+        assert_eq!(answer.paths.len(), 400, "{:?}", answer.outcome);
+        assert_eq!(answer.outcome.ending, Ending::Everything);
+    }
+    let answer = town.find(5, "common txt \"n 7 i\"");
+    assert_eq!(answer.paths.len(), 10, "{:?}", answer.outcome);
+    let splits: u64 = status(&town)
+        .iter()
+        .map(|store| store.counters.splits)
+        .sum();
+    assert!(splits >= 4 * 15, "{splits}");
+}
+
+#[test]
+fn it_shrinks_again_when_its_entries_go() {
+    let mut town = town_with(30, 8);
+    let before = town.find(3, "common").outcome.asked;
+    for n in 2..30 {
+        let gone = (0..8).map(|i| {
+            let path = format!("x/common n{n}i{i}.txt");
+            (super::town::entry(&path).content, path)
+        });
+        town.command(n, crate::dht::DhtCommand::Withdraw(gone.collect()));
+    }
+    // Until they are over, and each level has been looked at.
+    town.run(60 * MINUTE);
+    let folds: u64 = town
+        .peers
+        .values()
+        .map(|dht| dht.status().store.counters.folds)
+        .sum();
+    assert!(folds > 0);
+    let answer = town.find(3, "common");
+    let expected: BTreeSet<String> = (0..2)
+        .flat_map(|n| (0..8).map(move |i| format!("x/common n{n}i{i}.txt")))
+        .collect();
+    assert_eq!(answer.paths, expected, "{:?}", answer.outcome);
+    let after = answer.outcome.asked;
+    assert!(after * 3 <= before * 2, "{before} were asked, now {after}");
+}
+
+#[test]
+fn hardly_anybody_asks_the_words_own_node() {
+    let mut town = town_with(60, 10);
+    let root = Position::of_word("common", 0);
+    let owner = town.peers.values().find(|dht| dht.rings()[0].owns(root));
+    let owner = owner.unwrap().rings()[0].me().peer;
+    town.load.clear();
+    let query = gannet_base::Query::new("common").unwrap();
+    for n in 0..60 {
+        let wanted = crate::flood::Wanted::Words(query.clone());
+        let answer = town.look(n, wanted, 5);
+        assert_eq!(answer.outcome.ending, Ending::Enough);
+        // 2 log2 60
+        assert!(answer.outcome.messages <= 12, "{:?}", answer.outcome);
+    }
+    let total: u64 = town.load.values().sum();
+    let mean = total / 60;
+    let at_root = town.load.get(&owner).copied().unwrap_or(0);
+    assert!(at_root <= 3 * mean, "{at_root} of {total}");
+}
+
+#[test]
+fn wrong_hints_are_found_out() {
+    let mut town = Town::settled(small_lists(), 30);
+    town.publish(1, &["x/rare thing.txt"]);
+    town.rest();
+    // Everybody believes that it is split in 64.
+    let ids: Vec<_> = town.peers.keys().copied().collect();
+    for id in ids {
+        let now = town.now;
+        let hint = Hint {
+            word: "rare".into(),
+            bits: 6,
+            count: 5_000,
+        };
+        let dht = town.peers.get_mut(&id).unwrap();
+        dht.store.hints.learn(now, &dht.store.config.clone(), hint);
+    }
+    let answer = town.find(5, "rare");
+    assert_eq!(answer.paths.len(), 1, "{:?}", answer.outcome);
+    town.publish(2, &["x/rare other.txt"]);
+    town.rest();
+    let answer = town.find(7, "rare");
+    assert_eq!(answer.paths.len(), 2, "{:?}", answer.outcome);
+}
+
+#[test]
+fn a_stranger_cannot_say_that_a_list_is_split() {
+    let mut town = Town::settled(small_lists(), 30);
+    town.publish(1, &["x/rare thing.txt"]);
+    town.rest();
+    let ids: Vec<_> = town.peers.keys().copied().collect();
+    for state in [ListState::Split { bits: 9 }, ListState::Gone] {
+        for to in &ids {
+            let mark = Mark {
+                word: "rare".into(),
+                shard: crate::dht::store::Shard::ROOT,
+                epoch: 1_000,
+                state,
+                count: 9_999,
+            };
+            let load = crate::dht::store::Load {
+                items: Vec::new(),
+                marks: vec![mark],
+            };
+            for mode in [Mode::Publish, Mode::Create] {
+                let load = Box::new(load.clone());
+                let message = StoreMessage::Store {
+                    request: 7,
+                    mode,
+                    load,
+                };
+                town.say(super::town::peer(999), *to, message);
+            }
+        }
+    }
+    town.run(MINUTE);
+    assert_eq!(town.find(5, "rare").paths.len(), 1);
+}

@@ -1,0 +1,9 @@
+//! A town of peers with records: what live publishers published is found, by all
+//! of them, whatever becomes of those in between.
+
+mod costs;
+mod hostile;
+mod lists;
+mod losing;
+mod searching;
+mod town;

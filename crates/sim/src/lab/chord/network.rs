@@ -1,0 +1,220 @@
+//! A ring in a world, and how it stands with it.
+
+use std::sync::Arc;
+
+use gannet_base::{PeerAddress, Rng, Timestamp, fork_rng, seeded_rng};
+use gannet_overlay::dht::ring::rules::Node as _;
+use gannet_overlay::dht::{Config, Dht, DhtCommand};
+
+use super::super::below;
+use super::crowd::Crowd;
+use super::layout::Layout;
+use super::oracle::{Member, PROPERTIES, Property, is_ideal, violations};
+use super::still::random_key;
+use crate::{LinkModel, World, draw, peer_id};
+
+/// Everybody, and what lies between them.
+pub(super) struct Network {
+    pub(super) world: World<Dht, Crowd>,
+    config: Arc<Config>,
+    pub(super) rng: Rng,
+}
+
+impl Network {
+    /// Nobody yet.
+    pub(super) fn new(seed: u64, model: LinkModel, config: Config) -> Self {
+        Self {
+            world: World::new(seed, model, Crowd::default()),
+            config: Arc::new(config),
+            rng: seeded_rng(seed),
+        }
+    }
+
+    /// A ring of so many in their ideal places.
+    pub(super) fn settled(seed: u64, model: LinkModel, config: Config, nodes: u32) -> Self {
+        let mut network = Self::new(seed, model, config);
+        let layout = Layout::new(0..nodes, 1);
+        let places = layout.places(0, 1);
+        for (node, place) in (0..nodes).zip(places) {
+            let place = usize::try_from(place).expect("pointers have 32 bits");
+            let settled = layout.settled(place, network.config.ring.successors);
+            let rng = fork_rng(&mut network.rng);
+            let config = Arc::clone(&network.config);
+            let core = Dht::settled(peer_id(node), config, rng, vec![settled]);
+            network.world.app_mut().add_peer();
+            network.world.app_mut().set_member(node, true);
+            network.world.add(core);
+        }
+        network
+    }
+
+    fn fresh(&mut self, node: u32) -> Dht {
+        let rng = fork_rng(&mut self.rng);
+        Dht::new(peer_id(node), Arc::clone(&self.config), rng)
+    }
+
+    /// A peer that is down, and may [start](Self::restart) later.
+    pub(super) fn add_down(&mut self) -> u32 {
+        let node = self.world.nodes();
+        let core = self.fresh(node);
+        self.world.app_mut().add_peer();
+        self.world.add(core);
+        self.world.crash(node);
+        node
+    }
+
+    /// Somebody new comes, who knows these.
+    pub(super) fn join(&mut self, known: Vec<PeerAddress>) -> u32 {
+        let node = self.world.nodes();
+        let core = self.fresh(node);
+        self.world.app_mut().add_peer();
+        self.world.add(core);
+        self.world.command(node, DhtCommand::Bootstrap(known));
+        node
+    }
+
+    /// One that is down comes back, as new but for whom it knows.
+    pub(super) fn restart(&mut self, node: u32, known: Vec<PeerAddress>) {
+        self.crash(node);
+        let core = self.fresh(node);
+        self.world.restart(node, core);
+        self.world.command(node, DhtCommand::Bootstrap(known));
+    }
+
+    /// As by pulling the plug.
+    pub(super) fn crash(&mut self, node: u32) -> Option<Dht> {
+        let core = self.world.crash(node)?;
+        self.world.app_mut().on_crash(node);
+        Some(core)
+    }
+
+    /// A random member.
+    pub(super) fn somebody(&mut self) -> Option<u32> {
+        let count = self.world.app().count();
+        let place = draw::place(&mut self.rng, count.max(1));
+        self.world.app().members().nth(place)
+    }
+
+    /// A peer looks for a random key.
+    pub(super) fn lookup(&mut self, node: u32) {
+        let key = random_key(&mut self.rng);
+        let now = self.world.now();
+        let command = self.world.app_mut().begin(now, node, key);
+        self.world.command(node, command);
+    }
+
+    /// Time passes until then.
+    pub(super) fn until(&mut self, at: Timestamp) {
+        self.world.run_until(at);
+    }
+
+    /// A random number of peers.
+    pub(super) fn below(&mut self, bound: u32) -> u32 {
+        below(&mut self.rng, bound)
+    }
+
+    /// How the members see the ring, in order: those of them that are on one.
+    pub(super) fn snapshot(&self, of: impl Fn(u32) -> bool) -> Vec<Member> {
+        let members = self.world.app().members().filter(|node| of(*node));
+        let cores = members.filter_map(|node| self.world.core(node));
+        let rings = cores.map(|core| &core.rings()[0]);
+        rings
+            .filter(|ring| ring.is_on_ring())
+            .map(|ring| {
+                let pointers = ring.pointers();
+                Member {
+                    at: ring.me().position,
+                    successors: pointers.successors.iter().map(|n| n.position()).collect(),
+                    predecessor: Some(pointers.predecessor.position()),
+                }
+            })
+            .collect()
+    }
+
+    /// r.
+    pub(super) fn r(&self) -> usize {
+        self.config.ring.successors
+    }
+
+    /// What is not as it should be, for whoever has to find out why.
+    pub(super) fn flaws(&self) -> String {
+        let members = self.snapshot(|_| true);
+        let count = members.len();
+        let broken = violations(&members, self.r() + 1);
+        let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        let mut lists = Vec::new();
+        let mut predecessors = Vec::new();
+        for (place, member) in members.iter().enumerate() {
+            let listed = self.r().min(count - 1);
+            let after = (1..=listed).map(|step| members[(place + step) % count].at);
+            if !member.successors.iter().take(listed).copied().eq(after) {
+                lists.push(member.at);
+            }
+            if member.predecessor != Some(members[(place + count - 1) % count].at) {
+                predecessors.push(member.at);
+            }
+        }
+        let alone: Vec<u32> = (0..self.world.nodes())
+            .filter(|node| {
+                let core = self.world.core(*node);
+                core.is_some_and(|core| !core.rings()[0].is_on_ring())
+            })
+            .collect();
+        format!(
+            "lists of {} nodes and predecessors of {} are not, of {count} on a ring with lists of \
+             {}; peers {alone:?} are on none; what does not hold: {broken:?}; first of the lists: \
+             {:?}, of the predecessors: {:?}",
+            lists.len(),
+            predecessors.len(),
+            self.r(),
+            lists.first(),
+            predecessors.first(),
+        )
+    }
+
+    /// Whether all members of a side are on one ring as it should be.
+    pub(super) fn is_ideal(&self, of: impl Fn(u32) -> bool) -> bool {
+        let count = self.world.app().members().filter(|node| of(*node)).count();
+        let members = self.snapshot(of);
+        members.len() == count && is_ideal(&members, self.r())
+    }
+}
+
+/// How often what must hold did not.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Broken {
+    /// How often it was looked at.
+    pub(super) looks: u64,
+    /// Looks at which something did not hold.
+    pub(super) times: u64,
+    counts: [u64; PROPERTIES.len()],
+    first: Option<(Timestamp, Property)>,
+}
+
+impl Broken {
+    /// Looks at everything.
+    pub(super) fn look(&mut self, network: &Network) {
+        let members = network.snapshot(|_| true);
+        let found = violations(&members, network.r() + 1);
+        self.looks += 1;
+        self.times += u64::from(!found.is_empty());
+        for property in found {
+            let place = PROPERTIES.iter().position(|known| *known == property);
+            self.counts[place.expect("it is one of them")] += 1;
+            self.first.get_or_insert((network.world.now(), property));
+        }
+    }
+
+    /// What did not hold, how often; and the first of all.
+    pub(super) fn told(&self) -> Vec<String> {
+        let all = PROPERTIES.iter().zip(self.counts);
+        let broken = all.filter(|(_, count)| *count > 0);
+        let mut told: Vec<String> = broken
+            .map(|(property, count)| format!("{property}: {count} times"))
+            .collect();
+        if let Some((at, property)) = self.first {
+            told.push(format!("first at {at}: {property}"));
+        }
+        told
+    }
+}

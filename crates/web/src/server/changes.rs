@@ -1,0 +1,129 @@
+//! Following lists that only tell how they are now.
+//!
+//! A stream looks at its list again when its reader has taken everything and a
+//! pause is over, so a slow reader misses states in between and never the last,
+//! and keeps no queue.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use axum::response::sse::Event;
+use futures_util::stream;
+use gannet_node::Stopped;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
+
+use super::{App, sse};
+
+/// How often downloads are looked at.
+// Guess: a bar that moves twice a second looks alive.
+pub(super) const DOWNLOADS_INTERVAL: Duration = Duration::from_millis(500);
+/// How often peers are looked at.
+// Guess: figures that change faster cannot be read.
+pub(super) const PEERS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a reader was told, and what is still to be said.
+struct Follower<K, T> {
+    told: BTreeMap<K, T>,
+    news: VecDeque<News<K, T>>,
+    is_listed: bool,
+    next_look: Instant,
+    app: Arc<App>,
+    _permit: OwnedSemaphorePermit,
+}
+
+#[derive(Debug, PartialEq)]
+enum News<K, T> {
+    Item(T),
+    Gone(K),
+    Listed(usize),
+}
+
+/// What has become of a list since it was told.
+fn news<K: Ord + Copy, T: PartialEq + Clone>(
+    told: &mut BTreeMap<K, T>,
+    list: Vec<T>,
+    key: impl Fn(&T) -> K,
+) -> VecDeque<News<K, T>> {
+    let now: BTreeMap<_, _> = list.into_iter().map(|item| (key(&item), item)).collect();
+    let gone = told.keys().filter(|key| !now.contains_key(key));
+    let mut news: VecDeque<_> = gone.map(|&key| News::Gone(key)).collect();
+    let changed = now.iter().filter(|(key, item)| told.get(key) != Some(item));
+    news.extend(changed.map(|(_, item)| News::Item(item.clone())));
+    *told = now;
+    news
+}
+
+/// The stream of a list: `item`, `gone`, and `listed` once after the first look.
+pub(super) fn follow<K, T, L>(
+    app: &Arc<App>,
+    permit: OwnedSemaphorePermit,
+    interval: Duration,
+    list: impl Fn(Arc<App>) -> L + Copy + Send + 'static,
+    key: impl Fn(&T) -> K + Copy + Send + 'static,
+) -> Response
+where
+    K: Ord + Copy + Serialize + Send + 'static,
+    T: PartialEq + Clone + Serialize + Send + 'static,
+    L: Future<Output = Result<Vec<T>, Stopped>> + Send,
+{
+    let follower = Follower {
+        told: BTreeMap::new(),
+        news: VecDeque::new(),
+        is_listed: false,
+        next_look: Instant::now(),
+        app: Arc::clone(app),
+        _permit: permit,
+    };
+    sse::answer(stream::unfold(follower, move |mut follower| async move {
+        while follower.news.is_empty() {
+            tokio::select! {
+                () = sleep_until(follower.next_look) => {}
+                () = follower.app.closing.cancelled() => return None,
+            }
+            follower.next_look = Instant::now() + interval;
+            let now = list(Arc::clone(&follower.app)).await.ok()?;
+            follower.news = news(&mut follower.told, now, key);
+            if !std::mem::replace(&mut follower.is_listed, true) {
+                let count = follower.told.len();
+                follower.news.push_back(News::Listed(count));
+            }
+        }
+        let event = match follower.news.pop_front()? {
+            News::Item(item) => Event::default().event("item").json_data(item),
+            News::Gone(key) => Event::default()
+                .event("gone")
+                .json_data(json!({ "key": key })),
+            News::Listed(count) => {
+                let count = json!({ "count": count });
+                Event::default().event("listed").json_data(count)
+            }
+        };
+        Some((event, follower))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_changed_is_news() {
+        let mut told = BTreeMap::new();
+        let mut look = |list: &[(u8, char)]| Vec::from(news(&mut told, list.to_vec(), |one| one.0));
+        assert_eq!(
+            look(&[(1, 'a'), (2, 'b')]),
+            [News::Item((1, 'a')), News::Item((2, 'b'))]
+        );
+        assert_eq!(look(&[(2, 'b'), (1, 'a')]), []);
+        assert_eq!(
+            look(&[(3, 'c'), (2, 'x')]),
+            [News::Gone(1), News::Item((2, 'x')), News::Item((3, 'c'))]
+        );
+        assert_eq!(look(&[]), [News::Gone(2), News::Gone(3)]);
+    }
+}

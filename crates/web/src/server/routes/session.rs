@@ -1,0 +1,102 @@
+//! Letting a browser in: the link, the page behind it, the cookie.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap};
+
+use super::super::App;
+use super::super::extract::{Answered, JsonBody, Reply};
+use super::super::problem::Refusal;
+use super::super::sessions::CODE_LIFE;
+use crate::client::{CodeBody, SessionLink};
+
+/// What the page may do: run the script beside it, which asks this API.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The page behind a link that lets a browser in.
+#[utoipa::path(
+    get, path = "/open", tag = "session", security(()),
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html"))
+)]
+pub(super) async fn open_page() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+    ];
+    (headers, include_str!("../open.html")).into_response()
+}
+
+/// The script of that page.
+#[utoipa::path(
+    get, path = "/open.js", tag = "session", security(()),
+    responses((
+        status = 200, description = "The script.", body = String,
+        content_type = "text/javascript"
+    ))
+)]
+pub(super) async fn open_script() -> Response {
+    let media_type = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
+    (media_type, include_str!("../open.js")).into_response()
+}
+
+/// Makes a link that lets one browser in.
+///
+/// It works once, and not for long.
+#[utoipa::path(
+    post, path = "/api/v1/session/link", tag = "session",
+    responses((status = 200, description = "The link.", body = SessionLink))
+)]
+pub(super) async fn session_link(State(app): State<Arc<App>>) -> Reply<SessionLink> {
+    let link = app.sessions.link(Instant::now()).map_err(no_random)?;
+    let expires_seconds = CODE_LIFE.as_secs();
+    Ok(Answered(SessionLink {
+        link,
+        expires_seconds,
+    }))
+}
+
+/// Exchanges the code of a link for a cookie.
+///
+/// The code is what stands behind `#` in the link.
+#[utoipa::path(
+    post, path = "/api/v1/session", tag = "session", security(()), request_body = CodeBody,
+    responses((
+        status = 204, description = "The browser is let in.",
+        headers(("set-cookie" = String, description = "HttpOnly, SameSite=Strict"))
+    ))
+)]
+pub(super) async fn session_begin(
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<CodeBody>,
+) -> Result<Response, Refusal> {
+    let cookie = app.sessions.exchange(&body.code, Instant::now());
+    let Some(cookie) = cookie.map_err(no_random)? else {
+        app.guard.count_failure()?;
+        let detail = "this link was used already or is too old; ask for a new one";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "code", detail).closing());
+    };
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+/// Lets this browser in no more.
+#[utoipa::path(
+    delete, path = "/api/v1/session", tag = "session",
+    responses((status = 204, description = "Its cookie is worth nothing now."))
+)]
+pub(super) async fn session_end(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let cookies = headers
+        .get(header::COOKIE)
+        .map(header::HeaderValue::as_bytes);
+    let cookie = app.sessions.end(cookies.unwrap_or_default());
+    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
+}
+
+fn no_random(error: getrandom::Error) -> Refusal {
+    let detail = format!("the system gives no random numbers: {error}");
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "random", detail)
+}

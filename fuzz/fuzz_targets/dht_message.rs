@@ -1,0 +1,4 @@
+//! Messages of the structured overlay.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| gannet_overlay::dht::fuzz::dht_message(input));
