@@ -59,6 +59,19 @@ fn main() {
             };
             println!("{:#?}", fail::run(&params).expect("possible"));
         }
+        other => play_in_time(other, &mut number),
+    }
+    println!("{:.1} s", start.elapsed().as_secs_f64());
+    // Linux tells the most memory there was.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(line) = status.lines().find(|line| line.starts_with("VmHWM:")) {
+        println!("{line}");
+    }
+}
+
+/// What lasts for a while.
+fn play_in_time(what: &str, number: &mut dyn FnMut(u32) -> u32) {
+    match what {
         "churn" => {
             let params = churn::Params {
                 nodes: number(1_000),
@@ -82,11 +95,5 @@ fn main() {
             println!("{:#?}", heal::run(&params).expect("possible"));
         }
         other => panic!("what is {other}?"),
-    }
-    println!("{:.1} s", start.elapsed().as_secs_f64());
-    // Linux tells the most memory there was.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if let Some(line) = status.lines().find(|line| line.starts_with("VmHWM:")) {
-        println!("{line}");
     }
 }

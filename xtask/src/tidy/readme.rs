@@ -7,6 +7,8 @@ use super::{Problem, code_spans, tree::Tree};
 
 /// Where the settings are.
 const SETTINGS: &str = "crates/node/src/config.rs";
+/// Where those of its sections are read.
+const SECTIONS: [&str; 2] = ["crates/node/src/tiers.rs", "crates/node/src/ring.rs"];
 /// What `cargo xtask` understands; `main.rs` has the same words.
 const XTASK_COMMANDS: [&str; 3] = ["tidy", "bench", "fuzz-smoke"];
 
@@ -52,10 +54,13 @@ fn check_settings(tree: &Tree, text: &str, problems: &mut Vec<Problem>) {
         }
     }
     let known = Known::new(tree);
+    let sections = SECTIONS.iter().filter_map(|path| tree.text(path));
+    let read: Vec<&str> = sections.chain([source]).collect();
     for (line, span) in code_spans(text) {
         let variable = span.starts_with("GANNET_") && !span.contains([' ', '=']);
         let quoted = format!("\"{span}\"");
-        if variable && !source.contains(&quoted) && !known.raw.contains(&quoted) {
+        let is_read = || read.iter().any(|source| source.contains(&quoted));
+        if variable && !is_read() && !known.raw.contains(&quoted) {
             problems.push(Problem::new(
                 "README.md",
                 line,
@@ -63,7 +68,9 @@ fn check_settings(tree: &Tree, text: &str, problems: &mut Vec<Problem>) {
                 "name a variable that is read",
             ));
         }
-        if span.starts_with("--") && !known.has_flag(span) {
+        // What follows a flag is its value.
+        let flag = span.split(' ').next().unwrap_or(span);
+        if flag.starts_with("--") && !known.has_flag(flag) {
             problems.push(Problem::new(
                 "README.md",
                 line,

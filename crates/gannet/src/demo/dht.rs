@@ -43,10 +43,11 @@ pub(super) async fn play(
     start(&tale, company, stage).await?;
     take_places(company, stage).await?;
     let row = find(&tale, company, stage).await?;
+    let dead = company.actor(VICTIM).address.peer;
     let (done, _) = tale.fetch(&row, company, stage, kill_publisher).await?;
     let what = "the others took over, and the file is verified: ";
     tale.verify(&done, what, stage)?;
-    heal(company, stage).await?;
+    heal(dead, company, stage).await?;
     find_by_word(&tale, company, stage).await?;
     find_by_hash(&tale, company, stage).await
 }
@@ -125,6 +126,10 @@ async fn find(
     stage: &mut Stage<'_>,
 ) -> Result<SearchRow, Failure> {
     stage.step("Vera types two words; she asks where one of them belongs")?;
+    // Peers that have just met compare what they list before they vouch for it.
+    let is_whole = |update: &SearchUpdate| matches!(update, SearchUpdate::End(end) if end.complete);
+    let what = "a list that somebody vouches for";
+    search_until(CAST.seeker, CAST.words, what, company, is_whole).await?;
     let (row, end) = tale.find(company, stage, |_| String::new()).await?;
     let mut overlays = end.overlays.iter();
     let reach = overlays.find_map(|overlay| overlay.dht.clone());
@@ -158,9 +163,8 @@ async fn kill_publisher(company: &mut Company, stage: &mut Stage<'_>) -> Result<
 }
 
 /// The ring closes where one is missing.
-async fn heal(company: &Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
+async fn heal(dead: PeerId, company: &Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.step("The ring closes")?;
-    let dead = company.actor(VICTIM).address.peer;
     let knows_not = |status: &Status| {
         let ring = ring_of(status);
         let known =

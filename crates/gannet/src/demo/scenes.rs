@@ -110,6 +110,7 @@ pub(super) async fn search_until(
         if begun.elapsed() > SOON {
             return Err(Failure::failed(format_args!("{who} does not find {what}")));
         }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

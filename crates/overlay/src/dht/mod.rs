@@ -44,8 +44,8 @@ use rand_core::Rng as _;
 
 use links::{Links, Posted};
 use parts::Asker;
-use store::{Around, Store, StoreMessage};
 use ring::{CLIENT, Contact, Ring, RingMessage, RingOutput};
+use store::{Around, Store, StoreMessage};
 
 pub use api::{DhtCommand, DhtEvent, DhtOutcome, Ending, Located, LookupCost, RequestId};
 pub use config::Config;
@@ -235,13 +235,7 @@ impl Dht {
         }
     }
 
-    fn on_located(
-        &mut self,
-        now: Timestamp,
-        number: u64,
-        found: Option<Found>,
-        cost: LookupCost,
-    ) {
+    fn on_located(&mut self, now: Timestamp, number: u64, found: Option<Found>, cost: LookupCost) {
         match self.lookups.remove(&number) {
             Some((Asker::Store, id)) => self.store.on_located(now, id, found, cost),
             Some((Asker::Keep, id)) => self.on_keep_located(now, id, found),
@@ -352,7 +346,9 @@ impl Dht {
     }
 
     fn on_announce(&mut self, addresses: &[SocketAddr]) {
-        self.rings.iter_mut().for_each(|ring| ring.announce(addresses));
+        self.rings
+            .iter_mut()
+            .for_each(|ring| ring.announce(addresses));
         self.store.announce(addresses);
         addresses.clone_into(&mut self.addresses);
         if let Some(keep) = &mut self.keep {

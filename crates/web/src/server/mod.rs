@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +93,7 @@ async fn serve_dyn(peer: Arc<dyn Peer>, options: ServeOptions) -> Result<ApiServ
             source,
         },
     };
-    let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
+    let listener = bind(listen).map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let token = Token::random().map_err(|source| ServeError::Random { source })?;
     let file = ApiFile {
@@ -145,6 +145,24 @@ async fn serve_dyn(peer: Arc<dyn Peer>, options: ServeOptions) -> Result<ApiServ
         closing,
         task,
     })
+}
+
+/// Connections that wait to be taken. With too few, the system forgets some of a
+/// burst and does not tell whoever made them.
+// Source: net.core.somaxconn of Linux since 5.4, which bounds it.
+const BACKLOG: u32 = 4_096;
+
+fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match listen {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A peer that is restarted gets its port again at once. Elsewhere the option
+    // would let two programs have one port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
 }
 
 /// Where this machine reaches what listens on `address`.

@@ -66,8 +66,9 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(5),
             // Source: Syncthing closes after 15 s; this stays below it.
             write_timeout: Duration::from_secs(10),
-            // Guess: a page, a few command lines and scripts use some tens.
-            connections_max: 128,
+            // Guess: a page, a few command lines and scripts use some tens; the
+            // rest is for bursts, and a quarter of the files that systems allow.
+            connections_max: 256,
             streams_max: 16,
             // Guess: the longest path and the longest query are a tenth of it.
             body_bytes_max: 64 << 10,

@@ -330,7 +330,11 @@ impl Keep {
         let (mates, at) = &holding.mates;
         let more = u16::try_from((now - *at).as_secs() / 60).unwrap_or(u16::MAX);
         let mates = mates.iter().map(|known| Mate {
-            minutes: known.minutes.saturating_add(more),
+            // Who was there then may have been there until a moment ago.
+            minutes: match known.minutes {
+                0 => 0,
+                minutes => minutes.saturating_add(more),
+            },
             ..*known
         });
         let mates: Vec<_> = mates.collect();

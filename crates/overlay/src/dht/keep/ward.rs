@@ -384,7 +384,8 @@ impl Ward {
                 unmet.by.insert(tag_of(from));
             }
             unmet.returns = unmet.returns.max(told.returns);
-            unmet.before = unmet.before.max(u64::from(told.minutes) * 60);
+            let before = u64::from(told.minutes) * 60;
+            unmet.before = Some(unmet.before.map_or(before, |known| known.min(before)));
             unmet.told = now;
         }
     }
@@ -420,7 +421,7 @@ impl Ward {
 struct Unmet {
     returns: u8,
     /// How long it had been away, seconds, when it was told of.
-    before: u64,
+    before: Option<u64>,
     told: Timestamp,
     /// By whom.
     by: BTreeSet<[u8; 8]>,
@@ -431,7 +432,7 @@ impl Unmet {
         Sight {
             has: true,
             online: false,
-            away: now - self.told + std::time::Duration::from_secs(self.before),
+            away: now - self.told + std::time::Duration::from_secs(self.before.unwrap_or(0)),
             returns: self.returns,
         }
     }

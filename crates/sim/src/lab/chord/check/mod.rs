@@ -134,7 +134,7 @@ impl Hasher for Mixer {
     }
 }
 
-type Seen = hashbrown::HashSet<State, BuildHasherDefault<Mixer>>;
+type Seen = hashbrown::HashSet<State, BuildHasherDefault<Mixer>>; // tidy: allow(its hasher is fixed, and nothing goes through it)
 
 /// From where a start was found.
 const NOWHERE: u32 = u32::MAX;
