@@ -2,14 +2,15 @@
 //!
 //! `cargo run --release -p gannet-sim --example search_speed [-- NODES
 //! [QUERIES [COPIES [KIND]]]]`: defaults 100000, 100, 10 and `ring`; KIND is
-//! `ring`, `dynamic`, or a TTL for a plain flood without tables and reports.
+//! `ring`, `dynamic`, `dht`, or a TTL for a plain flood without tables and
+//! reports.
 
 #![allow(clippy::print_stdout, reason = "a program")]
 
 mod speed;
 
 use gannet_overlay::flood::Strategy;
-use gannet_sim::lab::search::{Params, run};
+use gannet_sim::lab::search::{Overlay, Params, run};
 
 use speed::{memory_kib, number, timed};
 
@@ -28,9 +29,10 @@ fn main() {
     };
     match kind.as_str() {
         "ring" => {}
+        "dht" => params.overlay = Overlay::Dht,
         "dynamic" => params.strategy = Strategy::Dynamic,
         ttl => {
-            let ttl = ttl.parse().expect("ring, dynamic or a TTL");
+            let ttl = ttl.parse().expect("ring, dynamic, dht or a TTL");
             params.strategy = Strategy::Flood { ttl };
             params.tables = false;
             params.reports = false;

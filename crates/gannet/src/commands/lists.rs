@@ -141,7 +141,7 @@ mod tests {
             bytes_per_second: 0,
             bytes: 5,
         };
-        let peers = peers_table(&[peer]).render(Some(140));
+        let peers = peers_table(&[peer]).render(Some(170));
         let peers = anstream::adapter::strip_str(&peers).to_string();
         assert!(peers.contains("0101010101"), "{peers}");
         assert!(

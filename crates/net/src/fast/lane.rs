@@ -19,7 +19,7 @@ use super::tls::Encrypted;
 
 /// Bytes taken from the system at once, at most. Too low: a system call for
 /// each record; too high: what is decrypted has left the processor's cache.
-// Measured: see docs/performance.md.
+// Guess: a quarter of a usual second-level cache.
 const READ_BYTES: usize = 256 * 1024;
 /// Bytes encrypted before they are handed to the system. Same trade.
 const WRITE_BYTES: usize = 256 * 1024;

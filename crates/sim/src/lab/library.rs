@@ -7,14 +7,16 @@
 use std::collections::BTreeSet;
 
 use gannet_base::wire::SignatureBytes;
-use gannet_base::{ContentId, FileEntry, Hit, Media, Publication, Query, Rng, Row, WallTime};
+use gannet_base::{
+    ContentId, FileEntry, Hit, Media, Publication, Query, Rng, Row, Timestamp, WallTime,
+};
 use gannet_index::{Tokens, tokenize};
 use gannet_overlay::flood::{Question, Wanted, entry_keys};
 
 use crate::draw;
 use crate::fingerprint::mixed;
-use crate::workload::{Names, Zipf, copies};
-use crate::{node_of, peer_id};
+use crate::workload::{Names, Zipf, copies, word};
+use crate::{node_of, peer_id, stats};
 
 /// Lists of numbers, one after the other.
 #[derive(Debug, Default)]
@@ -84,16 +86,26 @@ pub(in crate::lab) struct Matches {
 
 /// When all publications end, seconds of Unix time.
 pub(in crate::lab) const EXPIRES: u64 = 2_000_000_000;
+/// Seconds before that at which virtual time begins: three days of the seven that
+/// publications may live.
+const BEFORE_EXPIRY: u64 = 3 * 24 * 3_600;
+/// Most words that names are made of.
+const VOCABULARY_MAX: u32 = 100_000;
 /// Words of a name.
 const NAME_WORDS: usize = 4;
 
 impl Library {
     pub(in crate::lab) fn new(shares: Shares, rng: &mut Rng) -> Self {
+        Self::with_common(shares, 0.0, rng)
+    }
+
+    /// The same, with one more word in this share of all names.
+    pub(in crate::lab) fn with_common(shares: Shares, common: f64, rng: &mut Rng) -> Self {
         let Shares {
             nodes, files, zipf, ..
         } = shares;
         let popularity = Zipf::new(files, zipf);
-        let paths = paths(files, rng);
+        let paths = paths(files, common, rng);
         let mut pairs = Vec::new();
         for (file, count) in (0..).zip(copies(&popularity, files, shares.copies, 0.0)) {
             for node in distinct(rng, nodes, count) {
@@ -149,7 +161,7 @@ impl Library {
     /// The words of a file's name, which no other file's name has all of.
     pub(in crate::lab) fn query(&self, file: u32) -> Query {
         let path = &self.paths[index(file)];
-        let words: Vec<&str> = path.split(['/', ' ']).take(NAME_WORDS).collect();
+        let words: Vec<&str> = words_of(path).collect();
         Query::new(&words.join(" ")).expect("four short words")
     }
 
@@ -223,6 +235,19 @@ impl Library {
         shares.map(|file| self.publication(node, *file)).collect()
     }
 
+    /// The share of the names that have the commonest word of those that they are
+    /// searched by.
+    pub(in crate::lab) fn commonest_word_share(&self) -> f64 {
+        let mut counts = std::collections::BTreeMap::<&str, u64>::new();
+        for path in &self.paths {
+            for word in words_of(path) {
+                *counts.entry(word).or_default() += 1;
+            }
+        }
+        let most = counts.into_values().max().unwrap_or(0);
+        stats::share(most, self.paths.len() as u64)
+    }
+
     /// How many files there are.
     pub(in crate::lab) fn files(&self) -> u32 {
         u32::try_from(self.paths.len()).expect("they have numbers")
@@ -248,20 +273,40 @@ impl Library {
     }
 }
 
+/// The calendar's time, at a virtual one.
+pub(in crate::lab) fn calendar(now: Timestamp) -> WallTime {
+    let passed = now.as_micros() / 1_000_000;
+    WallTime::from_unix_seconds(EXPIRES - BEFORE_EXPIRY + passed)
+}
+
+/// The words of a name.
+fn words_of(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['/', ' ']).take(NAME_WORDS)
+}
+
 /// Contents have numbers in them as peers have, but other ones.
 fn content_of(file: u32) -> ContentId {
     ContentId::from_bytes(*peer_id(!file).as_bytes())
 }
 
-/// Names of four different words each, no two names of the same words.
-fn paths(files: u32, rng: &mut Rng) -> Vec<String> {
+/// Names of four different words each, no two names of the same words. This
+/// share of them is in a folder of one name.
+fn paths(files: u32, common: f64, rng: &mut Rng) -> Vec<String> {
     // Guess: collections have some new words for each file.
-    let names = Names::new(files.clamp(1_000, 100_000), 1.0);
+    let names = Names::new(files.clamp(1_000, VOCABULARY_MAX), 1.0);
+    // Of the first rank that no vocabulary has.
+    let folder = word(VOCABULARY_MAX);
     let mut taken = BTreeSet::new();
     let mut paths = Vec::new();
     for file in 0..files {
         loop {
-            let path = names.file_name(file, rng);
+            let mut path = names.file_name(file, rng);
+            if common > 0.0
+                && draw::unit(rng) < common
+                && let Some((_, name)) = path.split_once('/')
+            {
+                path = format!("{folder}/{name}");
+            }
             let tokens = tokenize(&path);
             let mut words: Vec<&str> = tokens.iter().take(NAME_WORDS).collect();
             words.sort_unstable();

@@ -10,6 +10,7 @@ pub mod attack;
 pub mod chord;
 pub mod churn;
 pub mod devices;
+mod dht;
 pub mod flood;
 mod flood_wire;
 pub mod join;

@@ -70,6 +70,8 @@ pub(in crate::lab) struct People {
     pub(in crate::lab) tally: Tally,
     /// Messages that searches caused, by who handled them.
     pub(in crate::lab) load: Vec<u32>,
+    /// Questions of these, by who was asked.
+    pub(in crate::lab) served: Vec<u32>,
     /// Answers that are none: no match, or not their holder's.
     pub(in crate::lab) wrong: u64,
     /// Peers that are up, where peers come and go.
@@ -87,6 +89,8 @@ pub(in crate::lab) struct Trial {
     pub(in crate::lab) alive: u32,
     /// Time until the first answer, and its hops.
     pub(in crate::lab) first: Option<(Duration, u8)>,
+    /// Messages, where each is known to be of a search.
+    pub(in crate::lab) messages: Option<u32>,
     /// Peers that were found to have it.
     pub(in crate::lab) found: Vec<u32>,
     /// How it ended; of every overlay in the terms of the flood overlay.
@@ -120,6 +124,7 @@ impl People {
             counting: false,
             tally: Tally::default(),
             load: vec![0; nodes],
+            served: vec![0; nodes],
             wrong: 0,
             up: vec![true; nodes],
         }
@@ -136,6 +141,7 @@ impl People {
             began: now,
             alive: u32::try_from(alive.count()).expect("at most all peers"),
             first: None,
+            messages: None,
             found: Vec::new(),
             outcome: None,
             abandoned: false,
@@ -158,6 +164,7 @@ impl People {
         self.first = self.trials.len();
         self.tally = Tally::default();
         self.load.fill(0);
+        self.served.fill(0);
     }
 
     /// The searches that count.
@@ -183,6 +190,16 @@ impl People {
         self.tally.bytes[kind] += u64::from(bytes);
         if purpose != Purpose::Upkeep {
             self.load[index(to)] += 1;
+        }
+        if purpose == Purpose::Question {
+            self.served[index(to)] += 1;
+        }
+    }
+
+    /// The message that was counted last is of this search.
+    pub(in crate::lab) fn count_for(&mut self, id: u64) {
+        if let Some(trial) = trial(&mut self.trials, id) {
+            *trial.messages.get_or_insert(0) += 1;
         }
     }
 

@@ -30,6 +30,9 @@ pub(super) struct SearchArgs {
     /// How many different files there are
     #[arg(long, value_name = "F", default_value_t = Params::default().files)]
     files: u32,
+    /// The share of the names that have one more word in common, from 0 to 0.9
+    #[arg(long, value_name = "SHARE", default_value_t = Params::default().common_share)]
+    common_share: f64,
     /// How many searches there are
     #[arg(long, value_name = "Q", default_value_t = Params::default().queries)]
     queries: u32,
@@ -134,6 +137,7 @@ fn params(args: &SearchArgs, seed: u64) -> Result<Params, Failure> {
         leaves_max: args.leaves_max,
         files: args.files,
         copies: workload.copies,
+        common_share: args.common_share,
         queries: args.queries,
         zipf: workload.zipf,
         strategy: args.strategy.strategy()?,

@@ -8,14 +8,14 @@ use crate::{node_of, peer_id};
 
 /// Nodes on a ring, in the order of their positions.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(in crate::lab) struct Layout {
     at: Vec<Position>,
     nodes: Vec<Contact>,
 }
 
 impl Layout {
     /// These peers, each with so many positions.
-    pub(super) fn new(peers: impl IntoIterator<Item = u32>, virtuals: u8) -> Self {
+    pub(in crate::lab) fn new(peers: impl IntoIterator<Item = u32>, virtuals: u8) -> Self {
         let mut nodes: Vec<Contact> = peers
             .into_iter()
             .flat_map(|peer| (0..virtuals).map(move |n| Contact::new(peer_id(peer), n)))
@@ -53,7 +53,7 @@ impl Layout {
     }
 
     /// What the node at a place knows in an ideal ring with lists of `r`.
-    pub(super) fn settled(&self, place: usize, r: usize) -> Settled {
+    pub(in crate::lab) fn settled(&self, place: usize, r: usize) -> Settled {
         let count = self.len();
         let listed = r.min(count - 1);
         let after = (1..=listed).map(|step| self.nodes[(place + step) % count].clone());
@@ -87,7 +87,7 @@ impl Layout {
 
     /// For each peer from `first` on the places of its nodes, in the order of their
     /// indices.
-    pub(super) fn places(&self, first: u32, virtuals: u8) -> Vec<u32> {
+    pub(in crate::lab) fn places(&self, first: u32, virtuals: u8) -> Vec<u32> {
         let mut places = vec![0; self.len()];
         for (place, node) in (0_u32..).zip(&self.nodes) {
             let peer = node_of(node.peer).expect("numbers were dressed as peers") - first;

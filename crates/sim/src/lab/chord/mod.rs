@@ -11,7 +11,7 @@ pub mod churn;
 mod crowd;
 pub mod fail;
 pub mod heal;
-mod layout;
+pub(super) mod layout;
 pub mod load;
 mod network;
 mod oracle;

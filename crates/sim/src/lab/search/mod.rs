@@ -20,7 +20,7 @@ use self::report::Run;
 pub use self::report::{Endings, Report};
 use super::library::{Library, Shares};
 use super::turnover::Turnover;
-use super::{EventHash, below, supernode};
+use super::{EventHash, below, dht, supernode};
 use crate::churn::Sessions;
 use crate::{Impossible, Latency, World};
 
@@ -31,6 +31,9 @@ const NODES_MAX: u32 = 2_000_000;
 const DEGREE: u32 = 8;
 /// Most copies of all files together.
 const COPIES_MAX: f64 = 1e8;
+
+/// Most of [`Params::common_share`]: there must be names enough without.
+const COMMON_MAX: f64 = 0.9;
 
 /// How peers come and go.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +73,9 @@ pub struct Params {
     pub files: u32,
     /// On how many peers a file lies, on average; at least 1.
     pub copies: f64,
+    /// The share of the names that have one word in common, beyond what chance
+    /// gives; from 0 to 0.9.
+    pub common_share: f64,
     /// How many searches there are.
     pub queries: u32,
     /// The exponent of the files' popularity with searchers.
@@ -108,6 +114,7 @@ impl Default for Params {
             leaves_max: 100,
             files: 10_000,
             copies: 10.0,
+            common_share: 0.0,
             queries: 200,
             // Source: Tsoumakos and Roussopoulos: 0.82; 0.6 to 1.2 is the usual range.
             zipf: 0.82,
@@ -138,6 +145,17 @@ impl Params {
     /// Whether peers look after their neighbours themselves.
     fn is_maintained(&self) -> bool {
         self.grow || self.churn.is_some()
+    }
+
+    /// Who shares what.
+    pub(super) fn library(&self, rng: &mut Rng) -> Library {
+        let shares = Shares {
+            nodes: self.nodes,
+            files: self.files,
+            copies: self.copies,
+            zipf: self.zipf,
+        };
+        Library::with_common(shares, self.common_share, rng)
     }
 
     fn check(&self) -> Result<(), Impossible> {
@@ -173,6 +191,10 @@ impl Params {
             let possible = format!("from 1 to {files_max} with {} copies each", self.copies);
             return wrong("--files", &self.files, possible);
         }
+        if !(0.0..=COMMON_MAX).contains(&self.common_share) {
+            let possible = format!("a share from 0 to {COMMON_MAX}");
+            return wrong("--common-share", &self.common_share, possible);
+        }
         if !(1..=1_000_000).contains(&self.queries) {
             return wrong("--queries", &self.queries, "from 1 to 1000000".to_owned());
         }
@@ -196,19 +218,10 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
     match params.overlay {
         Overlay::Flood => {}
         Overlay::Supernode => return supernode::search(params),
-        Overlay::Dht => {
-            let possible = "flood or supernode; rings have experiments of their own, chord-*";
-            return Err(Impossible::new("--overlay", "dht", possible));
-        }
+        Overlay::Dht => return dht::search(params),
     }
     let mut rng = seeded_rng(params.seed);
-    let shares = Shares {
-        nodes: params.nodes,
-        files: params.files,
-        copies: params.copies,
-        zipf: params.zipf,
-    };
-    let library = Library::new(shares, &mut fork_rng(&mut rng));
+    let library = params.library(&mut fork_rng(&mut rng));
     let crowd = Crowd::new(library, params.nodes);
     let mut world = network::build(params, crowd, &mut fork_rng(&mut rng))?;
     let began = world.now();
@@ -248,14 +261,25 @@ pub(super) fn ttl(strategy: &Strategy) -> u8 {
     }
 }
 
+/// A peer that is up, and a file that it may look for: it does not have it.
+pub(super) fn drawn(
+    library: &Library,
+    nodes: u32,
+    rng: &mut Rng,
+    is_up: impl Fn(u32) -> bool,
+) -> Option<(u32, u32)> {
+    let file = library.target(rng);
+    // Guess: with a hundred draws somebody is found unless hardly anybody is up.
+    let mut drawn = (0..100).map(|_| below(rng, nodes));
+    let searcher = drawn.find(|node| is_up(*node) && !library.holds(*node, file))?;
+    Some((searcher, file))
+}
+
 /// Somebody who does not have it asks for something.
 fn ask(params: &Params, world: &mut World<Flood, Crowd>, rng: &mut Rng) {
-    let file = world.app().people.library.target(rng);
-    // Guess: with a hundred draws somebody is found unless hardly anybody is up.
-    let searcher = (0..100)
-        .map(|_| below(rng, params.nodes))
-        .find(|node| world.is_running(*node) && !world.app().people.library.holds(*node, file));
-    let Some(searcher) = searcher else {
+    let library = &world.app().people.library;
+    let is_up = |node| world.is_running(node);
+    let Some((searcher, file)) = drawn(library, params.nodes, rng, is_up) else {
         return;
     };
     let now = world.now();

@@ -17,10 +17,13 @@ pub struct Report {
     pub overlay: &'static str,
     /// Peers.
     pub nodes: u32,
-    /// Neighbours of a peer at the end, on average over those that are up.
+    /// Neighbours of a peer at the end, in a structured network its links, on average
+    /// over those that are up.
     pub degree_mean: f64,
     /// Files.
     pub files: u32,
+    /// The share of the files whose names have the commonest word.
+    pub commonest_word_share: f64,
     /// Searches that count.
     pub queries: u64,
     /// Searches whose searcher went away; they do not count.
@@ -33,6 +36,9 @@ pub struct Report {
     pub copies_found_share: f64,
     /// Messages that a search causes: questions, answers, reports.
     pub messages_per_query: f64,
+    /// Messages that half of the searches do not exceed; nothing where messages are
+    /// not told apart by search.
+    pub messages_p50: Option<f64>,
     /// Questions of these.
     pub asks_per_query: f64,
     /// Answers of these.
@@ -62,6 +68,14 @@ pub struct Report {
     pub load_p99: u32,
     /// The same of all.
     pub load_max: u32,
+    /// The most of a peer, in means.
+    pub load_max_over_mean: f64,
+    /// Questions of all searches together that came to a peer, on average.
+    pub served_mean: f64,
+    /// What 99 of 100 peers do not exceed, in means.
+    pub served_p99_over_mean: f64,
+    /// The most of a peer, in means.
+    pub served_max_over_mean: f64,
     /// Messages of other kinds, for each peer and minute.
     pub maintenance_messages_per_peer_minute: f64,
     /// How searches ended.
@@ -116,6 +130,7 @@ impl Endings {
 #[derive(Debug, Default)]
 struct Sums {
     queries: u64,
+    messages: Vec<u32>,
     /// Of which somebody had the file.
     possible: u64,
     recalled: u64,
@@ -132,6 +147,7 @@ struct Sums {
 impl Sums {
     fn add(&mut self, trial: &Trial) {
         self.queries += 1;
+        self.messages.extend(trial.messages);
         if trial.alive > 0 {
             self.possible += 1;
             self.recalled += u64::from(!trial.found.is_empty());
@@ -149,6 +165,36 @@ impl Sums {
             self.ends.push(millis(outcome.elapsed));
             self.rounds += u64::from(outcome.rounds);
             self.asked += u64::from(outcome.coverage.asked);
+        }
+    }
+}
+
+/// How a burden is spread over peers.
+struct Spread {
+    ascending: Vec<u32>,
+    mean: f64,
+}
+
+impl Spread {
+    fn of(each: &[u32]) -> Self {
+        let mut ascending = each.to_vec();
+        ascending.sort_unstable();
+        let sum = each.iter().copied().map(u64::from).sum();
+        let mean = stats::share(sum, each.len() as u64);
+        Self { ascending, mean }
+    }
+
+    /// What this share of the peers does not exceed.
+    fn at(&self, per_cent: f64) -> u32 {
+        stats::percentile(&self.ascending, per_cent).unwrap_or(0)
+    }
+
+    /// The same in means; 0 if there is no burden.
+    fn in_means(&self, per_cent: f64) -> f64 {
+        if self.mean > 0.0 {
+            f64::from(self.at(per_cent)) / self.mean
+        } else {
+            0.0
         }
     }
 }
@@ -174,24 +220,26 @@ pub(in crate::lab) fn of(people: &People, run: &Run) -> Report {
     counted.for_each(|trial| sums.add(trial));
     sums.firsts.sort_by(f64::total_cmp);
     sums.ends.sort_by(f64::total_cmp);
+    sums.messages.sort_unstable();
     let tally = people.tally;
     let (messages, bytes) = tally.of_searches();
     let others = tally.messages(Purpose::Upkeep);
     let per_query = |count: u64| stats::share(count, sums.queries);
-    let mut load = people.load.clone();
-    load.sort_unstable();
-    let load_of = |per_cent| stats::percentile(&load, per_cent).unwrap_or(0);
+    let load = Spread::of(&people.load);
+    let served = Spread::of(&people.served);
     let minutes = run.took.as_secs_f64() / 60.0 * f64::from(run.nodes);
     Report {
         overlay: run.overlay,
         nodes: run.nodes,
         degree_mean: run.degree_mean,
         files: run.files,
+        commonest_word_share: people.library.commonest_word_share(),
         queries: sums.queries,
         abandoned: all.len() as u64 - sums.queries,
         recall: stats::share(sums.recalled, sums.possible),
         copies_found_share: stats::ratio(sums.copies, sums.possible),
         messages_per_query: per_query(messages),
+        messages_p50: stats::percentile(&sums.messages, 50.0).map(f64::from),
         asks_per_query: per_query(tally.messages(Purpose::Question)),
         hits_per_query: per_query(tally.messages(Purpose::Answer)),
         reports_per_query: per_query(tally.messages(Purpose::Report)),
@@ -203,9 +251,13 @@ pub(in crate::lab) fn of(people: &People, run: &Run) -> Report {
         hops_mean: stats::share(sums.hops, sums.firsts.len() as u64),
         rounds_mean: per_query(sums.rounds),
         asked_mean: per_query(sums.asked),
-        load_p50: load_of(50.0),
-        load_p99: load_of(99.0),
-        load_max: load_of(100.0),
+        load_p50: load.at(50.0),
+        load_p99: load.at(99.0),
+        load_max: load.at(100.0),
+        load_max_over_mean: load.in_means(100.0),
+        served_mean: served.mean,
+        served_p99_over_mean: served.in_means(99.0),
+        served_max_over_mean: served.in_means(100.0),
         maintenance_messages_per_peer_minute: if minutes > 0.0 {
             stats::share(others, 1) / minutes
         } else {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gannet_base::{PeerAddress, Rng, Timestamp, WallTime, fork_rng};
+use gannet_base::{PeerAddress, Rng, Timestamp, fork_rng};
 use gannet_overlay::supernode::{Config, Counters, Machine, Role, Supernode, SupernodeCommand};
 use rand_core::Rng as _;
 
-use super::super::library::{EXPIRES, Library};
+use super::super::library::{Library, calendar};
 use super::super::turnover::{Comings, Turnover};
 use super::super::{address, below, index};
 use super::census::Census;
@@ -23,9 +23,6 @@ pub(super) const STILL: Duration = Duration::from_secs(30);
 /// Links that may come and go in a network that stands still: supernodes
 /// replace some now and then.
 const STIR_MAX: f64 = 0.005;
-/// Seconds before the publications end at which virtual time begins: three
-/// days of the seven that they may live.
-const BEFORE_EXPIRY: u64 = 3 * 24 * 3_600;
 
 /// All peers, and what is known of them outside their cores.
 pub(super) struct Network<P: Peer> {
@@ -82,8 +79,7 @@ impl<P: Peer> Comings<P, Public> for Rejoining<P> {
 /// A peer starts: with whom it knows, and what it shares.
 fn begin<P: Peer>(world: &mut World<P, Public>, node: u32, told: Vec<PeerAddress>) {
     world.app_mut().on_start(node);
-    let passed = world.now().as_micros() / 1_000_000;
-    let calendar = WallTime::from_unix_seconds(EXPIRES - BEFORE_EXPIRY + passed);
+    let calendar = calendar(world.now());
     let published = world.app().people.library.publications(node);
     let machine = machine(node);
     for command in [

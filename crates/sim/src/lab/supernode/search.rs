@@ -7,9 +7,9 @@ use gannet_base::{fork_rng, seeded_rng};
 use gannet_overlay::supernode::{Config, Supernode};
 
 use super::super::search::{Params, Report};
+use super::grow;
 use super::network::Network;
 use super::searches::Series;
-use super::{grow, library};
 use crate::{Impossible, LinkModel, Mode};
 
 /// Searches in a network of two tiers.
@@ -34,7 +34,7 @@ pub(in crate::lab) fn run(params: &Params) -> Result<Report, Impossible> {
     };
     own.check()?;
     let mut rng = seeded_rng(params.seed);
-    let library = library(&own, &mut fork_rng(&mut rng));
+    let library = params.library(&mut fork_rng(&mut rng));
     let mut model = LinkModel::new(Mode::Connected, params.latency.clone());
     model.faults.loss = params.loss;
     let wrap: fn(u32, Supernode) -> Supernode = |_, core| core;
