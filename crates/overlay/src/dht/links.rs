@@ -6,6 +6,12 @@ use std::time::Duration;
 
 use gannet_base::{PeerId, Timestamp};
 
+/// A link along which nothing came for so long, though something was sent, is dialled
+/// anew. Too low: links are torn for nothing. Too high: an end that alone believes in
+/// its link talks to nobody.
+// Guess: several questions and their answers.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
 #[derive(Debug)]
 enum State<M> {
     Up,
@@ -18,6 +24,8 @@ struct Wire<M> {
     peer: PeerId,
     is_own: bool,
     used_at: Timestamp,
+    /// When the first message was sent after the last one that came.
+    unheard_since: Option<Timestamp>,
     state: State<M>,
 }
 
@@ -30,6 +38,9 @@ pub(super) enum Posted<M> {
     Waits,
     /// It waits, and this is to be dialled.
     Dial,
+    /// As before, and the link that there was is to be given up: the other end may
+    /// have forgotten it.
+    Redial,
 }
 
 /// Sorted by peer.
@@ -78,6 +89,7 @@ impl<M> Links<M> {
     pub(super) fn on_message(&mut self, now: Timestamp, peer: PeerId) {
         if let Ok(place) = self.find(peer) {
             self.wires[place].used_at = now;
+            self.wires[place].unheard_since = None;
         }
     }
 
@@ -94,7 +106,15 @@ impl<M> Links<M> {
                 let wire = &mut self.wires[place];
                 wire.used_at = now;
                 let State::Dialling(queue) = &mut wire.state else {
-                    return Posted::Now(message);
+                    let since = *wire.unheard_since.get_or_insert(now);
+                    if now < since + SILENCE_MAX {
+                        return Posted::Now(message);
+                    }
+                    wire.unheard_since = None;
+                    wire.is_own = true;
+                    wire.state = State::Dialling(VecDeque::from([message]));
+                    self.expect_idle(now + idle);
+                    return Posted::Redial;
                 };
                 if queue.len() >= queue_max.max(1) {
                     queue.pop_front();
@@ -107,6 +127,7 @@ impl<M> Links<M> {
                     peer,
                     is_own: true,
                     used_at: now,
+                    unheard_since: None,
                     state: State::Dialling(VecDeque::from([message])),
                 };
                 self.wires.insert(place, wire);
@@ -126,6 +147,7 @@ impl<M> Links<M> {
             Ok(place) => {
                 let wire = &mut self.wires[place];
                 wire.used_at = now;
+                wire.unheard_since = None;
                 match std::mem::replace(&mut wire.state, State::Up) {
                     State::Up => VecDeque::new(),
                     State::Dialling(queue) => queue,
@@ -136,6 +158,7 @@ impl<M> Links<M> {
                     peer,
                     is_own: false,
                     used_at: now,
+                    unheard_since: None,
                     state: State::Up,
                 };
                 self.wires.insert(place, wire);

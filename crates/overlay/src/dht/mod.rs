@@ -201,6 +201,11 @@ impl Dht {
                 self.outbox.push_back(Output::Send { to, message });
             }
             Posted::Waits => {}
+            Posted::Redial => {
+                let peer = to.peer;
+                self.outbox.push_back(Output::Disconnect { peer });
+                self.outbox.push_back(Output::Dial { peer });
+            }
             Posted::Dial => {
                 if !to.addresses.is_empty() {
                     self.event(DhtEvent::Addresses(to.address()));

@@ -21,8 +21,8 @@
 //! holders can read what they hold.
 //!
 //! One file per concern: `orders` (who wants what), `calendar` (what day it is),
-//! `holding` (as a holder), `claims` (rounds), `warden`, `ward` and `tally` (as the
-//! responsible node), `keeper`, `audit`.
+//! `holding` (as a holder), `claims` (rounds), `warden`, `recruit`, `ward` and `tally`
+//! (as the responsible node), `keeper`, `audit`.
 
 mod api;
 mod audit;
@@ -38,6 +38,7 @@ mod keeper;
 mod message;
 mod orders;
 mod places;
+mod recruit;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -60,8 +61,9 @@ use claims::Round;
 use holding::{Holdings, State};
 use keeper::Kept;
 use orders::{Orders, Remembered};
+use recruit::Reach;
 use ward::Ward;
-use warden::{Claimer, Reach};
+use warden::Claimer;
 
 pub use api::{
     DropReason, HeldInfo, KeepCommand, KeepEvent, KeepSaved, KeepStatus, KeptInfo, Refusal,

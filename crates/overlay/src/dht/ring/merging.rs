@@ -29,9 +29,14 @@ impl Ring {
         let interval = self.config.ring.merge_interval;
         self.timers.merge = now + self.spread(interval);
         self.expire_passive(now);
-        if matches!(self.mode, Mode::Ring)
-            && let Some(other) = self.stranger()
-        {
+        if !matches!(self.mode, Mode::Ring) {
+            return;
+        }
+        if self.pick(2) == 0 {
+            self.look_for_itself(now);
+            return;
+        }
+        if let Some(other) = self.stranger() {
             let step = Step {
                 closer: vec![other],
                 owners: Vec::new(),
@@ -39,6 +44,21 @@ impl Ring {
             let key = self.me.position.plus(1);
             self.start_lookup(now, Purpose::After, key, (1, Some(step)));
         }
+    }
+
+    /// Whether others find this node where it is: if not, the one that should have it
+    /// as its successor is told. Mends rings that go round twice, in which each node
+    /// finds its own way to itself and misses those between.
+    // Source: after Liben-Nowell, Balakrishnan, Karger, Analysis of the evolution of
+    // peer-to-peer systems, 2002: strong stabilisation.
+    fn look_for_itself(&mut self, now: Timestamp) {
+        let me = Box::new(self.me.clone());
+        let key = self.me.position;
+        let step = self.stranger().map(|other| Step {
+            closer: vec![other],
+            owners: Vec::new(),
+        });
+        self.start_lookup(now, Purpose::Place(me), key, (1, step));
     }
 
     /// Somebody who may be of another ring.

@@ -31,9 +31,6 @@ use crate::flood::jittered;
 const ROUNDS_MAX: u32 = 10_000;
 /// Virtual nodes of a peer that are tried to find one of its own.
 const VIRTUAL_NODES_MAX: u8 = 64;
-/// Stretches that one search for stray records leaves alone.
-// Guess: more than there are between a node and the last of its replicas.
-const PASSED_MAX: u32 = 32;
 /// Comparisons at once.
 const SESSIONS_MAX: usize = 16;
 
@@ -74,8 +71,6 @@ pub(super) struct Syncing {
     is_looking: bool,
     /// Where the search for stray records goes on.
     stray_from: Position,
-    /// Stretches left alone by this search, because their owners will compare.
-    passed: u32,
 }
 
 impl Store {
@@ -88,11 +83,9 @@ impl Store {
         let settled = now + jittered(&mut self.rng, self.config.settle_delay * 2);
         let due = self.syncing.sync_at;
         self.syncing.sync_at = Some(due.map_or(settled, |due| due.min(settled)));
-        // Who came may own what is held here: after that comparison, and not much
-        // later.
-        let stray = settled + self.jittered(self.config.settle_delay);
-        let due = self.syncing.stray_at;
-        self.syncing.stray_at = Some(due.map_or(stray, |due| due.min(stray)));
+        if self.syncing.stray_at.is_none() {
+            self.stray_later(now);
+        }
     }
 
     fn stray_later(&mut self, now: Timestamp) {
@@ -118,7 +111,6 @@ impl Store {
         }
         if self.syncing.stray_at.is_some_and(|at| at <= now) && !self.syncing.is_looking {
             self.stray_later(now);
-            self.syncing.passed = 0;
             self.look_for_strays(now);
         }
     }
@@ -488,12 +480,7 @@ impl Store {
         self.syncing.stray_from = way.to.plus(1);
         let mut owners = way.owners.into_iter();
         let is_copy = owners.clone().any(|owner| owner.peer == self.me);
-        if is_copy {
-            self.syncing.passed += 1;
-            if self.syncing.passed < PASSED_MAX {
-                self.look_for_strays(now);
-            }
-        } else if let Some(owner) = owners.next() {
+        if let Some(owner) = owners.next().filter(|_| !is_copy) {
             self.start_session(now, Why::Stray, owner, (way.from, way.to));
         }
     }

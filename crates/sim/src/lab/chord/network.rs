@@ -11,7 +11,7 @@ use super::crowd::Crowd;
 use super::layout::Layout;
 use super::oracle::{Member, PROPERTIES, Property, is_ideal, violations};
 use super::still::random_key;
-use crate::{LinkModel, World, draw, peer_id};
+use crate::{LinkModel, World, draw, node_of, peer_id};
 
 /// Everybody, and what lies between them.
 pub(super) struct Network {
@@ -172,11 +172,27 @@ impl Network {
         )
     }
 
-    /// Whether all members of a side are on one ring as it should be.
+    /// Whether all members of a side are on one ring as it should be. Where they are
+    /// too few for one, whether everybody knows everybody.
     pub(super) fn is_ideal(&self, of: impl Fn(u32) -> bool) -> bool {
-        let count = self.world.app().members().filter(|node| of(*node)).count();
+        let nodes: Vec<u32> = self
+            .world
+            .app()
+            .members()
+            .filter(|node| of(*node))
+            .collect();
+        if nodes.len() <= self.r() {
+            let cores = nodes.iter().filter_map(|node| self.world.core(*node));
+            let mut rings = cores.map(|core| &core.rings()[0]);
+            return rings.all(|ring| {
+                let known: Vec<u32> = ring.successors().filter_map(|n| node_of(n.peer)).collect();
+                let is_known =
+                    |node: &u32| known.contains(node) || peer_id(*node) == ring.me().peer;
+                known.len() + 1 == nodes.len() && nodes.iter().all(is_known)
+            });
+        }
         let members = self.snapshot(of);
-        members.len() == count && is_ideal(&members, self.r())
+        members.len() == nodes.len() && is_ideal(&members, self.r())
     }
 }
 
