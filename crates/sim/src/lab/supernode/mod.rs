@@ -19,6 +19,7 @@ pub(super) mod seeds;
 mod shrink;
 #[cfg(test)]
 mod tests;
+mod weigh;
 mod wire;
 
 use std::time::Duration;
@@ -31,6 +32,7 @@ use self::public::Peer;
 use self::report::Measured;
 pub use self::report::Report;
 pub(super) use self::search::run as search;
+pub use self::weigh::{Weight, weigh};
 use self::searches::Series;
 use super::address;
 use super::library::{Library, Shares};
@@ -82,6 +84,8 @@ pub struct Params {
     pub shedding: bool,
     /// Supernodes below which everybody is one.
     pub supernodes_min: u16,
+    /// Supernodes that a peer remembers: memory, some 70 bytes each.
+    pub known_max: usize,
     /// How long links take.
     pub latency: Latency,
     /// Messages lost, per mille.
@@ -112,6 +116,7 @@ impl Default for Params {
             jitter: true,
             shedding: true,
             supernodes_min: Config::default().supernodes_min,
+            known_max: Config::default().known_max,
             latency: Latency::Uniform(Duration::from_millis(20), Duration::from_millis(180)),
             loss: 0,
             interval: Duration::from_millis(500),
@@ -183,6 +188,7 @@ impl Params {
         let mut config = Config {
             leaves_max: self.leaves_max,
             supernodes_min: self.supernodes_min,
+            known_max: self.known_max,
             backup: self.backup,
             shedding: self.shedding,
             ..Config::default()
