@@ -95,6 +95,21 @@ pub(crate) enum Command {
     Status(Target),
     /// Ask the running peer to stop
     Stop(Target),
+    /// Look for what is in the way: configuration, disk, clock, ports,
+    /// connections; and say what to do about it
+    Doctor(UpArgs),
+    /// Print every setting there is, as a configuration file to copy
+    Config {
+        /// As a table in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Print the manual page, or write one for every command
+    Man {
+        /// A folder for the pages
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
     /// Print a completion script for a shell
     Completions {
         /// For which shell

@@ -30,6 +30,7 @@ mod ring;
 mod scanner;
 mod searches;
 mod serve;
+pub mod settings;
 mod start;
 mod tiers;
 mod verify;

@@ -240,17 +240,17 @@ fn a_data_directory_says_what_it_is() {
         "{second}"
     );
     drop(store);
-    // The format of the first release; a change of it needs a migration.
+    // A change of it needs a step in `upgrade`.
     let stamp = dir.path().join("data/version");
-    assert_eq!(fs::read_to_string(&stamp).unwrap(), "gannet-store 1\n");
-    fs::write(&stamp, "gannet-store 2\n").unwrap();
+    assert_eq!(fs::read_to_string(&stamp).unwrap(), "gannet-store 2\n");
+    fs::write(&stamp, "gannet-store 3\n").unwrap();
     let newer = Store::open(config(dir.path())).unwrap_err();
     assert!(
         matches!(
             newer,
             OpenError::NewerVersion {
-                found: 2,
-                known: 1,
+                found: 3,
+                known: 2,
                 ..
             }
         ),

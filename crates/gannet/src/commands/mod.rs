@@ -2,11 +2,13 @@
 
 pub(crate) mod browse;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod downloads;
 pub(crate) mod get;
 pub(crate) mod lab;
 pub(crate) mod link;
 pub(crate) mod lists;
+pub(crate) mod man;
 pub(crate) mod oneshot;
 pub(crate) mod search;
 pub(crate) mod share;

@@ -173,6 +173,10 @@ impl Params {
                 format!("at most the {nodes} peers there are"),
             );
         }
+        if !(1..=10_000).contains(&self.known_max) {
+            let possible = "from 1 to 10000 supernodes".to_owned();
+            return wrong("--known", &self.known_max, possible);
+        }
         if self.loss > 900 {
             return wrong("--loss", &self.loss, "from 0 to 900 per mille".to_owned());
         }
