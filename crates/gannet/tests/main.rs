@@ -9,5 +9,6 @@ mod flood;
 mod harness;
 mod journey;
 mod lab;
+mod living;
 mod mistakes;
 mod supernode;
