@@ -22,6 +22,7 @@ mod error;
 mod fetch;
 mod handle;
 mod identity;
+mod keeping;
 mod limiter;
 mod machine;
 mod remembered;
@@ -30,6 +31,7 @@ mod ring;
 mod scanner;
 mod searches;
 mod serve;
+mod space;
 mod start;
 mod tiers;
 mod verify;
@@ -38,12 +40,13 @@ pub use config::{
     ConfigError, NodeConfig, Overrides, ParseRateError, Rate, default_config_path, default_data_dir,
 };
 pub use error::{
-    BrowseError, DownloadError, LinkError, SearchError, ShareError, StartError, Stopped,
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, ShareError, StartError, Stopped,
 };
 pub use gannet_net::BulkRoad;
 pub use gannet_overlay::locate::{Overlay, ParseOverlayError};
 pub use handle::Node;
 pub use ring::{DhtConfig, DhtOverrides};
+pub use space::{ParseSpaceError, Space};
 pub use tiers::{ParseRoleError, RoleWish, SupernodeConfig, SupernodeOverrides};
 
 /// What the program calls itself to other peers.
