@@ -62,7 +62,7 @@ fn run(cli: Cli) -> Outcome {
 
 async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
     use commands::{
-        browse, completions, downloads, get, lab, link, lists, search, share, status, up,
+        browse, completions, downloads, get, keep, lab, link, lists, search, share, status, up,
     };
     match command {
         Command::Hub(up) => up::hub(up, out).await,
@@ -75,6 +75,9 @@ async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
         Command::Peers(target) => lists::peers(&target, out).await,
         Command::Browse(browse) => browse::run(browse, out).await,
         Command::Link(link) => link::run(link, out).await,
+        Command::Keep(keep) => keep::keep(keep, out).await,
+        Command::Kept(kept) => keep::kept(kept, out).await,
+        Command::Unkeep(unkeep) => keep::unkeep(unkeep, out).await,
         Command::Status(target) => status::status(&target, out).await,
         Command::Stop(target) => status::stop(&target, out).await,
         Command::Completions { shell } => completions::run(shell, out),

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use gannet_base::{
-    ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, PeerId, Publication,
-};
+use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
 use gannet_overlay::locate::{LocateId, Overlay};
 use gannet_store::{
     ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary,

@@ -4,6 +4,7 @@ pub(crate) mod browse;
 pub(crate) mod completions;
 pub(crate) mod downloads;
 pub(crate) mod get;
+pub(crate) mod keep;
 pub(crate) mod lab;
 pub(crate) mod link;
 pub(crate) mod lists;

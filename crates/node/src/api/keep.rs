@@ -156,6 +156,4 @@ pub struct KeepingInfo {
     pub looked_after: u64,
     /// Copies of others that turned out not to be there, since the start.
     pub disbelieved: u64,
-    /// What is wrong with it, in plain words.
-    pub problem: Option<String>,
 }

@@ -233,7 +233,13 @@ impl Driver {
                 .next()
                 .map(|(key, _)| key),
         ) || of_peer(self.tally.streams.range(first..).next().map(|(key, _)| key))
-            || of_peer(self.keeping.streams.range(first..).next().map(|(key, _)| key))
+            || of_peer(
+                self.keeping
+                    .streams
+                    .range(first..)
+                    .next()
+                    .map(|(key, _)| key),
+            )
     }
 
     pub(super) fn drop_serving(&mut self, peer: PeerId) {

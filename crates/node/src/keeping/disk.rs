@@ -178,9 +178,9 @@ impl DiskContext {
         let room = room.map_err(|error| error.to_string())?;
         let download = self.store.keep_part(content);
         let download = download.map_err(|error| error.to_string())?;
-        let here = download.size().map_or(0, |size| {
-            download.have().intersection(groups).bytes(size)
-        });
+        let here = download
+            .size()
+            .map_or(0, |size| download.have().intersection(groups).bytes(size));
         if room < bytes.saturating_sub(here).saturating_add(ROOM_LEFT_MIN) {
             return Err("the disk is nearly full".to_owned());
         }

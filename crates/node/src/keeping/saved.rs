@@ -177,10 +177,7 @@ mod tests {
         let release = KeepRelease::sign(content, at(5), &key);
         KeepSaved {
             returns: 3,
-            blocks: vec![
-                BlockId { content, index: 0 },
-                BlockId { content, index: 1 },
-            ],
+            blocks: vec![BlockId { content, index: 0 }, BlockId { content, index: 1 }],
             kept: vec![order.clone()],
             releases: vec![(release, at(9), vec![0, 1])],
             refusals: vec![Refusal::Keeper(order.keeper), Refusal::Content(content)],

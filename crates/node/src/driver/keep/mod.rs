@@ -18,8 +18,7 @@ use crate::report::KeptNews;
 use crate::scanner::sign;
 
 /// How old a listing may become before it is signed anew: half of its life.
-const RELIST_AFTER: Duration =
-    Duration::from_secs(gannet_base::Publication::LIFE_SECONDS_MAX / 2);
+const RELIST_AFTER: Duration = Duration::from_secs(gannet_base::Publication::LIFE_SECONDS_MAX / 2);
 /// Ticks between looks for listings that are old.
 const RELIST_TICKS: u64 = 60;
 /// Listings signed anew at once: each takes some 20 µs of the driver's time.
@@ -165,7 +164,9 @@ impl Driver {
                     return;
                 };
                 let here = part.at(|stage| stage == Stage::Here);
-                let lost = here.into_iter().filter(|index| !part.is_covered(*index, &have));
+                let lost = here
+                    .into_iter()
+                    .filter(|index| !part.is_covered(*index, &have));
                 for index in lost.collect::<Vec<_>>() {
                     tracing::warn!(content = %content.short(), index, "a kept part is not good any more");
                     self.lose_block(BlockId { content, index }, true);
@@ -328,7 +329,6 @@ impl Driver {
             kept_files: counts.kept as u64,
             looked_after: counts.wards as u64,
             disbelieved: counts.disbelieved,
-            problem: None,
         }
     }
 
