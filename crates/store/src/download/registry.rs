@@ -21,8 +21,8 @@ pub(crate) struct Downloads {
     disk: Arc<dyn Disk>,
     state_dir: PathBuf,
     download_dir: PathBuf,
-    /// Whether each is closed when nobody uses it: there may be more of them than
-    /// files can be open.
+    /// Whether each is closed when nobody uses it, for there may be more of them than
+    /// files can be open; and found where this folder is now, though it was moved.
     lends: bool,
     open: Mutex<BTreeMap<ContentId, Open>>,
 }
@@ -112,7 +112,8 @@ impl Downloads {
             return Ok(partial);
         }
         let disk = Arc::clone(&self.disk);
-        let partial = Partial::open(disk, &self.state_dir, &self.download_dir, content)?;
+        let place = (self.download_dir.as_path(), self.lends);
+        let partial = Partial::open(disk, &self.state_dir, place, content)?;
         if matches!(partial.shown().state, DownloadState::Finished { .. }) {
             return Err(DownloadError::Unknown { content });
         }

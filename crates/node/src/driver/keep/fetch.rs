@@ -37,6 +37,10 @@ impl Driver {
         let now = self.now();
         let content = block.content;
         let part = self.keeping.part(now, entry);
+        if part.entry.size != entry.size {
+            // The size that was believed before was not proven.
+            part.entry = entry.clone();
+        }
         part.blocks
             .insert(block.index, Stage::Fetching { since: now });
         part.moved_at = now;
