@@ -98,18 +98,19 @@ async fn a_kept_file_outlives_its_publisher_and_a_restart() {
 
     let state = find(&place, "dave", "harry potter");
     assert_eq!(state["rows"][0]["name"], "Harry Potter.bin", "{state}");
-    place
-        .ask("dave", &["get", "1"])
-        .expect(0, &["complete", "verified"]);
-    let got = std::fs::read(place.path("dave").join("finished/Harry Potter.bin")).unwrap();
-    assert_eq!(ContentId::of(&got), hash);
+    gets(&place, "dave", "1", ("Harry Potter.bin", hash));
     // Who holds it for others need not fetch it from them.
     let link = format!("gannet:{hash}?name=fetched.bin");
-    place
-        .ask("carol", &["get", &link])
-        .expect(0, &["complete", "verified"]);
-    let got = std::fs::read(place.path("carol").join("finished/fetched.bin")).unwrap();
-    assert_eq!(ContentId::of(&got), hash);
+    gets(&place, "carol", &link, ("fetched.bin", hash));
+}
+
+/// Fetches something as this peer: it is under this name then, and what it should be.
+#[track_caller]
+fn gets(place: &Place, who: &str, what: &str, (name, hash): (&str, ContentId)) {
+    let said = place.ask(who, &["get", what]);
+    said.expect(0, &["complete", "verified"]);
+    let got = place.path(who).join("finished").join(name);
+    assert_eq!(ContentId::of(&std::fs::read(got).unwrap()), hash);
 }
 
 #[tokio::test(flavor = "multi_thread")]
