@@ -37,10 +37,8 @@ const VICTIM: &str = CAST.holders[0];
 const HASTY: &str = "xena";
 /// Who writes something down, has it kept, and leaves for good.
 const WRITER: &str = "xena";
-/// Who wants it then.
-const READER: &str = "tara";
 /// What is written, and the words for it.
-const LOG: (&str, &str) = ("Xena's Log, the last.bin", "xena log");
+const LOG: (&str, &str) = ("The Last Log of Xena.bin", "xena log");
 /// Its size in bytes: some parts, and never that of the act's other file.
 const LOG_BYTES: u64 = (40 << 20) + 8;
 
@@ -62,8 +60,8 @@ pub(super) async fn play(
     heal(dead, company, stage).await?;
     find_by_word(&tale, company, stage).await?;
     find_by_hash(&tale, company, stage).await?;
-    keep(&tale, company, stage).await?;
-    outlive(&tale, company, stage).await
+    let reader = keep(&tale, company, stage).await?;
+    outlive(&tale, reader, company, stage).await
 }
 
 async fn start(
@@ -249,8 +247,13 @@ async fn find_by_hash(
     tale.verify(&done, what, stage)
 }
 
-/// Something that nobody else has is given to the others to keep.
-async fn keep(tale: &Tale<'_>, company: &Company, stage: &mut Stage<'_>) -> Result<(), Failure> {
+/// Something that nobody else has is given to the others to keep. Returns who of them
+/// has least of it.
+async fn keep(
+    tale: &Tale<'_>,
+    company: &Company,
+    stage: &mut Stage<'_>,
+) -> Result<&'static str, Failure> {
     stage.step(format_args!(
         "{WRITER} is about to leave for good, and has something that nobody else has"
     ))?;
@@ -282,31 +285,38 @@ async fn keep(tale: &Tale<'_>, company: &Company, stage: &mut Stage<'_>) -> Resu
         ("holds for others", Layout::Right),
         ("granted", Layout::Right),
     ]);
+    let mut least = (u64::MAX, WRITER);
     for name in CAST.living(VICTIM) {
         let client = &company.actor(name).client;
         let keeping = ring_of(&client.status().await.map_err(Failure::failed)?).keeping;
+        if name != WRITER {
+            least = least.min((keeping.held_bytes, name));
+        }
         table.row([
             Cell::new(name),
             size(keeping.held_bytes).into(),
             size(keeping.grant_bytes).into(),
         ]);
     }
-    stage.table(&table)
+    stage.table(&table)?;
+    Ok(least.1)
 }
 
 /// The only one who had it is gone, and it is there.
 async fn outlive(
     tale: &Tale<'_>,
+    reader: &str,
     company: &mut Company,
     stage: &mut Stage<'_>,
 ) -> Result<(), Failure> {
+    stage.step(format_args!("She is gone; {reader} wants it"))?;
     kill(WRITER, company, stage).await?;
     let content = files::content_of(&tale.path_of(WRITER, LOG.0))?;
     let is_it = |update: &SearchUpdate| matches!(update, SearchUpdate::Row(row) if row.content == content && row.sources.len() > 1);
-    search_until(READER, LOG.1, "what was kept", company, is_it).await?;
-    let state = ask(READER, LOG.1, company, stage).await?;
+    search_until(reader, LOG.1, "what was kept", company, is_it).await?;
+    let state = ask(reader, LOG.1, company, stage).await?;
     let row = row_of(state.rows, content, stage)?;
-    let client = &company.actor(READER).client;
+    let client = &company.actor(reader).client;
     let download = get(client, &row, stage).await?;
     let done = complete(client, download.number).await?;
     let what = format!("{WRITER} is gone, and what she kept is whole: ");

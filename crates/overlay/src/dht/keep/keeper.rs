@@ -10,7 +10,7 @@ use super::{Keep, Neighbourhood};
 
 /// First wait for copies to be made; doubles.
 // Guess: a block takes a second or some.
-const WAIT_FIRST: Duration = Duration::from_secs(2);
+const WAIT_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait while a file is being placed.
 // Guess: by then something is wrong, which somebody has to change.
 const WAIT_MAX: Duration = Duration::from_secs(600);
