@@ -9,7 +9,7 @@ use gannet_node::api::{
 };
 use gannet_node::{KeepError, Node, NodeConfig, Overlay};
 
-use crate::support::{Island, Peer, config, download_is, found, noise, search, shares, until};
+use crate::support::{Island, Peer, config, download_is, found, noise, row, search, shares, until};
 
 /// Larger than one block.
 const BYTES: usize = 17 << 20;
@@ -244,7 +244,6 @@ async fn copy_of_killed(island: Island, dir: &Path) -> tempfile::TempDir {
     let copy = crate::support::temp_dir();
     copy_folder(dir, copy.path());
     drop(island);
-    // The process id of a lock file that is held is looked at only if it is held.
     copy
 }
 
@@ -259,6 +258,31 @@ fn copy_folder(from: &Path, to: &Path) {
             assert!(!path.exists(), "{}", path.display());
         }
     }
+}
+
+/// A peer that is asked to keep what its user is just downloading takes it from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_user_fetches_is_not_fetched_twice() {
+    let bytes = noise(BYTES, 5);
+    let file = ("harry potter.bin", bytes.clone());
+    let slow = |config: &mut NodeConfig| config.limit_up = Some(6_000_000);
+    let publisher = start(&[], &[file], slow).await;
+    let through = [publisher.peer.address().await];
+    let user = start(&through, &[], |_| {}).await;
+    has_others(&user.peer, 1).await;
+    has_others(&publisher.peer, 1).await;
+    found(&user.peer, "harry potter").await;
+    let started = user.peer.node.download(row(1)).await.unwrap();
+    until("some of it", async || {
+        let downloads = user.peer.node.downloads().await.unwrap();
+        (downloads[0].have_bytes > 0).then_some(())
+    })
+    .await;
+    let kept = keep(&publisher.peer).await;
+    assert_eq!(kept.copies_online, 1, "{kept:?}");
+    download_is(&user.peer, started.number, DownloadState::Complete).await;
+    let traffic = publisher.peer.node.status().await.unwrap().traffic;
+    assert!(traffic.sent_bytes < 3 * BYTES as u64 / 2, "{traffic:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
