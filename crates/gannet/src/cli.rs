@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gannet_base::PeerAddress;
-use gannet_node::{Overlay, Overrides, Rate, RoleWish, SupernodeOverrides};
+use gannet_node::{DhtOverrides, Overlay, Overrides, Rate, RoleWish, Space, SupernodeOverrides};
 
+use crate::commands::keep::{KeepArgs, KeptArgs, UnkeepArgs};
 use crate::commands::lab::LabArgs;
 use crate::exit::EXIT_CODES;
 
@@ -91,6 +92,12 @@ pub(crate) enum Command {
     Browse(BrowseArgs),
     /// Print the link to a shared file, to be given to others
     Link(LinkArgs),
+    /// Have the peers of the ring keep shared files, so that they outlive this one
+    Keep(KeepArgs),
+    /// List the files that others keep for this peer, or what it holds for others
+    Kept(KeptArgs),
+    /// Have others keep files no more
+    Unkeep(UnkeepArgs),
     /// Show how the running peer is
     Status(Target),
     /// Ask the running peer to stop
@@ -167,6 +174,10 @@ pub(crate) struct UpArgs {
     /// network needs), force (always), forbid (never) [default: auto]
     #[arg(long, value_name = "ROLE")]
     role: Option<RoleWish>,
+    /// Disk space granted to others for files that are to outlive their
+    /// publishers, such as 10GB; none: nothing is held [default: 1GB]
+    #[arg(long, value_name = "SPACE")]
+    grant: Option<Space>,
     /// How many neighbours to have, 1 to 50 [default: 8]
     #[arg(long, value_name = "N")]
     neighbours: Option<u32>,
@@ -210,6 +221,10 @@ impl UpArgs {
             supernode: SupernodeOverrides {
                 role: self.role,
                 ..SupernodeOverrides::default()
+            },
+            dht: DhtOverrides {
+                grant: self.grant,
+                ..DhtOverrides::default()
             },
             network: self.network,
             secret_file: self.secret_file,
@@ -517,7 +532,7 @@ mod tests {
         let line = format!(
             "gannet up /music /books --data-dir /d --hub {peer}@10.0.0.1:7 --hub {peer} \
              --limit-up 20M --listen 127.0.0.1:0 --no-local-discovery --network film \
-             --overlay supernode,hub --role forbid"
+             --overlay supernode,hub --role forbid --grant 10GB"
         );
         let Command::Up(up) = parse(&line).unwrap().command else {
             panic!("it is `up`")
@@ -531,6 +546,7 @@ mod tests {
         assert_eq!(settings.limit_down, None);
         assert_eq!(settings.overlays, [Overlay::Supernode, Overlay::Hub]);
         assert_eq!(settings.supernode.role, Some(RoleWish::Forbid));
+        assert_eq!(settings.dht.grant, Some(Space(10_000_000_000)));
         assert!(parse("gannet up --role boss").is_err());
     }
 

@@ -62,7 +62,7 @@ fn run(cli: Cli) -> Outcome {
 
 async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
     use commands::{
-        browse, completions, doctor, downloads, get, lab, link, lists, man, search, share, status,
+        browse, completions, doctor, downloads, get, keep, lab, link, lists, man, search, share, status,
         up,
     };
     match command {
@@ -76,6 +76,9 @@ async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
         Command::Peers(target) => lists::peers(&target, out).await,
         Command::Browse(browse) => browse::run(browse, out).await,
         Command::Link(link) => link::run(link, out).await,
+        Command::Keep(keep) => keep::keep(keep, out).await,
+        Command::Kept(kept) => keep::kept(kept, out).await,
+        Command::Unkeep(unkeep) => keep::unkeep(unkeep, out).await,
         Command::Status(target) => status::status(&target, out).await,
         Command::Stop(target) => status::stop(&target, out).await,
         Command::Doctor(args) => doctor::run(args, out).await,

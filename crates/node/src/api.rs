@@ -2,6 +2,7 @@
 //! read back.
 
 mod dht;
+mod keep;
 mod schema;
 mod supernode;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use dht::{DhtInfo, DhtReach};
+pub use keep::{HeldFile, HeldOrder, KeepRequest, KeepingInfo, KeptFile, Refused, ToKeep};
 pub use supernode::{HomeInfo, Role, SupernodeInfo, SupernodeReach, Tie};
 
 /// The answer to "is it working?".
@@ -586,6 +588,20 @@ pub enum NodeEvent {
         state: DownloadState,
         /// Why, in plain words.
         reason: Option<String>,
+    },
+    /// How others keep one of this peer's files has changed.
+    KeptChanged {
+        /// The content.
+        #[schema(value_type = schema::ContentId)]
+        content: ContentId,
+        /// What it is called.
+        name: String,
+        /// Copies wanted.
+        copies: u8,
+        /// Copies of the part that has fewest.
+        copies_kept: u8,
+        /// The same, of those that are complete and online.
+        copies_online: u8,
     },
     /// A source sent bytes that do not verify.
     SourceBanned {

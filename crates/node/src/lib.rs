@@ -22,6 +22,7 @@ mod error;
 mod fetch;
 mod handle;
 mod identity;
+mod keeping;
 mod limiter;
 mod machine;
 mod remembered;
@@ -31,6 +32,7 @@ mod scanner;
 mod searches;
 mod serve;
 pub mod settings;
+mod space;
 mod start;
 mod tiers;
 mod verify;
@@ -39,12 +41,13 @@ pub use config::{
     ConfigError, NodeConfig, Overrides, ParseRateError, Rate, default_config_path, default_data_dir,
 };
 pub use error::{
-    BrowseError, DownloadError, LinkError, SearchError, ShareError, StartError, Stopped,
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, ShareError, StartError, Stopped,
 };
 pub use gannet_net::BulkRoad;
 pub use gannet_overlay::locate::{Overlay, ParseOverlayError};
 pub use handle::Node;
 pub use ring::{DhtConfig, DhtOverrides};
+pub use space::{ParseSpaceError, Space};
 pub use tiers::{ParseRoleError, RoleWish, SupernodeConfig, SupernodeOverrides};
 
 /// What the program calls itself to other peers.

@@ -242,6 +242,13 @@ pub const SETTINGS: &[Setting] = &[
         "1",
         "Places on the ring, 1 to 32; more for a stronger machine.",
     ),
+    is(
+        "dht.grant",
+        Some("--grant"),
+        "\"1GB\"",
+        "Disk space granted to others for files that are to outlive their publishers: `10GB`, \
+         `500M`, `none`.",
+    ),
 ];
 
 impl Setting {

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
-use gannet_base::{PeerAddress, PeerId};
+use gannet_base::{ContentId, PeerAddress, PeerId};
 use gannet_node::api::{
-    BrowsePage, DownloadInfo, DownloadRequest, LinkInfo, NodeEvent, PeerInfo, SearchState,
-    SearchUpdate, ShareInfo, Status, UploadInfo,
+    BrowsePage, DownloadInfo, DownloadRequest, HeldFile, KeepRequest, KeptFile, LinkInfo,
+    NodeEvent, PeerInfo, Refused, SearchState, SearchUpdate, ShareInfo, Status, UploadInfo,
 };
-use gannet_node::{BrowseError, DownloadError, LinkError, Node, SearchError, ShareError, Stopped};
+use gannet_node::{
+    BrowseError, DownloadError, KeepError, LinkError, Node, SearchError, ShareError, Stopped,
+};
 use tokio::sync::{broadcast, mpsc};
 
 /// An answer on its way.
@@ -45,6 +47,13 @@ pub trait Peer: Send + Sync + 'static {
     fn share_add(&self, path: PathBuf, force: bool) -> Answer<'_, Result<ShareInfo, ShareError>>;
     fn share_remove(&self, path: PathBuf) -> Answer<'_, Result<ShareInfo, ShareError>>;
     fn link(&self, path: PathBuf) -> Answer<'_, Result<LinkInfo, LinkError>>;
+    fn keep(&self, request: KeepRequest) -> Answer<'_, Result<KeptFile, KeepError>>;
+    fn kept(&self) -> Answer<'_, Result<Vec<KeptFile>, Stopped>>;
+    fn unkeep(&self, content: ContentId) -> Answer<'_, Result<KeptFile, KeepError>>;
+    fn held(&self) -> Answer<'_, Result<Vec<HeldFile>, Stopped>>;
+    fn refuse(&self, what: Refused) -> Answer<'_, Result<(), KeepError>>;
+    fn allow(&self, what: Refused) -> Answer<'_, Result<(), KeepError>>;
+    fn refused(&self) -> Answer<'_, Result<Vec<Refused>, Stopped>>;
     fn events(&self) -> broadcast::Receiver<NodeEvent>;
     fn shutdown(&self) -> Answer<'_, ()>;
     fn stopped(&self) -> Answer<'_, ()>;
@@ -129,6 +138,34 @@ impl Peer for Node {
 
     fn link(&self, path: PathBuf) -> Answer<'_, Result<LinkInfo, LinkError>> {
         Box::pin(Node::link(self, path))
+    }
+
+    fn keep(&self, request: KeepRequest) -> Answer<'_, Result<KeptFile, KeepError>> {
+        Box::pin(Node::keep(self, request))
+    }
+
+    fn kept(&self) -> Answer<'_, Result<Vec<KeptFile>, Stopped>> {
+        Box::pin(Node::kept(self))
+    }
+
+    fn unkeep(&self, content: ContentId) -> Answer<'_, Result<KeptFile, KeepError>> {
+        Box::pin(Node::unkeep(self, content))
+    }
+
+    fn held(&self) -> Answer<'_, Result<Vec<HeldFile>, Stopped>> {
+        Box::pin(Node::held(self))
+    }
+
+    fn refuse(&self, what: Refused) -> Answer<'_, Result<(), KeepError>> {
+        Box::pin(Node::refuse(self, what))
+    }
+
+    fn allow(&self, what: Refused) -> Answer<'_, Result<(), KeepError>> {
+        Box::pin(Node::allow(self, what))
+    }
+
+    fn refused(&self) -> Answer<'_, Result<Vec<Refused>, Stopped>> {
+        Box::pin(Node::refused(self))
     }
 
     fn events(&self) -> broadcast::Receiver<NodeEvent> {

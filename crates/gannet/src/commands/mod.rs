@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod downloads;
 pub(crate) mod get;
+pub(crate) mod keep;
 pub(crate) mod lab;
 pub(crate) mod link;
 pub(crate) mod lists;

@@ -279,6 +279,15 @@ fn event_line(event: &NodeEvent) -> String {
             state,
             reason,
         } => state_words(*number, *state, reason.as_deref()),
+        NodeEvent::KeptChanged {
+            name,
+            copies,
+            copies_online,
+            ..
+        } => format!(
+            "{DIM}{} is kept: {copies_online} of {copies} copies online{DIM:#}",
+            Escaped(name)
+        ),
         NodeEvent::SourceBanned { number, peer } => format!(
             "{SOSO}download {number}: {} sent wrong bytes and is not asked again{SOSO:#}",
             peer.short()

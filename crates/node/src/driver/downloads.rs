@@ -175,6 +175,7 @@ impl Driver {
     }
 
     pub(super) fn start_fetching(&mut self, content: ContentId, size_hint: Option<u64>) {
+        self.yield_part(content);
         let Some(item) = self.list.items.get(&content) else {
             return;
         };

@@ -275,11 +275,7 @@ impl Driver {
         let info = |upload: gannet_swarm::UploadStatus| {
             let name = match self.own.holders(upload.content, 1) {
                 Some(row) => row.hits.first().map(|hit| hit.entry().name().to_owned()),
-                None => self
-                    .list
-                    .items
-                    .get(&upload.content)
-                    .map(|item| item.name.clone()),
+                None => self.name_of(upload.content),
             };
             UploadInfo {
                 peer: upload.peer,
@@ -294,6 +290,14 @@ impl Driver {
             }
         };
         uploads.into_iter().map(info).collect()
+    }
+
+    /// What a content is called that is downloaded, or kept for others.
+    fn name_of(&self, content: gannet_base::ContentId) -> Option<String> {
+        let item = self.list.items.get(&content);
+        let part = self.keeping.parts.get(&content);
+        let kept = part.map(|part| part.entry.name().to_owned());
+        item.map(|item| item.name.clone()).or(kept)
     }
 
     pub(super) fn peer_infos(&self) -> Vec<PeerInfo> {

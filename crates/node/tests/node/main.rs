@@ -6,6 +6,7 @@ mod dht;
 mod evil;
 mod flood;
 mod journey;
+mod keep;
 mod mistakes;
 mod supernode;
 mod support;

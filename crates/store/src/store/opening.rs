@@ -60,7 +60,7 @@ impl Inner {
         let downloads =
             Downloads::new(Arc::new(RealDisk), data_dir.join("downloads"), download_dir);
         let kept_dir = data_dir.join("kept");
-        let kept = Downloads::new(Arc::new(SparseDisk), kept_dir.clone(), kept_dir);
+        let kept = Downloads::new(Arc::new(SparseDisk), kept_dir.clone(), kept_dir).lending();
         Ok(Self {
             data_dir,
             catalogue: opened.catalogue,

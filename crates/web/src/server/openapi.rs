@@ -27,6 +27,7 @@ use crate::Problem;
         (name = "searches", description = "Finding"),
         (name = "transfers", description = "Fetching and serving"),
         (name = "shares", description = "What the peer shares"),
+        (name = "kept", description = "Files that outlive their publishers"),
         (name = "peers", description = "Other peers"),
     )
 )]

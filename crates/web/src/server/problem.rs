@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use gannet_node::{BrowseError, DownloadError, LinkError, SearchError, ShareError, Stopped};
+use gannet_node::{
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, ShareError, Stopped,
+};
 use hyper::{StatusCode, header};
 
 use crate::Problem;
@@ -129,12 +131,32 @@ impl From<LinkError> for Refusal {
     }
 }
 
+impl From<KeepError> for Refusal {
+    fn from(error: KeepError) -> Self {
+        let (status, kind) = match error {
+            KeepError::Off => (StatusCode::CONFLICT, "overlay-off"),
+            KeepError::NoPlace => (StatusCode::CONFLICT, "no-place"),
+            KeepError::Link(link) => return link.into(),
+            KeepError::UnknownSearch { .. } => (StatusCode::NOT_FOUND, "unknown-search"),
+            KeepError::UnknownRow { .. } => (StatusCode::NOT_FOUND, "unknown-row"),
+            KeepError::NoLink(_) => (StatusCode::BAD_REQUEST, "link"),
+            KeepError::NotHere { .. } => (StatusCode::CONFLICT, "not-here"),
+            KeepError::Bounds(_) => (StatusCode::BAD_REQUEST, "bounds"),
+            KeepError::Order(_) => (StatusCode::CONFLICT, "not-to-be-kept"),
+            KeepError::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-kept"),
+            KeepError::NotKept { .. } => (StatusCode::NOT_FOUND, "not-kept"),
+            KeepError::Stopped(stopped) => return stopped.into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Display;
     use std::path::PathBuf;
 
-    use gannet_base::{ParseLinkError, PeerId};
+    use gannet_base::{ContentId, InvalidKeep, ParseLinkError, PeerId};
 
     use super::*;
 
@@ -207,6 +229,25 @@ mod tests {
             ),
             (problem(LinkError::NotShared { path: path() }), 409),
             (problem(LinkError::Stopped(Stopped)), 503),
+            (problem(KeepError::Off), 409),
+            (problem(KeepError::NoPlace), 409),
+            (
+                problem(KeepError::Link(LinkError::NotShared { path: path() })),
+                409,
+            ),
+            (problem(KeepError::UnknownSearch { number }), 404),
+            (problem(KeepError::NoLink(ParseLinkError::Size)), 400),
+            (problem(KeepError::NotHere { name: reason() }), 409),
+            (problem(KeepError::Bounds(reason())), 400),
+            (problem(KeepError::Order(InvalidKeep::Life)), 409),
+            (problem(KeepError::TooMany { max: 5 }), 429),
+            (
+                problem(KeepError::NotKept {
+                    content: ContentId::of(b"x"),
+                }),
+                404,
+            ),
+            (problem(KeepError::Stopped(Stopped)), 503),
         ];
         for ((status, detail, expected), code) in cases {
             assert_eq!((status, detail), (code, expected));

@@ -8,12 +8,19 @@ use gannet_web::{Limits, openapi_json};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, end, peer_id, row};
+use crate::fake::{DEADLINE, Fake, content, end, peer_id, row};
 use crate::http::{Reply, bare, honest};
 
 fn document() -> Value {
     serde_json::from_str(openapi_json()).unwrap()
 }
+
+/// A peer of whom nothing is to be held.
+const REFUSAL: &str = concat!(
+    r#"{"what":"keeper","keeper":""#,
+    "0707070707070707070707070707070707070707070707070707070707070707",
+    r#""}"#
+);
 
 /// Methods and paths of all operations, parameters in place.
 fn operations(document: &Value) -> Vec<(String, String, Value)> {
@@ -36,11 +43,16 @@ fn filled(method: &str, path: &str) -> (String, &'static str) {
     if (method, path) == ("DELETE", "/api/v1/shares") {
         line += "?path=/a";
     }
+    if method == "DELETE" && (path.ends_with("/kept") || path.ends_with("/refused")) {
+        line += &format!("?content={}", content());
+    }
     let body = match (method, path) {
         ("POST", "/api/v1/searches") => r#"{"query":"x"}"#,
         ("POST", "/api/v1/downloads") => r#"{"from":"link","link":"l"}"#,
         ("POST", "/api/v1/shares" | "/api/v1/links") => r#"{"path":"/a"}"#,
         ("POST", "/api/v1/session") => r#"{"code":"0"}"#,
+        ("POST", "/api/v1/kept") => r#"{"file":{"from":"path","path":"/a"}}"#,
+        ("POST", "/api/v1/held/refused") => REFUSAL,
         _ => "",
     };
     (format!("{method} {line}"), body)
@@ -167,6 +179,9 @@ async fn no_get_changes_anything() {
                     "peers",
                     "browse",
                     "shares",
+                    "kept",
+                    "held",
+                    "refused",
                 ];
                 assert!(reads.contains(&verb), "{line}: {call}");
             }

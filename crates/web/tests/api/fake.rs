@@ -9,12 +9,14 @@ use std::time::Duration;
 use gannet_base::{ContentId, Dimensions, FileEntry, FileKind, Media, PeerAddress, PeerId};
 use gannet_node::api::{
     Asked, BrowsePage, DhtInfo, DhtReach, DownloadInfo, DownloadRequest, DownloadSource,
-    DownloadState, FloodInfo, FloodReach, FoundBy, HomeInfo, HubInfo, HubServerInfo, LinkInfo,
-    NodeEvent, OverlayEnd, PeerInfo, ScanProgress, SearchEnd, SearchRow, SearchState, SearchUpdate,
-    ShareInfo, SharesSummary, SourceInfo, Status, SupernodeInfo, SupernodeReach, Tie, Traffic,
-    UploadInfo,
+    DownloadState, FloodInfo, FloodReach, FoundBy, HeldFile, HeldOrder, HomeInfo, HubInfo,
+    HubServerInfo, KeepRequest, KeptFile, LinkInfo, NodeEvent, OverlayEnd, PeerInfo, Refused,
+    ScanProgress, SearchEnd, SearchRow, SearchState, SearchUpdate, ShareInfo, SharesSummary,
+    SourceInfo, Status, SupernodeInfo, SupernodeReach, Tie, Traffic, UploadInfo,
 };
-use gannet_node::{BrowseError, DownloadError, LinkError, SearchError, ShareError, Stopped};
+use gannet_node::{
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, ShareError, Stopped,
+};
 use gannet_web::{Answer, ApiServer, Client, Limits, Peer, ServeOptions, serve};
 use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -224,6 +226,43 @@ pub(crate) fn upload() -> UploadInfo {
     }
 }
 
+pub(crate) fn kept() -> KeptFile {
+    KeptFile {
+        content: content(),
+        name: "name".to_owned(),
+        path: "music/name".to_owned(),
+        size: 20_000_000,
+        copies: 8,
+        copies_kept: 4,
+        copies_online: 3,
+        copies_possible: 8,
+        blocks: 2,
+        blocks_kept: 0,
+        refused: Some("they grant no space".to_owned()),
+        expires_unix_seconds: 2_000_000_000,
+        seconds_left: 86_400,
+    }
+}
+
+pub(crate) fn held() -> HeldFile {
+    HeldFile {
+        content: content(),
+        name: "<b>name</b>".to_owned(),
+        path: "x/<b>name</b>".to_owned(),
+        size: 20_000_000,
+        blocks: 2,
+        blocks_held: 1,
+        blocks_coming: 1,
+        bytes: 20_000_000,
+        orders: vec![HeldOrder {
+            keeper: peer_id(),
+            copies: 8,
+            expires_unix_seconds: 2_000_000_000,
+            seconds_left: 86_400,
+        }],
+    }
+}
+
 pub(crate) fn connected() -> PeerInfo {
     PeerInfo {
         peer: peer_id(),
@@ -423,6 +462,49 @@ impl Peer for Fake {
             size: 1,
             shared: true,
         }))
+    }
+
+    fn keep(&self, request: KeepRequest) -> Answer<'_, Result<KeptFile, KeepError>> {
+        self.note(format!("keep {request:?}"));
+        now(Ok(kept()))
+    }
+
+    fn kept(&self) -> Answer<'_, Result<Vec<KeptFile>, Stopped>> {
+        self.note("kept");
+        now(Ok(vec![kept()]))
+    }
+
+    fn unkeep(&self, content: ContentId) -> Answer<'_, Result<KeptFile, KeepError>> {
+        self.note(format!("unkeep {content}"));
+        now(if content == kept().content {
+            Ok(kept())
+        } else {
+            Err(KeepError::NotKept { content })
+        })
+    }
+
+    fn held(&self) -> Answer<'_, Result<Vec<HeldFile>, Stopped>> {
+        self.note("held");
+        now(Ok(vec![held()]))
+    }
+
+    fn refuse(&self, what: Refused) -> Answer<'_, Result<(), KeepError>> {
+        self.note(format!("refuse {what:?}"));
+        now(Ok(()))
+    }
+
+    fn allow(&self, what: Refused) -> Answer<'_, Result<(), KeepError>> {
+        self.note(format!("allow {what:?}"));
+        now(Ok(()))
+    }
+
+    fn refused(&self) -> Answer<'_, Result<Vec<Refused>, Stopped>> {
+        self.note("refused");
+        let (content, keeper) = (content(), peer_id());
+        now(Ok(vec![
+            Refused::Content { content },
+            Refused::Keeper { keeper },
+        ]))
     }
 
     fn events(&self) -> broadcast::Receiver<NodeEvent> {

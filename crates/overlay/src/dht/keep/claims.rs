@@ -175,9 +175,8 @@ impl Keep {
             for ((index, copies), begun) in (0..).zip(&kept.blocks).zip(&kept.begun) {
                 let block = BlockId { content, index };
                 let fresh = !begun;
-                // While it is being placed only what is not.
-                let lacks = copies.kept < kept.order.copies;
-                if soon.contains(&block) || (due && (lacks || kept.is_placed())) {
+                // While something lacks only that.
+                if soon.contains(&block) || (due && (kept.lacks(copies) || kept.is_well())) {
                     tasks.push(Task {
                         key: Position::of_block(content, index),
                         block,

@@ -7,6 +7,7 @@
 
 mod about;
 mod events;
+mod kept;
 mod peers;
 mod searches;
 mod session;
@@ -98,6 +99,9 @@ pub(super) fn described() -> OpenApiRouter<Arc<App>> {
             shares::share_remove
         ))
         .routes(routes!(shares::link))
+        .routes(routes!(kept::keep, kept::kept, kept::unkeep))
+        .routes(routes!(kept::held))
+        .routes(routes!(kept::refuse, kept::refused, kept::allow))
         .routes(routes!(events::events))
 }
 
