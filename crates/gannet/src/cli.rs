@@ -93,6 +93,11 @@ pub(crate) enum Command {
     Link(LinkArgs),
     /// Show how the running peer is
     Status(Target),
+    /// Open the running peer's page in a browser
+    ///
+    /// Prints a link that lets one browser in, once and within an hour, and gives
+    /// it to the browser.
+    Open(OpenArgs),
     /// Ask the running peer to stop
     Stop(Target),
     /// Print a completion script for a shell
@@ -324,6 +329,16 @@ pub(crate) struct Numbers {
     /// The downloads' numbers
     #[arg(required = true, value_name = "N")]
     pub(crate) numbers: Vec<u32>,
+}
+
+/// `open`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OpenArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print the link and start no browser
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 /// `browse`.

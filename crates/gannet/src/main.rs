@@ -62,7 +62,7 @@ fn run(cli: Cli) -> Outcome {
 
 async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
     use commands::{
-        browse, completions, downloads, get, lab, link, lists, search, share, status, up,
+        browse, completions, downloads, get, lab, link, lists, open, search, share, status, up,
     };
     match command {
         Command::Hub(up) => up::hub(up, out).await,
@@ -76,6 +76,7 @@ async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
         Command::Browse(browse) => browse::run(browse, out).await,
         Command::Link(link) => link::run(link, out).await,
         Command::Status(target) => status::status(&target, out).await,
+        Command::Open(args) => open::run(args, out).await,
         Command::Stop(target) => status::stop(&target, out).await,
         Command::Completions { shell } => completions::run(shell, out),
         Command::Demo(demo) => demo::run(demo, out).await,

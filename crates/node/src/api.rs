@@ -2,6 +2,7 @@
 //! read back.
 
 mod dht;
+mod page;
 mod schema;
 mod supernode;
 
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use dht::{DhtInfo, DhtReach};
+pub use page::{
+    Check, Pointer, RingMap, RingPlace, SelfTest, Settings, SettingsChange, SharedFile, SharedFiles,
+    Verdict,
+};
 pub use supernode::{HomeInfo, Role, SupernodeInfo, SupernodeReach, Tie};
 
 /// The answer to "is it working?".
@@ -389,6 +394,11 @@ pub struct DownloadInfo {
     /// Verified bytes that came from others in this run: a resumed part does not
     /// count, what came twice counts twice.
     pub received_bytes: u64,
+    /// How much of each 64th of it is here: 64 hexadecimal digits from 0 (nothing)
+    /// to f (all). Nothing while the length is not known.
+    pub pieces: String,
+    /// Which goes first while more want to run than may: higher before lower.
+    pub priority: u8,
     /// What it is doing.
     pub state: DownloadState,
     /// Why it is in that state, in plain words, where that is not plain.

@@ -24,15 +24,18 @@ mod handle;
 mod identity;
 mod limiter;
 mod machine;
+mod page;
 mod remembered;
 mod report;
 mod ring;
 mod scanner;
 mod searches;
 mod serve;
+mod settings;
 mod start;
 mod tiers;
 mod verify;
+mod viewing;
 
 pub use config::{
     ConfigError, NodeConfig, Overrides, ParseRateError, Rate, default_config_path, default_data_dir,
@@ -43,8 +46,10 @@ pub use error::{
 pub use gannet_net::BulkRoad;
 pub use gannet_overlay::locate::{Overlay, ParseOverlayError};
 pub use handle::Node;
+pub use page::SettingsError;
 pub use ring::{DhtConfig, DhtOverrides};
 pub use tiers::{ParseRoleError, RoleWish, SupernodeConfig, SupernodeOverrides};
+pub use viewing::{View, ViewError};
 
 /// What the program calls itself to other peers.
 fn agent() -> String {

@@ -91,6 +91,8 @@ pub(crate) enum Purpose {
     Search(u64),
     /// More sources for a download.
     Sources(ContentId),
+    /// Whether others find this peer: a self-test.
+    Findable(u64),
 }
 
 /// News from a stream that fetches.

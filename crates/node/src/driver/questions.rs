@@ -290,6 +290,7 @@ impl Driver {
                 let peers = row.sources.iter().map(|source| source.peer).collect();
                 self.add_sources(content, peers);
             }
+            Some(Purpose::Findable(test)) => self.on_findable_row(test, row),
             None => {}
         }
     }
@@ -304,6 +305,7 @@ impl Driver {
                 self.searches.on_end(search, end);
             }
             Purpose::Sources(content) => self.on_asked(content, &explanation.asked()),
+            Purpose::Findable(test) => self.on_findable_end(test, explanation),
         }
     }
 

@@ -67,6 +67,7 @@ impl Driver {
             Request::ShareAdd { path, force, reply } => self.add_share(path, force, reply),
             Request::ShareRemove { path, reply } => self.remove_share(path, reply),
             Request::Link { path, reply } => self.link(path, reply),
+            Request::Page(request) => self.handle_page_request(request),
             Request::Shutdown => self.stopping = true,
         }
     }

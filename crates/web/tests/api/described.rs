@@ -8,7 +8,7 @@ use gannet_web::{Limits, openapi_json};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, end, peer_id, row};
+use crate::fake::{DEADLINE, Fake, content, end, peer_id, row};
 use crate::http::{Reply, bare, honest};
 
 fn document() -> Value {
@@ -30,6 +30,7 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 /// A path with values that the fake peer knows, and a body if there is one.
 fn filled(method: &str, path: &str) -> (String, &'static str) {
     let mut line = path.replace("{id}", "1").replace("{number}", "1");
+    line = line.replace("{name}", "app.js").replace("{content}", &content().to_string());
     if path.ends_with("/browse") {
         line += &format!("?peer={}", peer_id());
     }
@@ -40,6 +41,8 @@ fn filled(method: &str, path: &str) -> (String, &'static str) {
         ("POST", "/api/v1/searches") => r#"{"query":"x"}"#,
         ("POST", "/api/v1/downloads") => r#"{"from":"link","link":"l"}"#,
         ("POST", "/api/v1/shares" | "/api/v1/links") => r#"{"path":"/a"}"#,
+        ("POST", "/api/v1/settings") => "{}",
+        ("POST", "/api/v1/downloads/{number}/priority") => r#"{"priority":1}"#,
         ("POST", "/api/v1/session") => r#"{"code":"0"}"#,
         _ => "",
     };
@@ -167,6 +170,10 @@ async fn no_get_changes_anything() {
                     "peers",
                     "browse",
                     "shares",
+                    "settings",
+                    "shared_files",
+                    "ring_map",
+                    "view",
                 ];
                 assert!(reads.contains(&verb), "{line}: {call}");
             }
