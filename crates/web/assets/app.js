@@ -37,6 +37,7 @@ function build() {
     view.hidden = true;
     view.setAttribute("aria-label", capital(part));
     view.setAttribute("role", "region");
+    view.append(h("h1", { class: "unseen" }, capital(part)));
     views.set(part, view);
   }
   one("#peer").append(state, speeds);

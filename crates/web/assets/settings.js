@@ -61,7 +61,7 @@ class Settings extends HTMLElement {
 
   /** @param {Values} values */
   show(values) {
-    const text = (/** @type {number} */ bytes) => (bytes ? size(bytes).replace(/ ?B$/, "").replace(" k", "K").replace(" ", "") : "");
+    const text = (/** @type {number} */ bytes) => (bytes ? size(bytes).replace(/ ?B$/, "").replace(".0 ", " ").replace(" k", "K").replace(" ", "") : "");
     this.up.value = text(values.limit_up);
     this.down.value = text(values.limit_down);
     this.slots.value = String(values.upload_slots);

@@ -7,5 +7,6 @@ mod evil;
 mod flood;
 mod journey;
 mod mistakes;
+mod page;
 mod supernode;
 mod support;
