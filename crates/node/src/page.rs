@@ -6,8 +6,8 @@ use crate::Node;
 use crate::api::{
     Check, DownloadInfo, RingMap, SelfTest, Settings, SettingsChange, SharedFiles, Verdict,
 };
-use crate::error::{DownloadError, Stopped};
-use crate::handle::{Reply, Request};
+use crate::error::{DownloadError, SearchError, Stopped};
+use crate::handle::{Reply, Request, Started};
 use crate::viewing::{Opened, ViewId};
 
 /// Why settings stay as they are.
@@ -33,6 +33,12 @@ pub enum SettingsError {
 /// What the page asks of the driver.
 #[derive(Debug)]
 pub(crate) enum PageRequest {
+    /// A search that is not the latest one for who asks for that.
+    SearchAside {
+        query: String,
+        limit: u32,
+        reply: Reply<Result<Started, SearchError>>,
+    },
     Settings(Reply<Settings>),
     ChangeSettings {
         change: SettingsChange,
@@ -81,6 +87,22 @@ impl Node {
         request: impl FnOnce(Reply<T>) -> PageRequest,
     ) -> Result<T, Stopped> {
         self.ask(|reply| Request::Page(request(reply))).await
+    }
+
+    /// [`Node::search`] for who asks by itself again and again: it does not become
+    /// the latest search, to which users refer by row.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn search_aside(&self, query: &str, limit: u32) -> Result<Started, SearchError> {
+        let query = query.to_owned();
+        self.ask_page(|reply| PageRequest::SearchAside {
+            query,
+            limit,
+            reply,
+        })
+        .await?
     }
 
     /// What of the configuration may change while it runs, as it is now.

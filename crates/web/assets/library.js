@@ -27,7 +27,7 @@ class Library extends HTMLElement {
   loading = false;
   folders = h("ul", { class: "folders" });
   scan = h("p", { class: "state", role: "status" });
-  path = h("input", { name: "path", placeholder: "/home/you/Music", "aria-label": "Folder to share", spellcheck: "false" });
+  path = h("input", { name: "path", placeholder: "A whole path, such as /srv/music", "aria-label": "Folder to share", spellcheck: "false" });
   served = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Who fetches from this peer" });
   filter = h("input", { type: "search", class: "narrow", placeholder: "Narrow down", "aria-label": "Narrow the files down by words",
     oninput: () => { this.words = this.filter.value.toLowerCase(); this.arrange(); } });

@@ -192,7 +192,7 @@ class Search extends HTMLElement {
     }
     if (came.length) this.shown = merge(this.shown, came, order);
     this.showRows();
-    if (this.turn && this.state && !this.end.hidden) return;
+    if (!this.end.hidden) return;
     this.say(`Searching… ${count(this.rows.size, "file")} so far`);
   }
 
@@ -368,7 +368,7 @@ class Search extends HTMLElement {
       /** @type {Set<string>} */
       const found = new Set();
       try {
-        await stream("/searches", (kind, data) => { if (kind === "row" && !data.have) found.add(data.content); }, { body: { query: kept.query, limit: ROWS } });
+        await stream("/searches", (kind, data) => { if (kind === "row" && !data.have) found.add(data.content); }, { body: { query: kept.query, limit: ROWS, aside: true } });
       } catch {
         return;
       }

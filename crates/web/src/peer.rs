@@ -74,6 +74,11 @@ pub trait Peer: Send + Sync + 'static {
     fn events(&self) -> broadcast::Receiver<NodeEvent>;
     fn shutdown(&self) -> Answer<'_, ()>;
     fn stopped(&self) -> Answer<'_, ()>;
+    fn search_aside<'a>(
+        &'a self,
+        query: &'a str,
+        limit: u32,
+    ) -> Answer<'a, Result<(u64, mpsc::Receiver<SearchUpdate>), SearchError>>;
     fn settings(&self) -> Answer<'_, Result<Settings, Stopped>>;
     fn change_settings(
         &self,
@@ -185,6 +190,14 @@ impl Peer for Node {
 
     fn stopped(&self) -> Answer<'_, ()> {
         Box::pin(Node::stopped(self))
+    }
+
+    fn search_aside<'a>(
+        &'a self,
+        query: &'a str,
+        limit: u32,
+    ) -> Answer<'a, Result<(u64, mpsc::Receiver<SearchUpdate>), SearchError>> {
+        Box::pin(Node::search_aside(self, query, limit))
     }
 
     fn settings(&self) -> Answer<'_, Result<Settings, Stopped>> {

@@ -43,6 +43,17 @@ struct Test {
 impl Driver {
     pub(super) fn handle_page_request(&mut self, request: PageRequest) {
         match request {
+            PageRequest::SearchAside {
+                query,
+                limit,
+                reply,
+            } => {
+                let started = self.search(&query, limit);
+                if let Ok((id, _)) = &started {
+                    self.searches.set_aside(*id);
+                }
+                drop(reply.send(started));
+            }
             PageRequest::Settings(reply) => drop(reply.send(self.settings())),
             PageRequest::ChangeSettings { change, reply } => {
                 drop(reply.send(self.change_settings(change)));

@@ -72,7 +72,7 @@ impl Driver {
         }
     }
 
-    fn search(&mut self, text: &str, limit: u32) -> Result<Started, SearchError> {
+    pub(super) fn search(&mut self, text: &str, limit: u32) -> Result<Started, SearchError> {
         let query = Query::new(text).map_err(|error| SearchError::Query(error.to_string()))?;
         Expression::parse(&query).map_err(|error| SearchError::Query(error.to_string()))?;
         let running = self.searches.running();

@@ -15,7 +15,7 @@ async fn what_is_looked_at_comes_first() {
     let hub = hub().await;
     let bytes = noise(6_000_000, 1);
     let files = [("film.mp4", bytes.clone())];
-    let _slow = sharer_with(&hub, &files, |config| config.limit_up = Some(SLOW)).await;
+    let slow = sharer_with(&hub, &files, |config| config.limit_up = Some(SLOW)).await;
     let address = hub.address().await;
     let alice = start(|config| config.hubs = vec![address]).await;
     let (rows, _) = found(&alice, "film").await;
@@ -51,7 +51,7 @@ async fn what_is_looked_at_comes_first() {
         limit_up: Some(0),
         ..SettingsChange::default()
     };
-    _slow.node.change_settings(fast).await.unwrap();
+    slow.node.change_settings(fast).await.unwrap();
     let done = download_is(&alice, started.number, DownloadState::Complete).await;
     assert_eq!(done.pieces, "f".repeat(64));
     let last = sought.read(5_999_999).await.unwrap();

@@ -448,6 +448,15 @@ impl Peer for Fake {
         })
     }
 
+    fn search_aside<'a>(
+        &'a self,
+        query: &'a str,
+        limit: u32,
+    ) -> Answer<'a, Result<(u64, mpsc::Receiver<SearchUpdate>), SearchError>> {
+        self.note("aside");
+        self.search(query, limit)
+    }
+
     fn settings(&self) -> Answer<'_, Result<Settings, Stopped>> {
         self.note("settings");
         now(Ok(Settings {
