@@ -13,6 +13,7 @@ import { Network, until } from "./network.js";
 import { declarations } from "./types.js";
 
 const PEERS = 20;
+const WAYS = ["--overlay", "hub,supernode,flood,dht"];
 const EVIL = "<img src=x onerror=owned=true>\"'><script>owned=true<!--.mp3";
 const EVIL_PAGE = "evilpagehere";
 
@@ -20,8 +21,8 @@ const EVIL_PAGE = "evilpagehere";
 
 async function build() {
   const network = new Network();
-  const [hub, browser] = await Promise.all([network.add("hub", []), launch()]);
-  const flags = ["--hub", hub.address, "--peer", hub.address, "--overlay", "hub,supernode,flood,dht"];
+  const [hub, browser] = await Promise.all([network.add("hub", WAYS), launch()]);
+  const flags = ["--hub", hub.address, "--peer", hub.address, ...WAYS];
   const documentary = Buffer.alloc(12_000_000, "The gannet dives from thirty metres. ");
   const bob = await network.add("up", [...flags, "--limit-up", "3M"], (peer) => {
     peer.share("Seabird documentary.mp4", documentary);

@@ -19,10 +19,11 @@ export function tests(stage) {
     assert.equal(await page.locator("g-search .side h2").textContent(), evil);
     await found.locator("button[aria-label=Get]").click();
     await page.click("nav a[href='#downloads']");
-    const one = row(page, "g-downloads", evil);
+    // On the disk it gets a name that every system takes.
+    const one = row(page, "g-downloads", "onerror");
     await one.locator("small.complete").waitFor();
     await one.click();
-    assert.equal(await page.locator("g-downloads .side h2").textContent(), evil);
+    assert.match(await page.locator("g-downloads .side h2").textContent() ?? "", /img src=x onerror/);
     for (const part of ["library", "network", "settings", "search"]) await page.click(`nav a[href='#${part}']`);
     assert.equal(await page.locator("main img, main script, main iframe").count(), 0);
     assert.equal(await page.evaluate(() => Reflect.get(window, "owned")), false);

@@ -207,7 +207,7 @@ fn reachable(status: &crate::api::Status, visitors: u32) -> Check {
     let question = "Can others reach me?";
     let is_proven = status.supernode.as_ref().is_some_and(|one| one.is_reachable);
     if visitors > 0 {
-        let answer = format!("{} connected to this one by themselves.", plural(visitors, "peer"));
+        let answer = format!("Of the connections, {visitors} were made by others.");
         check(question, Verdict::Yes, answer)
     } else if is_proven {
         check(question, Verdict::Yes, "Another peer has tried it, and it works.")

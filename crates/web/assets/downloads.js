@@ -152,12 +152,15 @@ class Downloads extends HTMLElement {
     const [hold, go] = [button("Pause", () => void change(now(), "pause")), button("Resume", () => void change(now(), "resume"), "main")];
     const watch = button("Play", () => play(one.content, one.name), "main");
     const open = h("a", { class: "button main", href: address(one.content, one.name), download: one.name }, "Save a copy");
+    const big = h("div", { class: "big" }, map);
+    const off = button("Cancel", () => void cancel(now()));
     const order = h("select", { onchange: () => void this.prioritise(now(), Number(order.value)) },
       [["2", "First"], ["1", "Soon"], ["0", "Normal"]].map(([value, text]) => h("option", { value }, text)));
+    const field = h("label", { class: "field" }, "Order among waiting downloads", order);
     fill(this.side, closer(() => this.list.select(undefined)), h("h2", {}, one.name),
-      h("div", { class: "actions" }, watch, open, hold, go, button("Cancel", () => void cancel(now())),
+      h("div", { class: "actions" }, watch, open, hold, go, off,
         button("Copy link", () => void copy(`gannet:${one.content}?name=${encodeURIComponent(one.name)}${one.size ? `&size=${one.size}` : ""}`, "Link"))),
-      h("div", { class: "big" }, map), known, h("label", { class: "field" }, "Order among waiting downloads", order), h("h3", {}, "Sources"), peers);
+      big, known, field, h("h3", {}, "Sources"), peers);
     this.update = (info) => {
       const over = info.state === "complete";
       show(over ? "f".repeat(64) : info.pieces);
@@ -167,6 +170,9 @@ class Downloads extends HTMLElement {
       watch.hidden = over ? !isViewable(info.name) : !isPlayable(info.name);
       say(watch, over && !isPlayable(info.name) ? "Open" : over ? "Play" : "Play while it comes");
       open.hidden = !over;
+      field.hidden = over;
+      big.dataset.state = info.state;
+      say(off, over ? "Take off the list" : "Cancel");
       if (document.activeElement !== order) order.value = String(Math.min(2, info.priority));
       fill(known, facts([["State", info.reason ? `${WORDS[info.state]}: ${info.reason}` : WORDS[info.state]],
         ["Here", `${size(info.have_bytes)} of ${size(info.size)}`], ["Speed", rate(info.bytes_per_second)],
