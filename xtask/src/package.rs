@@ -12,7 +12,15 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(&cargo)
         .current_dir(root)
-        .args(["build", "--locked", "--release", "--package", "gannet", "--bin", "gannet"])
+        .args([
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "gannet",
+            "--bin",
+            "gannet",
+        ])
         .status()?;
     if !built.success() {
         return Ok(false);

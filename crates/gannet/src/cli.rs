@@ -100,6 +100,11 @@ pub(crate) enum Command {
     Unkeep(UnkeepArgs),
     /// Show how the running peer is
     Status(Target),
+    /// Open the running peer's page in a browser
+    ///
+    /// Prints a link that lets one browser in, once and within an hour, and gives
+    /// it to the browser.
+    Open(OpenArgs),
     /// Ask the running peer to stop
     Stop(Target),
     /// Look for what is in the way: configuration, disk, clock, ports,
@@ -354,6 +359,16 @@ pub(crate) struct Numbers {
     /// The downloads' numbers
     #[arg(required = true, value_name = "N")]
     pub(crate) numbers: Vec<u32>,
+}
+
+/// `open`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OpenArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print the link and start no browser
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 /// `browse`.

@@ -62,8 +62,8 @@ fn run(cli: Cli) -> Outcome {
 
 async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
     use commands::{
-        browse, completions, doctor, downloads, get, keep, lab, link, lists, man, search, share, status,
-        up,
+        browse, completions, doctor, downloads, get, keep, lab, link, lists, man, open, search,
+        share, status, up,
     };
     match command {
         Command::Hub(up) => up::hub(up, out).await,
@@ -80,6 +80,7 @@ async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
         Command::Kept(kept) => keep::kept(kept, out).await,
         Command::Unkeep(unkeep) => keep::unkeep(unkeep, out).await,
         Command::Status(target) => status::status(&target, out).await,
+        Command::Open(args) => open::run(args, out).await,
         Command::Stop(target) => status::stop(&target, out).await,
         Command::Doctor(args) => doctor::run(args, out).await,
         Command::Config { markdown } => man::config(markdown, out),

@@ -65,6 +65,10 @@ impl Remote {
         told(self.client.status()).await
     }
 
+    pub(crate) async fn browser_link(&self) -> Result<String, Failure> {
+        told(self.client.browser_link()).await
+    }
+
     pub(crate) async fn search(&self, words: &str, limit: u32) -> Result<Search, Failure> {
         let stream = told(self.client.search_stream(words, limit)).await?;
         Ok(Search { stream })

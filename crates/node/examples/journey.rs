@@ -24,7 +24,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{update:?}");
     }
     let (search, number) = (Some(search), 1);
-    node.download(DownloadRequest::Row { search, number }).await?;
+    node.download(DownloadRequest::Row { search, number })
+        .await?;
     loop {
         if let NodeEvent::DownloadComplete { path, .. } = events.recv().await? {
             println!("{}", path.display());

@@ -3,6 +3,7 @@
 
 mod dht;
 mod keep;
+mod page;
 mod schema;
 mod supernode;
 
@@ -15,6 +16,10 @@ use utoipa::ToSchema;
 
 pub use dht::{DhtInfo, DhtReach};
 pub use keep::{HeldFile, HeldOrder, KeepRequest, KeepingInfo, KeptFile, Refused, ToKeep};
+pub use page::{
+    Check, Pointer, RingMap, RingPlace, SelfTest, Settings, SettingsChange, SharedFile,
+    SharedFiles, Verdict,
+};
 pub use supernode::{HomeInfo, Role, SupernodeInfo, SupernodeReach, Tie};
 
 /// The answer to "is it working?".
@@ -391,6 +396,11 @@ pub struct DownloadInfo {
     /// Verified bytes that came from others in this run: a resumed part does not
     /// count, what came twice counts twice.
     pub received_bytes: u64,
+    /// How much of each 64th of it is here: 64 hexadecimal digits from 0 (nothing)
+    /// to f (all). Nothing while the length is not known.
+    pub pieces: String,
+    /// Which goes first while more want to run than may: higher before lower.
+    pub priority: u8,
     /// What it is doing.
     pub state: DownloadState,
     /// Why it is in that state, in plain words, where that is not plain.

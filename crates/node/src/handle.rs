@@ -75,6 +75,8 @@ pub(crate) enum Request {
         reply: Reply<Result<LinkInfo, LinkError>>,
     },
     Keeping(KeepingRequest),
+    /// What a page asks besides.
+    Page(crate::page::PageRequest),
     Shutdown,
 }
 
@@ -159,7 +161,10 @@ impl Node {
         &self.shared.data_dir
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Stopped> {
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.shared
             .requests
@@ -167,6 +172,19 @@ impl Node {
             .await
             .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
+    }
+
+    /// Asks for something that nobody waits for.
+    pub(crate) fn tell(&self, request: Request) {
+        let Err(mpsc::error::TrySendError::Full(request)) = self.shared.requests.try_send(request)
+        else {
+            return;
+        };
+        let requests = self.shared.requests.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // If the driver is gone there is nobody to tell.
+            runtime.spawn(async move { drop(requests.send(request).await) });
+        }
     }
 
     /// How it is.

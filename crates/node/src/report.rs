@@ -153,6 +153,8 @@ pub(crate) enum Purpose {
     Sources(ContentId),
     /// More sources for what is kept for others.
     KeptSources(ContentId),
+    /// Whether others find this peer: a self-test.
+    Findable(u64),
 }
 
 /// News from a stream that fetches.

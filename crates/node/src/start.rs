@@ -47,7 +47,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(12);
 const SECRET_BYTES_MAX: u64 = 4_096;
 
 /// Starts a node; see [`Node::start`].
-pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
+pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
+    let configured = crate::settings::of(&config);
+    crate::settings::restore(&mut config);
     let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
     let (reports, report_queue) = report_channel();
     let Opened {
@@ -102,6 +104,8 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         reports,
         arrivals,
         tally: crate::driver::Tally::new(store.warnings().to_vec()),
+        pages: crate::driver::Pages::default(),
+        configured,
         address: own_address(peer, net.addresses()),
         next_tick: Timestamp::ZERO,
         ticks: 0,

@@ -54,5 +54,8 @@ fn main() {
     let allocated = || ALLOCATED.load(Ordering::Relaxed);
     let (weight, seconds) = timed(|| weigh(&params, allocated).expect("possible parameters"));
     println!("{weight:#?}");
-    println!("{seconds:.1} s, at most {} MiB", memory_kib("VmHWM:") / 1_024);
+    println!(
+        "{seconds:.1} s, at most {} MiB",
+        memory_kib("VmHWM:") / 1_024
+    );
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
-use gannet_node::settings;
+use gannet_node::reference;
 use serde::Serialize;
 
 use crate::cli::Cli;
@@ -30,7 +30,8 @@ pub(crate) fn run(folder: Option<&Path>, out: &mut Printer) -> Outcome {
         let page = String::from_utf8(page).map_err(Failure::failed)?;
         return document(&page, out);
     };
-    let failed = |error| Failure::failed(format_args!("cannot write {}: {error}", folder.display()));
+    let failed =
+        |error| Failure::failed(format_args!("cannot write {}: {error}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
     clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -52,8 +53,8 @@ pub(crate) fn run(folder: Option<&Path>, out: &mut Printer) -> Outcome {
 /// Prints every setting there is.
 pub(crate) fn config(markdown: bool, out: &mut Printer) -> Outcome {
     let text = match markdown {
-        true => settings::reference_page(),
-        false => settings::reference_file(),
+        true => reference::page(),
+        false => reference::file(),
     };
     document(&text, out)
 }

@@ -11,6 +11,7 @@ pub(crate) mod link;
 pub(crate) mod lists;
 pub(crate) mod man;
 pub(crate) mod oneshot;
+pub(crate) mod open;
 pub(crate) mod search;
 pub(crate) mod share;
 pub(crate) mod status;

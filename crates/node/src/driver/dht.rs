@@ -51,6 +51,10 @@ impl Ring {
         &mut self.core
     }
 
+    pub(super) fn rings(&self) -> &[gannet_overlay::dht::ring::Ring] {
+        self.core.rings()
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         self.core.next_deadline()
     }

@@ -13,8 +13,10 @@ mod hub;
 mod keep;
 mod known;
 mod links;
+mod page;
 mod questions;
 mod requests;
+mod settings;
 mod shares;
 mod sources;
 mod status;
@@ -51,6 +53,7 @@ pub(crate) use fetching::Streams;
 pub(crate) use flood::Flooding;
 pub(crate) use hub::own_address;
 pub(crate) use links::Links;
+pub(crate) use page::Pages;
 pub(crate) use questions::Questions;
 pub(crate) use shares::refused;
 pub(crate) use sources::Named;
@@ -70,6 +73,8 @@ const REPORTS_AT_ONCE: usize = 256;
 /// folder; here is only the run loop.
 pub(crate) struct Driver {
     pub(crate) config: NodeConfig,
+    /// What it said before anybody changed settings.
+    pub(crate) configured: crate::api::Settings,
     pub(crate) clock: Clock,
     pub(crate) key: SigningKey,
     pub(crate) peer: PeerId,
@@ -110,6 +115,7 @@ pub(crate) struct Driver {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) arrivals: mpsc::Sender<(PeerId, Arrival)>,
     pub(crate) tally: Tally,
+    pub(crate) pages: Pages,
     pub(crate) address: PeerAddress,
     pub(crate) next_tick: Timestamp,
     pub(crate) ticks: u64,

@@ -294,6 +294,7 @@ impl Driver {
                 let peers = row.sources.iter().map(|source| source.peer).collect();
                 self.add_kept_sources(content, peers);
             }
+            Some(Purpose::Findable(test)) => self.on_findable_row(test, row),
             None => {}
         }
     }
@@ -309,6 +310,7 @@ impl Driver {
             }
             Purpose::Sources(content) => self.on_asked(content, &explanation.asked()),
             Purpose::KeptSources(_) => {}
+            Purpose::Findable(test) => self.on_findable_end(test, explanation),
         }
     }
 

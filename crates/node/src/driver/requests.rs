@@ -68,11 +68,12 @@ impl Driver {
             Request::ShareRemove { path, reply } => self.remove_share(path, reply),
             Request::Link { path, reply } => self.link(path, reply),
             Request::Keeping(request) => self.handle_keeping(request),
+            Request::Page(request) => self.handle_page_request(request),
             Request::Shutdown => self.stopping = true,
         }
     }
 
-    fn search(&mut self, text: &str, limit: u32) -> Result<Started, SearchError> {
+    pub(super) fn search(&mut self, text: &str, limit: u32) -> Result<Started, SearchError> {
         let query = Query::new(text).map_err(|error| SearchError::Query(error.to_string()))?;
         Expression::parse(&query).map_err(|error| SearchError::Query(error.to_string()))?;
         let running = self.searches.running();

@@ -8,5 +8,6 @@ mod flood;
 mod journey;
 mod keep;
 mod mistakes;
+mod page;
 mod supernode;
 mod support;

@@ -294,9 +294,7 @@ impl Book {
 
     /// Those that are supernodes, as far as is known; all if none is.
     pub(super) fn supernodes(&self, now: Timestamp) -> Vec<PeerAddress> {
-        let is_one = |known: &&Known| {
-            !known.is_banned(now) && (known.was_heard || !known.is_named)
-        };
+        let is_one = |known: &&Known| !known.is_banned(now) && (known.was_heard || !known.is_named);
         let found: Vec<_> = self.0.iter().filter(is_one).map(Known::address).collect();
         if found.is_empty() {
             return self.remembered(now);

@@ -328,7 +328,9 @@ impl Supernode {
             homes.iter().any(|home| home.peer == peer)
                 || knocks.iter().any(|knock| knock.peer == peer)
         };
-        let chosen = self.book.candidates(now, &mut self.rng.wake(), count, is_taken);
+        let chosen = self
+            .book
+            .candidates(now, &mut self.rng.wake(), count, is_taken);
         for address in chosen {
             self.knock(now, address, wish);
         }

@@ -87,6 +87,10 @@ mod tests {
         let config = StoreConfig::new(data.clone(), dir.path().join("finished"));
         let error = Store::open(config).unwrap_err();
         assert!(matches!(error, OpenError::Stamp { .. }), "{error}");
-        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 2, "lock and stamp");
+        assert_eq!(
+            std::fs::read_dir(&data).unwrap().count(),
+            2,
+            "lock and stamp"
+        );
     }
 }

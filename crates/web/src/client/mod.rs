@@ -79,6 +79,10 @@ pub(crate) struct SearchBody {
     #[serde(default = "SearchBody::limit")]
     #[schema(default = 100)]
     pub(crate) limit: u32,
+    /// Keeps it from being the latest search, for who asks again and again.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub(crate) aside: bool,
 }
 
 impl SearchBody {
@@ -235,6 +239,7 @@ impl Client {
         let body = SearchBody {
             query: query.to_owned(),
             limit,
+            aside: false,
         };
         let started: Started = self.write("/searches", &body).await?;
         Ok(started.id)
@@ -250,6 +255,7 @@ impl Client {
         let body = SearchBody {
             query: query.to_owned(),
             limit,
+            aside: false,
         };
         let body = exchange::json(&body)?;
         let events = self

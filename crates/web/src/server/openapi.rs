@@ -23,6 +23,7 @@ use crate::Problem;
     security(("token" = []), ("cookie" = [])),
     tags(
         (name = "peer", description = "The peer itself"),
+        (name = "page", description = "The page for people"),
         (name = "session", description = "Letting browsers in"),
         (name = "searches", description = "Finding"),
         (name = "transfers", description = "Fetching and serving"),

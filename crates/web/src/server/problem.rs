@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use gannet_node::{
-    BrowseError, DownloadError, KeepError, LinkError, SearchError, ShareError, Stopped,
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, SettingsError, ShareError,
+    Stopped, ViewError,
 };
 use hyper::{StatusCode, header};
 
@@ -151,6 +152,30 @@ impl From<KeepError> for Refusal {
     }
 }
 
+impl From<SettingsError> for Refusal {
+    fn from(error: SettingsError) -> Self {
+        let (status, kind) = match &error {
+            SettingsError::Range { .. } => (StatusCode::BAD_REQUEST, "range"),
+            SettingsError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<ViewError> for Refusal {
+    fn from(error: ViewError) -> Self {
+        let (status, kind) = match &error {
+            ViewError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown-content"),
+            ViewError::Beyond { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range"),
+            ViewError::Changed => (StatusCode::CONFLICT, "changed"),
+            ViewError::Stalled => (StatusCode::GATEWAY_TIMEOUT, "stalled"),
+            ViewError::Unreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
+            ViewError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Display;
@@ -247,7 +272,28 @@ mod tests {
                 }),
                 404,
             ),
+            (
+                problem(SettingsError::Range {
+                    name: "x",
+                    min: 1,
+                    max: 2,
+                    found: 3,
+                }),
+                400,
+            ),
+            (problem(SettingsError::Stopped(Stopped)), 503),
+            (
+                problem(ViewError::Unknown {
+                    content: ContentId::of(b"x"),
+                }),
+                404,
+            ),
             (problem(KeepError::Stopped(Stopped)), 503),
+            (problem(ViewError::Beyond { offset: 2, size: 1 }), 416),
+            (problem(ViewError::Changed), 409),
+            (problem(ViewError::Stalled), 504),
+            (problem(ViewError::Unreadable(reason())), 500),
+            (problem(ViewError::Stopped(Stopped)), 503),
         ];
         for ((status, detail, expected), code) in cases {
             assert_eq!((status, detail), (code, expected));

@@ -37,6 +37,9 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 /// A path with values that the fake peer knows, and a body if there is one.
 fn filled(method: &str, path: &str) -> (String, &'static str) {
     let mut line = path.replace("{id}", "1").replace("{number}", "1");
+    line = line
+        .replace("{name}", "app.js")
+        .replace("{content}", &content().to_string());
     if path.ends_with("/browse") {
         line += &format!("?peer={}", peer_id());
     }
@@ -50,6 +53,8 @@ fn filled(method: &str, path: &str) -> (String, &'static str) {
         ("POST", "/api/v1/searches") => r#"{"query":"x"}"#,
         ("POST", "/api/v1/downloads") => r#"{"from":"link","link":"l"}"#,
         ("POST", "/api/v1/shares" | "/api/v1/links") => r#"{"path":"/a"}"#,
+        ("POST", "/api/v1/settings") => "{}",
+        ("POST", "/api/v1/downloads/{number}/priority") => r#"{"priority":1}"#,
         ("POST", "/api/v1/session") => r#"{"code":"0"}"#,
         ("POST", "/api/v1/kept") => r#"{"file":{"from":"path","path":"/a"}}"#,
         ("POST", "/api/v1/held/refused") => REFUSAL,
@@ -182,6 +187,10 @@ async fn no_get_changes_anything() {
                     "kept",
                     "held",
                     "refused",
+                    "settings",
+                    "shared_files",
+                    "ring_map",
+                    "view",
                 ];
                 assert!(reads.contains(&verb), "{line}: {call}");
             }

@@ -22,6 +22,11 @@ async fn every_method_of_the_node_has_a_route() {
             "search x 5",
         ),
         ("POST /api/v1/searches", r#"{"query":"y"}"#, "search y 100"),
+        (
+            "POST /api/v1/searches",
+            r#"{"query":"z","aside":true}"#,
+            "aside",
+        ),
         ("GET /api/v1/searches/1", "", "search_state Some(1)"),
         ("GET /api/v1/searches/latest", "", "search_state None"),
         ("GET /api/v1/searches", "", "search_state None"),
@@ -55,6 +60,22 @@ async fn every_method_of_the_node_has_a_route() {
             "share_remove /a b",
         ),
         ("POST /api/v1/links", r#"{"path":"/f"}"#, "link /f"),
+        ("GET /api/v1/settings", "", "settings"),
+        (
+            "POST /api/v1/settings",
+            r#"{"limit_up":5}"#,
+            "change_settings SettingsChange { limit_up: Some(5), limit_down: None, upload_slots: \
+             None, hubs: None }",
+        ),
+        ("POST /api/v1/self-test", "", "self_test"),
+        ("GET /api/v1/ring", "", "ring_map"),
+        ("GET /api/v1/files", "", "shared_files 0 100"),
+        ("GET /api/v1/files?offset=3&limit=4", "", "shared_files 3 4"),
+        (
+            "POST /api/v1/downloads/1/priority",
+            r#"{"priority":7}"#,
+            "prioritise 7 1",
+        ),
     ];
     for (line, body, call) in routes {
         let reply = honest(&server, line, body).await;

@@ -81,12 +81,19 @@ pub(super) fn data_dir(dir: &Path, is_running: bool) -> Finding {
     }
     if let Err(error) = tempfile::tempfile_in(dir) {
         let remedy = "make it writable for you, or name another one with --data-dir";
-        return Finding::bad(WHAT, format!("{name} cannot be written to: {error}"), remedy);
+        return Finding::bad(
+            WHAT,
+            format!("{name} cannot be written to: {error}"),
+            remedy,
+        );
     }
     if let Some(mode) = mode(dir).filter(|mode| mode & 0o077 != 0) {
         return Finding::warning(
             WHAT,
-            format!("{name} can be looked into by others (mode {:o})", mode & 0o777),
+            format!(
+                "{name} can be looked into by others (mode {:o})",
+                mode & 0o777
+            ),
             format!("it holds the peer's key: chmod 700 '{name}'"),
         );
     }
@@ -219,7 +226,11 @@ pub(super) fn shares(config: &NodeConfig) -> Vec<Finding> {
 pub(super) fn ports(config: &NodeConfig) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for address in &config.listen {
-        findings.push(port("UDP port", *address, UdpSocket::bind(address).map(drop)));
+        findings.push(port(
+            "UDP port",
+            *address,
+            UdpSocket::bind(address).map(drop),
+        ));
         if config.bulk_road != BulkRoad::Quic && address.port() != 0 {
             let bound = TcpListener::bind(address).map(drop);
             let mut tcp = port("TCP port", *address, bound);
@@ -307,7 +318,10 @@ fn reach(status: &Status) -> Option<Finding> {
     const WHAT: &str = "reachable";
     let tiers = status.supernode.as_ref()?;
     if tiers.is_reachable {
-        return Some(Finding::good(WHAT, "somebody dialled this peer and got through"));
+        return Some(Finding::good(
+            WHAT,
+            "somebody dialled this peer and got through",
+        ));
     }
     // Nobody else is there to try it.
     if status.peers_connected == 0 || tiers.role == Role::Supernode {

@@ -262,6 +262,11 @@ impl Ring {
         self.pointers.successors.iter().filter_map(Entry::node)
     }
 
+    /// Its shortcuts across the ring.
+    pub fn fingers(&self) -> impl Iterator<Item = &Contact> {
+        self.fingers.contacts()
+    }
+
     /// What the proof is about; for checking.
     pub fn pointers(&self) -> &Pointers<Entry> {
         &self.pointers

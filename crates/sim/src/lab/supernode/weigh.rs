@@ -38,7 +38,13 @@ pub fn weigh(params: &Params, allocated: fn() -> u64) -> Result<Weight, Impossib
     let mut weights = Vec::with_capacity(WEIGHED_MAX);
     for node in 0..params.nodes {
         let core = network.world.core(node);
-        let is_bare = network.world.app().people.library.publications(node).is_empty();
+        let is_bare = network
+            .world
+            .app()
+            .people
+            .library
+            .publications(node)
+            .is_empty();
         if !is_bare || core.is_none_or(|core| core.role() != Role::Leaf) {
             continue;
         }
@@ -51,7 +57,10 @@ pub fn weigh(params: &Params, allocated: fn() -> u64) -> Result<Weight, Impossib
             break;
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "some thousand times some thousand")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "some thousand times some thousand"
+    )]
     let mean_bytes = weights.iter().sum::<u64>() as f64 / weights.len().max(1) as f64;
     Ok(Weight {
         leaves: weights.len(),
