@@ -1,8 +1,8 @@
 //! Speed and memory of the laboratory: searches in a network of flood peers.
 //!
 //! `cargo run --release -p gannet-sim --example search_speed [-- NODES
-//! [QUERIES [COPIES [KIND [ZIPF]]]]]`: defaults 100000, 100, 10, `ring` and
-//! 0.82; KIND is `ring`, `dynamic`, `dht` (of one to four words, one of them in
+//! [QUERIES [COPIES [KIND [ZIPF [LIST]]]]]]`: defaults 100000, 100, 10, `ring`,
+//! 0.82, and as many entries of a list as everywhere; KIND is `ring`, `dynamic`, `dht` (of one to four words, one of them in
 //! a third of all names, 20 answers wanted, searches 20 ms apart), or a TTL for
 //! a plain flood without tables and reports.
 
@@ -49,6 +49,9 @@ fn main() {
     }
     if let Some(zipf) = arguments.next() {
         params.zipf = zipf.parse().expect("an exponent");
+    }
+    if let Some(list) = arguments.next() {
+        params.list_max = Some(list.parse().expect("a number of entries"));
     }
     let before = memory_kib("VmRSS:");
     let (report, seconds) = timed(|| run(&params).expect("these are possible"));

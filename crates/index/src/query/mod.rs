@@ -121,6 +121,23 @@ impl Expression {
             .map(|(word, _)| word)
     }
 
+    /// Of a query without such words: whole words of each of some alternatives, one of
+    /// which every match has, all of its words. Nothing if there are no alternatives of
+    /// which each has a whole word.
+    pub fn alternative_words(&self) -> Option<Vec<Vec<&str>>> {
+        let words = |term: &'_ Term| {
+            let Term::Words(_, sequence) = term else {
+                return None;
+            };
+            let whole = sequence.flagged().filter(|(_, open)| !open);
+            let whole: Vec<&str> = whole.map(|(word, _)| word).collect();
+            (!whole.is_empty()).then_some(whole)
+        };
+        let positive = self.clauses.iter().filter(|clause| !clause.negated);
+        let found = positive.filter_map(|clause| clause.any.iter().map(words).collect());
+        found.min_by_key(|alternatives: &Vec<Vec<&str>>| alternatives.len())
+    }
+
     /// The content that every match has; nothing if matches may differ in it.
     /// Of a query that asks for two contents at once, which nothing matches,
     /// one of them.

@@ -44,6 +44,10 @@ pub(super) struct SearchArgs {
     /// files
     #[arg(long, value_name = "N", default_value_t = Params::default().enough)]
     enough: u32,
+    /// Entries from which --overlay dht splits the list of a word [default: as
+    /// everywhere]
+    #[arg(long, value_name = "ENTRIES")]
+    list_max: Option<u32>,
     #[command(flatten)]
     strategy: StrategyArgs,
     /// No query routing tables: the last hop goes to everybody
@@ -145,6 +149,7 @@ fn params(args: &SearchArgs, seed: u64) -> Result<Params, Failure> {
         common_share: args.common_share,
         queries: args.queries,
         words: words(&args.words)?,
+        list_max: args.list_max,
         zipf: workload.zipf,
         strategy: args.strategy.strategy()?,
         enough: args.enough,

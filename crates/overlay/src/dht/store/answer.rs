@@ -42,7 +42,7 @@ impl Store {
             .unwrap_or(gannet_base::ContentId::from_bytes([0; 32]));
         let key = ask.place.key(content);
         let is_empty = self.shelf.count(key) == 0;
-        if is_empty && !self.known.holds(key) {
+        if is_empty && self.is_for_others(key) {
             return Found::NotMine;
         }
         match self.shelf.mark(key).map(|mark| (mark.state, mark.count)) {
@@ -61,6 +61,12 @@ impl Store {
             },
         };
         self.entries(now, key, ask, expression.as_ref())
+    }
+
+    /// Whether this peer is known to be none of those that hold a key.
+    pub(super) fn is_for_others(&self, key: Position) -> bool {
+        let is_holder = self.known.is_holder(key, self.config.copies);
+        is_holder == Some(false) || !self.known.holds(key)
     }
 
     fn entries(
@@ -111,7 +117,7 @@ impl Store {
             total: u32::try_from(matching.len()).unwrap_or(u32::MAX),
             digest,
             listed: self.shelf.count(key),
-            is_sure: self.known.is_agreed(now, &self.config, key),
+            is_sure: self.is_sure(now, key),
             records,
         }
     }

@@ -110,6 +110,12 @@ pub struct Config {
     /// Time between two comparisons with each replica, give or take a quarter.
     // Guess: two messages a minute and replica.
     pub sync_interval: Duration,
+    /// How long who became an owner says that it may lack something though it has
+    /// compared, if nobody vouched for what it got. Too low: while rings merge,
+    /// searches say that nobody has what is on its way. Too high: where all copies
+    /// were lost, searches are called partial for long.
+    // Guess: three looks for records that belong elsewhere.
+    pub doubt_for: Duration,
     /// How long after a change of the neighbourhood replicas are compared; more
     /// changes meanwhile count as one.
     // Guess: longer than two nodes need to agree on who is where.
@@ -170,6 +176,7 @@ impl Default for Config {
             asks_per_second: 50,
             asks_burst: 500,
             sync_interval: Duration::from_secs(60),
+            doubt_for: Duration::from_secs(180),
             settle_delay: Duration::from_secs(1),
             stray_interval: Duration::from_secs(60),
             shard_interval: Duration::from_secs(120),

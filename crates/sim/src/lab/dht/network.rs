@@ -72,6 +72,7 @@ pub(super) fn successors() -> usize {
 }
 
 fn config(params: &Params) -> Config {
+    let default = store::Config::default();
     Config {
         ring: ring::Config {
             is_maintained: params.churn.is_some(),
@@ -80,7 +81,8 @@ fn config(params: &Params) -> Config {
         store: Arc::new(store::Config {
             // The library signs nothing.
             checks_signatures: false,
-            ..store::Config::default()
+            list_max: params.list_max.unwrap_or(default.list_max),
+            ..default
         }),
         ..Config::default()
     }

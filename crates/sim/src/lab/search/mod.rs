@@ -87,6 +87,9 @@ pub struct Params {
     pub zipf: f64,
     /// How searches go.
     pub strategy: Strategy,
+    /// Entries of a list from which a structured network splits it; by default as
+    /// many as everywhere.
+    pub list_max: Option<u32>,
     /// How many holders are enough.
     pub enough: u32,
     /// Whether there are routing tables.
@@ -128,6 +131,7 @@ impl Default for Params {
                 ttls: Vec::new(),
                 widen: true,
             },
+            list_max: None,
             enough: 1,
             tables: true,
             revisit: true,
