@@ -125,16 +125,9 @@ impl Expression {
     /// which every match has, all of its words. Nothing if there are no alternatives of
     /// which each has a whole word.
     pub fn alternative_words(&self) -> Option<Vec<Vec<&str>>> {
-        let words = |term: &'_ Term| {
-            let Term::Words(_, sequence) = term else {
-                return None;
-            };
-            let whole = sequence.flagged().filter(|(_, open)| !open);
-            let whole: Vec<&str> = whole.map(|(word, _)| word).collect();
-            (!whole.is_empty()).then_some(whole)
-        };
         let positive = self.clauses.iter().filter(|clause| !clause.negated);
-        let found = positive.filter_map(|clause| clause.any.iter().map(words).collect());
+        let found =
+            positive.filter_map(|clause| clause.any.iter().map(Term::whole_words).collect());
         found.min_by_key(|alternatives: &Vec<Vec<&str>>| alternatives.len())
     }
 
@@ -149,6 +142,18 @@ impl Expression {
                 [Term::Content(content)] => Some(*content),
                 _ => None,
             })
+    }
+}
+
+impl Term {
+    /// Its whole words, if it has some.
+    fn whole_words(&self) -> Option<Vec<&str>> {
+        let Self::Words(_, sequence) = self else {
+            return None;
+        };
+        let whole = sequence.flagged().filter(|(_, open)| !open);
+        let whole: Vec<&str> = whole.map(|(word, _)| word).collect();
+        (!whole.is_empty()).then_some(whole)
     }
 }
 
