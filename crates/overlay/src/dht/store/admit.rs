@@ -56,7 +56,7 @@ impl Store {
     }
 
     /// What its publishers may not know yet of the words of these records.
-    fn hints_for(&self, now: Timestamp, load: &Load) -> Vec<super::Hint> {
+    fn hints_for(&mut self, now: Timestamp, load: &Load) -> Vec<super::Hint> {
         if self.hints.is_empty() {
             return Vec::new();
         }
@@ -64,7 +64,9 @@ impl Store {
         let tokens: Vec<Tokens> = items
             .map(|item| Tokens::of_entry(item.record.entry()))
             .collect();
-        self.hints.of(now, tokens.iter().flat_map(Tokens::iter))
+        let mut hints = self.hints.of(now, tokens.iter().flat_map(Tokens::iter));
+        self.gossip(now, &mut hints);
+        hints
     }
 
     /// A load from this peer to itself.

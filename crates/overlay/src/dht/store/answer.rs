@@ -9,6 +9,7 @@ use super::shelf::item_hash;
 use super::{
     Ask, Cursor, Found, Hint, ListState, Place, Position, Record, Shard, Store, StoreMessage,
 };
+use crate::flood::below;
 
 impl Store {
     pub(super) fn on_ask(&mut self, now: Timestamp, from: PeerId, request: u64, ask: &Ask) {
@@ -27,12 +28,20 @@ impl Store {
     }
 
     /// What is known of the words of a question.
-    fn hints_on(&self, now: Timestamp, ask: &Ask) -> Vec<Hint> {
+    fn hints_on(&mut self, now: Timestamp, ask: &Ask) -> Vec<Hint> {
         let text = ask.query.as_ref().map_or("", |query| query.text());
         if self.hints.is_empty() || text.is_empty() {
             return Vec::new();
         }
-        self.hints.of(now, tokenize(text).iter())
+        let mut hints = self.hints.of(now, tokenize(text).iter());
+        self.gossip(now, &mut hints);
+        hints
+    }
+
+    /// Adds words that others may want to know to be split.
+    pub(super) fn gossip(&mut self, now: Timestamp, hints: &mut Vec<Hint>) {
+        let from = below(&mut self.rng, self.hints.len().max(1));
+        self.hints.gossip(now, from, hints);
     }
 
     /// What this peer has for a question.

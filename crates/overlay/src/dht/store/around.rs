@@ -22,7 +22,7 @@ pub(crate) struct Around {
     /// Where the nodes before it are, nearest first; not all that hold copies of the
     /// same may be known.
     pub(crate) before: Vec<Position>,
-    /// There is nobody else.
+    /// These are all there are.
     pub(crate) is_everybody: bool,
 }
 
@@ -134,7 +134,12 @@ impl Region {
 
 /// Who is responsible for a key, given the nodes after `from` in order. The last
 /// ones' replicas are not known, so nothing is said of their keys.
-fn way(from: Position, owners: &[Contact], key: Position, copies: usize) -> Option<Way> {
+pub(super) fn way(
+    from: Position,
+    owners: &[Contact],
+    key: Position,
+    copies: usize,
+) -> Option<Way> {
     let mut before = from;
     for (place, owner) in owners.iter().enumerate() {
         let left = &owners[place..];

@@ -46,6 +46,8 @@ mod config;
 mod custody;
 mod errand;
 mod folding;
+#[doc(hidden)]
+pub mod fuzz;
 mod hints;
 mod legs;
 mod looking;
@@ -266,9 +268,7 @@ impl Store {
 
     fn learn_hints(&mut self, now: Timestamp, hints: Vec<Hint>) {
         for hint in hints {
-            if self.hints.find(now, &hint.word).is_none() {
-                self.hints.learn(now, &self.config, hint);
-            }
+            self.hints.hear(now, &self.config, hint);
         }
     }
 
@@ -300,7 +300,11 @@ impl Store {
         if self.known.nodes == nodes {
             return;
         }
+        let was_alone = !self.known.has_others();
         self.known.nodes = nodes;
+        if was_alone && self.known.has_others() {
+            self.publish_again(now);
+        }
         if self.custody.update(now, &self.config, &self.known.nodes) {
             self.on_change(now);
         }
@@ -329,15 +333,16 @@ impl Store {
         let key = self.waiting_key(&waiting);
         let way = found.and_then(|led| {
             let (from, owners) = (led.predecessor.position, led.owners);
+            // It is fresher than what is remembered.
+            let way = key.and_then(|key| around::way(from, &owners, key, self.config.copies));
             self.known.learn(now, &self.config, from, owners);
-            let key = key?;
-            self.known.way(now, &self.config, key)
+            way.or_else(|| self.known.way(now, &self.config, key?))
         });
         match waiting {
             Waiting::Publish(position) => self.on_publish_way(now, position, way),
             Waiting::Errand(id) => self.on_errand_way(now, id, way),
             Waiting::Leg(id, key) => self.on_leg_way(now, (id, key), way, cost),
-            Waiting::Stray(_) => self.on_stray_way(now, way),
+            Waiting::Stray(key) => self.on_stray_way(now, key, way),
             Waiting::Poll(look) => self.on_poll_way(now, look, way),
         }
     }

@@ -332,7 +332,7 @@ impl Store {
                 search.words.clear();
                 search.split.clear();
             }
-            Outcome::Read => {}
+            Outcome::Read => self.hints.prove(word),
             Outcome::Split { bits, count } => {
                 let (bits, word) = (bits.max(shard.bits() + 1), word.clone());
                 if is_whole {

@@ -23,7 +23,7 @@ const OWNERS_MAX: u32 = 64;
 /// are found with the others.
 const ORPHANS_MAX: usize = 1_024;
 /// Times that the pause after a failure doubles.
-const DOUBLED_MAX: u32 = 4;
+const DOUBLED_MAX: u32 = 5;
 
 /// When to look for what belongs elsewhere, and how far one has got.
 #[derive(Debug, Default)]
@@ -47,6 +47,11 @@ impl Strays {
     pub(super) fn stop(&mut self) {
         self.at = None;
     }
+
+    /// The ring is another: what failed may not.
+    pub(super) fn try_again(&mut self) {
+        self.failures = 0;
+    }
 }
 
 /// What one comparison brings.
@@ -58,6 +63,8 @@ pub(super) struct Bringing {
     lacked: BTreeSet<Spot>,
     passes: u8,
     is_replica: bool,
+    /// Where the owner's stretch begins, as far as is known here.
+    from: Position,
 }
 
 impl Bringing {
@@ -120,25 +127,29 @@ impl Store {
             return;
         };
         match self.known.way(now, &self.config, key) {
-            Some(way) => self.go_stray_way(now, way),
-            None => {
+            Some(way) if self.syncing.strays.failures == 0 => {
+                self.go_stray_way(now, key, way);
+            }
+            _ => {
                 self.syncing.strays.is_looking = true;
                 self.locate(key, Waiting::Stray(key));
             }
         }
     }
 
-    pub(super) fn on_stray_way(&mut self, now: Timestamp, way: Option<Way>) {
+    pub(super) fn on_stray_way(&mut self, now: Timestamp, key: Position, way: Option<Way>) {
         self.syncing.strays.is_looking = false;
         match way {
-            Some(way) => self.go_stray_way(now, way),
+            Some(way) => self.go_stray_way(now, key, way),
             None => self.on_not_brought(now),
         }
     }
 
-    fn go_stray_way(&mut self, now: Timestamp, way: Way) {
+    /// Brings what is here from the first such list on, up to the owner: it may have
+    /// lost the keys before that to newer nodes already.
+    fn go_stray_way(&mut self, now: Timestamp, key: Position, way: Way) {
         self.syncing.strays.from = way.to.plus(1);
-        let (from, to) = (way.from, way.to);
+        let (from, to) = (Position(key.0.wrapping_sub(1)), way.to);
         let owner = way.owners.into_iter().next();
         let Some(owner) = owner.filter(|owner| owner.peer != self.me) else {
             // It is this peer itself, as others see it.
@@ -154,6 +165,7 @@ impl Store {
             lacked: BTreeSet::new(),
             passes: 1,
             is_replica: false,
+            from: way.from,
         };
         if !self.start_session(now, Why::Stray(bringing), owner, (from, to)) {
             self.on_not_brought(now);
@@ -189,7 +201,7 @@ impl Store {
     pub(super) fn on_not_brought(&mut self, now: Timestamp) {
         let strays = &mut self.syncing.strays;
         strays.failures = strays.failures.saturating_add(1);
-        let wait = self.config.settle_delay * (2 << strays.failures.min(DOUBLED_MAX));
+        let wait = self.config.settle_delay / 2 * (1 << strays.failures.min(DOUBLED_MAX));
         self.stray_by(now, wait);
         self.look_for_strays(now);
     }
@@ -202,8 +214,12 @@ impl Store {
         (from, to): Spanned,
         bringing: Bringing,
     ) {
-        let had_all = self.custody.has_had(now, &self.config, (from, to));
-        if had_all && bringing.lacked.is_empty() {
+        let whole = (bringing.from, to);
+        let had_all = self.custody.has_had(now, &self.config, whole);
+        let is_empty = |span| self.shelf.items(span).next().is_none();
+        let is_all = whole.0 == from || spans(bringing.from, from).into_iter().all(is_empty);
+        if had_all && is_all && bringing.lacked.is_empty() {
+            let (from, to) = whole;
             self.send(owner, StoreMessage::Brought { from, to });
         }
         self.syncing.strays.failures = 0;

@@ -35,7 +35,7 @@ const ROUNDS_MAX: u32 = 10_000;
 /// Virtual nodes of a peer that are tried to find one of its own.
 const VIRTUAL_NODES_MAX: u8 = 64;
 /// Comparisons at once.
-const SESSIONS_MAX: usize = 16;
+pub(super) const SESSIONS_MAX: usize = 16;
 /// Times that the pause doubles after which an owner compares again that is not
 /// known to have everything.
 const DOUBLED_MAX: u32 = 5;
@@ -86,6 +86,7 @@ impl Store {
             return;
         }
         self.syncing.tries = 0;
+        self.syncing.strays.try_again();
         self.sync_by(now, self.config.settle_delay);
         self.stray_by(now, self.config.settle_delay * 2);
     }

@@ -7,7 +7,7 @@ use gannet_base::{Timestamp, seeded_rng};
 use rand_core::Rng as _;
 
 use super::town::{Town, peer, with_store};
-use crate::dht::Ending;
+use crate::dht::{Ending, Position};
 
 const PEERS: u16 = 60;
 /// What was taken so long ago must be found.
@@ -48,6 +48,26 @@ fn letters(number: usize) -> String {
     digits.into_iter().map(|digit| char::from(digit - b'0' + b'a')).collect()
 }
 
+/// Who holds a word's list, in the order of the ring.
+fn holders(town: &Town, word: &str) -> String {
+    let key = Position::of_word(word, 0);
+    let mut all: Vec<_> = town.peers.values().collect();
+    all.sort_by_key(|dht| key.distance_to(dht.rings()[0].me().position));
+    let line = |dht: &&crate::dht::Dht| {
+        let (store, ring) = (&dht.store, &dht.rings()[0]);
+        let holder = store.known.is_holder(key, store.config.copies);
+        format!(
+            "{}: {} entries, owns {}, holder {holder:?}, sure {}, on ring {}\n",
+            ring.me().peer.short(),
+            store.shelf.count(key),
+            store.known.owns(key),
+            store.is_sure(town.now, key),
+            ring.is_on_ring(),
+        )
+    };
+    all.iter().map(line).collect()
+}
+
 /// From one peer to sixty within a minute: whatever was published some seconds ago is
 /// found by everybody, or the search says that it is not complete.
 #[test]
@@ -83,9 +103,10 @@ fn who_searches_while_a_ring_grows_is_never_told_that_nobody_has_it() {
                 let is_whole = answer.outcome.ending == Ending::Everything;
                 assert!(
                     answer.paths.len() == 1 || !is_whole,
-                    "seed {seed}, {} peers: {asker} is told that nobody has {word}, {:?}",
+                    "seed {seed}, {} peers: {asker} is told that nobody has {word}, {:?}\n{}",
                     n + 1,
-                    answer.outcome
+                    answer.outcome,
+                    holders(&town, word)
                 );
                 all += 1;
                 whole += u32::from(answer.paths.len() == 1);
