@@ -56,6 +56,9 @@ fn main() {
                 fail: f64::from(number(50)) / 100.0,
                 lookups: number(10_000),
                 seed: number(1).into(),
+                liars: f64::from(number(0)) / 100.0,
+                paths: u8::try_from(number(1)).expect("a few ways"),
+                is_wary: number(1) == 1,
             };
             println!("{:#?}", fail::run(&params).expect("possible"));
         }
