@@ -377,7 +377,7 @@ mod tests {
 
     /// The file with the settings taken in that `wanted` wants.
     fn with(wanted: impl Fn(&Setting) -> bool) -> String {
-        let mut text = super::file();
+        let mut text = file();
         for setting in SETTINGS.iter().filter(|setting| wanted(setting)) {
             let name = setting.key.rsplit('.').next().unwrap();
             let line = format!("#{name} = {}\n", setting.value());
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn defaults_are_what_they_are_said_to_be() {
-        let untouched = resolved(&super::file());
+        let untouched = resolved(&file());
         assert_eq!(untouched, NodeConfig::new("/d".into()));
         let written = resolved(&with(|setting| matches!(setting.default, Default::Is(_))));
         assert_eq!(written, untouched);
