@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 
 pub use dht::{DhtInfo, DhtReach};
 pub use page::{
-    Check, Pointer, RingMap, RingPlace, SelfTest, Settings, SettingsChange, SharedFile, SharedFiles,
-    Verdict,
+    Check, Pointer, RingMap, RingPlace, SelfTest, Settings, SettingsChange, SharedFile,
+    SharedFiles, Verdict,
 };
 pub use supernode::{HomeInfo, Role, SupernodeInfo, SupernodeReach, Tie};
 

@@ -136,7 +136,10 @@ impl Node {
         &self.shared.data_dir
     }
 
-    pub(crate) async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Stopped> {
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.shared
             .requests

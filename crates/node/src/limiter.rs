@@ -130,9 +130,15 @@ mod tests {
         assert!(went < Timestamp::from_millis(1_100), "{went:?}");
         let before = clock.now();
         limiter.pass(2_131_072).await;
-        assert_eq!(limiter.bucket.lock().await.bytes_per_second(), Some(1_000_000));
+        assert_eq!(
+            limiter.bucket.lock().await.bytes_per_second(),
+            Some(1_000_000)
+        );
         let took = clock.now() - before;
-        assert!(took >= Duration::from_secs(2) && took < Duration::from_millis(2_100), "{took:?}");
+        assert!(
+            took >= Duration::from_secs(2) && took < Duration::from_millis(2_100),
+            "{took:?}"
+        );
         limiter.set_rate(None);
         limiter.pass(usize::MAX).await;
         assert!(!limiter.is_limited());

@@ -195,7 +195,11 @@ fn connected(status: &crate::api::Status) -> Check {
              network.",
         ),
         (0, Some(problem)) => check(question, Verdict::No, sentence(problem)),
-        (_, None) => check(question, Verdict::Yes, format!("To {}.", plural(peers, "peer"))),
+        (_, None) => check(
+            question,
+            Verdict::Yes,
+            format!("To {}.", plural(peers, "peer")),
+        ),
         (_, Some(problem)) => {
             let answer = format!("To {}, but: {}", plural(peers, "peer"), sentence(problem));
             check(question, Verdict::Partly, answer)
@@ -205,12 +209,19 @@ fn connected(status: &crate::api::Status) -> Check {
 
 fn reachable(status: &crate::api::Status, visitors: u32) -> Check {
     let question = "Can others reach me?";
-    let is_proven = status.supernode.as_ref().is_some_and(|one| one.is_reachable);
+    let is_proven = status
+        .supernode
+        .as_ref()
+        .is_some_and(|one| one.is_reachable);
     if visitors > 0 {
         let answer = format!("Of the connections, {visitors} were made by others.");
         check(question, Verdict::Yes, answer)
     } else if is_proven {
-        check(question, Verdict::Yes, "Another peer has tried it, and it works.")
+        check(
+            question,
+            Verdict::Yes,
+            "Another peer has tried it, and it works.",
+        )
     } else if status.peers_connected > 0 {
         check(
             question,
@@ -229,7 +240,10 @@ fn found(status: &crate::api::Status, findable: &Findable) -> Check {
         let answer = "Nothing is shared yet: add a folder in the library.";
         return check(question, Verdict::Partly, answer);
     }
-    let answers_neighbours = status.flood.as_ref().is_some_and(|flood| flood.neighbours > 0);
+    let answers_neighbours = status
+        .flood
+        .as_ref()
+        .is_some_and(|flood| flood.neighbours > 0);
     let mut ways = findable.named_by.clone();
     if answers_neighbours && !ways.iter().any(|way| way == "flood") {
         ways.push("flood".to_owned());

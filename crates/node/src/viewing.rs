@@ -212,7 +212,8 @@ impl View {
             Coverage::Whole => Some(wanted),
             Coverage::Groups(have) => {
                 let runs = have.runs().iter().map(|run| run.intersection(wanted));
-                runs.into_iter().find(|run| !run.is_empty() && run.start == first)
+                runs.into_iter()
+                    .find(|run| !run.is_empty() && run.start == first)
             }
         }
     }

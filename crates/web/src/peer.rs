@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use futures_util::future::BoxFuture;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use gannet_base::{ContentId, PeerAddress, PeerId};
 use gannet_node::api::{
     BrowsePage, DownloadInfo, DownloadRequest, LinkInfo, NodeEvent, PeerInfo, RingMap, SearchState,
     SearchUpdate, SelfTest, Settings, SettingsChange, ShareInfo, SharedFiles, Status, UploadInfo,
 };
 use gannet_node::{
-    BrowseError, DownloadError, LinkError, Node, SearchError, SettingsError, ShareError, Stopped, View,
-    ViewError,
+    BrowseError, DownloadError, LinkError, Node, SearchError, SettingsError, ShareError, Stopped,
+    View, ViewError,
 };
 use tokio::sync::{broadcast, mpsc};
 

@@ -433,7 +433,9 @@ impl Driver {
             size: item.size,
             have_bytes,
             received_bytes: item.received_bytes,
-            pieces: item.size.map_or_else(String::new, |size| pieces(&item.have, size)),
+            pieces: item
+                .size
+                .map_or_else(String::new, |size| pieces(&item.have, size)),
             priority: item.priority,
             state: item.state,
             reason: item.reason.clone(),

@@ -205,7 +205,10 @@ impl Driver {
         Opened {
             view,
             is_known: item.is_some() || shared.is_some(),
-            name: item.map(|item| item.name.clone()).or(shared).unwrap_or_default(),
+            name: item
+                .map(|item| item.name.clone())
+                .or(shared)
+                .unwrap_or_default(),
             store: self.store.clone(),
             grown: self.tally.grown(),
         }
@@ -248,7 +251,11 @@ pub(super) fn pieces(have: &GroupSet, size: u64) -> String {
             here += run.end.min(end) - run.start.max(start);
         }
         // Some is never nothing, and all but some is never all.
-        let share = if here == end - start { 15 } else { (here * 15).div_ceil(end - start).min(14) };
+        let share = if here == end - start {
+            15
+        } else {
+            (here * 15).div_ceil(end - start).min(14)
+        };
         text.extend(digit(share));
     }
     text

@@ -74,7 +74,13 @@ fn check(change: &SettingsChange) -> Result<(), SettingsError> {
     };
     range("limit_up", change.limit_up, RATE_MIN, RATE_MAX, true)?;
     range("limit_down", change.limit_down, RATE_MIN, RATE_MAX, true)?;
-    range("upload_slots", change.upload_slots.map(u64::from), 1, 100, false)?;
+    range(
+        "upload_slots",
+        change.upload_slots.map(u64::from),
+        1,
+        100,
+        false,
+    )?;
     let hubs = change.hubs.as_ref().map(|hubs| hubs.len() as u64);
     range("the number of hubs", hubs, 0, HUBS_MAX as u64, true)
 }

@@ -42,7 +42,11 @@ async fn what_is_looked_at_comes_first() {
     let info = &alice.node.downloads().await.unwrap()[0];
     assert!(info.have_bytes < 5_000_000, "it did not wait for the rest");
     assert_eq!(info.pieces.len(), 64);
-    assert!(info.pieces.contains('0') && info.pieces.contains('f'), "{}", info.pieces);
+    assert!(
+        info.pieces.contains('0') && info.pieces.contains('f'),
+        "{}",
+        info.pieces
+    );
     let error = sought.read(6_000_000).await.unwrap_err();
     assert!(matches!(error, ViewError::Beyond { .. }), "{error}");
 
@@ -84,7 +88,10 @@ async fn settings_hold_at_once_and_over_restarts() {
             ..SettingsChange::default()
         };
         let refused = node.change_settings(change).await;
-        assert!(matches!(refused, Err(SettingsError::Range { .. })), "{slots}");
+        assert!(
+            matches!(refused, Err(SettingsError::Range { .. })),
+            "{slots}"
+        );
     }
     assert_eq!(node.settings().await.unwrap(), before, "all or nothing");
 
@@ -110,7 +117,10 @@ async fn settings_hold_at_once_and_over_restarts() {
     config.limit_down = Some(7_000_000);
     let node = Node::start(config).await.unwrap();
     let then = node.settings().await.unwrap();
-    assert_eq!(then.limit_down, 7_000_000, "the configuration says something new");
+    assert_eq!(
+        then.limit_down, 7_000_000,
+        "the configuration says something new"
+    );
     assert_eq!(then.hubs, now.hubs);
     node.shutdown().await;
 }
@@ -118,7 +128,11 @@ async fn settings_hold_at_once_and_over_restarts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_knows_whether_it_is_found() {
     let hub = hub().await;
-    let bob = sharer(&hub, &[("song.mp3", noise(50_000, 2)), ("a.txt", noise(10, 3))]).await;
+    let bob = sharer(
+        &hub,
+        &[("song.mp3", noise(50_000, 2)), ("a.txt", noise(10, 3))],
+    )
+    .await;
     let test = bob.node.self_test().await.unwrap();
     let verdicts: Vec<_> = test.checks.iter().map(|check| check.verdict).collect();
     assert_eq!(verdicts[0], Verdict::Yes, "{test:?}");
@@ -127,7 +141,11 @@ async fn a_peer_knows_whether_it_is_found() {
 
     let files = bob.node.shared_files(0, 10).await.unwrap();
     assert_eq!((files.total, files.files.len()), (2, 2));
-    assert!(files.files[0].link.contains(&bob.node.peer_id().to_string()));
+    assert!(
+        files.files[0]
+            .link
+            .contains(&bob.node.peer_id().to_string())
+    );
     let rest = bob.node.shared_files(1, 10).await.unwrap();
     assert_eq!(rest.files, files.files[1..]);
 
@@ -135,5 +153,8 @@ async fn a_peer_knows_whether_it_is_found() {
     let test = alone.node.self_test().await.unwrap();
     assert_eq!(test.checks[0].verdict, Verdict::No, "{test:?}");
     assert_eq!(test.checks[1].verdict, Verdict::No, "{test:?}");
-    assert_eq!(alone.node.ring_map().await.unwrap(), gannet_node::api::RingMap::default());
+    assert_eq!(
+        alone.node.ring_map().await.unwrap(),
+        gannet_node::api::RingMap::default()
+    );
 }

@@ -108,7 +108,14 @@ mod tests {
                 assert!(asset(name).is_some(), "{name}");
                 named += 1;
             }
-            for loose in ["http://", "https://", "innerHTML", "outerHTML", "insertAdjacent", "eval("] {
+            for loose in [
+                "http://",
+                "https://",
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacent",
+                "eval(",
+            ] {
                 let allowed = "http://www.w3.org/2000/svg";
                 assert!(!text.replace(allowed, "").contains(loose), "{loose}");
             }

@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use gannet_node::{
-    BrowseError, DownloadError, LinkError, SearchError, SettingsError, ShareError, Stopped, ViewError,
+    BrowseError, DownloadError, LinkError, SearchError, SettingsError, ShareError, Stopped,
+    ViewError,
 };
 use hyper::{StatusCode, header};
 

@@ -38,7 +38,11 @@ pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
             _ => return Wanted::All,
         },
     };
-    if range.is_empty() { Wanted::Nothing } else { Wanted::Part(range) }
+    if range.is_empty() {
+        Wanted::Nothing
+    } else {
+        Wanted::Part(range)
+    }
 }
 
 #[cfg(test)]

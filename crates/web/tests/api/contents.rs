@@ -57,7 +57,12 @@ async fn a_hostile_file_is_no_page() {
     let fake = Fake::new();
     let server = fake.serve(Limits::default()).await;
     let line = format!("GET /api/v1/contents/{}", content());
-    for name in ["", "?name=x.html", "?name=x.svg", "?name=%0D%0AX-Evil:%201.html"] {
+    for name in [
+        "",
+        "?name=x.html",
+        "?name=x.svg",
+        "?name=%0D%0AX-Evil:%201.html",
+    ] {
         let reply = honest(&server, &format!("{line}{name}"), "").await;
         let head = reply.head.to_ascii_lowercase();
         for header in [

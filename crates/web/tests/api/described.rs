@@ -30,7 +30,9 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 /// A path with values that the fake peer knows, and a body if there is one.
 fn filled(method: &str, path: &str) -> (String, &'static str) {
     let mut line = path.replace("{id}", "1").replace("{number}", "1");
-    line = line.replace("{name}", "app.js").replace("{content}", &content().to_string());
+    line = line
+        .replace("{name}", "app.js")
+        .replace("{content}", &content().to_string());
     if path.ends_with("/browse") {
         line += &format!("?peer={}", peer_id());
     }

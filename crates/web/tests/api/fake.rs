@@ -11,12 +11,14 @@ use gannet_base::{ContentId, Dimensions, FileEntry, FileKind, Media, PeerAddress
 use gannet_node::api::{
     Asked, BrowsePage, Check, DhtInfo, DhtReach, DownloadInfo, DownloadRequest, DownloadSource,
     DownloadState, FloodInfo, FloodReach, FoundBy, HomeInfo, HubInfo, HubServerInfo, LinkInfo,
-    NodeEvent, OverlayEnd, PeerInfo, Pointer, RingMap, RingPlace, ScanProgress, SearchEnd, SearchRow, SearchState, SearchUpdate,
-    SelfTest, Settings, SettingsChange, ShareInfo, SharedFile, SharedFiles, SharesSummary, SourceInfo, Status, SupernodeInfo, SupernodeReach, Tie, Traffic,
-    UploadInfo, Verdict,
+    NodeEvent, OverlayEnd, PeerInfo, Pointer, RingMap, RingPlace, ScanProgress, SearchEnd,
+    SearchRow, SearchState, SearchUpdate, SelfTest, Settings, SettingsChange, ShareInfo,
+    SharedFile, SharedFiles, SharesSummary, SourceInfo, Status, SupernodeInfo, SupernodeReach, Tie,
+    Traffic, UploadInfo, Verdict,
 };
 use gannet_node::{
-    BrowseError, DownloadError, LinkError, SearchError, SettingsError, ShareError, Stopped, ViewError,
+    BrowseError, DownloadError, LinkError, SearchError, SettingsError, ShareError, Stopped,
+    ViewError,
 };
 use gannet_web::{Answer, ApiServer, Client, Limits, Peer, Reading, ServeOptions, serve};
 use tempfile::TempDir;

@@ -22,7 +22,11 @@ async fn every_method_of_the_node_has_a_route() {
             "search x 5",
         ),
         ("POST /api/v1/searches", r#"{"query":"y"}"#, "search y 100"),
-        ("POST /api/v1/searches", r#"{"query":"z","aside":true}"#, "aside"),
+        (
+            "POST /api/v1/searches",
+            r#"{"query":"z","aside":true}"#,
+            "aside",
+        ),
         ("GET /api/v1/searches/1", "", "search_state Some(1)"),
         ("GET /api/v1/searches/latest", "", "search_state None"),
         ("GET /api/v1/searches", "", "search_state None"),

@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use gannet_base::ContentId;
-use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::StatusCode;
+use hyper::header::{self, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -52,8 +52,12 @@ pub(super) async fn content(
     Params(params): Params<ContentParams>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let content: ContentId = content.parse().map_err(|_| invalid("this is no content id"))?;
-    let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let content: ContentId = content
+        .parse()
+        .map_err(|_| invalid("this is no content id"))?;
+    let asked = headers
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok());
     // Known only with the length, which may have to be waited for; a player that
     // asks for the end asks again.
     let hint = asked.and_then(first_byte).unwrap_or(0);
@@ -76,7 +80,10 @@ pub(super) async fn content(
     let mut response = body(view, range.clone()).into_response();
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&name)));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(media_type(&name)),
+    );
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
     let mut text = |name, value: String| {
@@ -85,18 +92,33 @@ pub(super) async fn content(
         }
     };
     text(header::ETAG, format!("\"{content}\""));
-    text(header::CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{}", escaped(&name)));
-    text(header::CONTENT_SECURITY_POLICY, format!("{}; sandbox", HEADERS[2].1));
+    text(
+        header::CONTENT_DISPOSITION,
+        format!("attachment; filename*=UTF-8''{}", escaped(&name)),
+    );
+    text(
+        header::CONTENT_SECURITY_POLICY,
+        format!("{}; sandbox", HEADERS[2].1),
+    );
     if status == StatusCode::PARTIAL_CONTENT {
         let last = range.end - 1;
-        text(header::CONTENT_RANGE, format!("bytes {}-{last}/{size}", range.start));
+        text(
+            header::CONTENT_RANGE,
+            format!("bytes {}-{last}/{size}", range.start),
+        );
     }
     Ok(response)
 }
 
 /// The start of a range that has one.
 fn first_byte(range: &str) -> Option<u64> {
-    range.strip_prefix("bytes=")?.split('-').next()?.trim().parse().ok()
+    range
+        .strip_prefix("bytes=")?
+        .split('-')
+        .next()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// The bytes as they can be read. An error ends the answer short of its length.
@@ -122,7 +144,9 @@ fn body(view: Box<dyn Reading>, range: std::ops::Range<u64>) -> Body {
 
 /// What a browser may take it for: only what cannot do anything, whatever is in it.
 fn media_type(name: &str) -> &'static str {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    let ending = name
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase());
     match ending.as_deref().unwrap_or_default() {
         "mp3" => "audio/mpeg",
         "m4a" | "aac" => "audio/mp4",
@@ -151,7 +175,9 @@ fn escaped(name: &str) -> String {
         } else {
             text.push('%');
             for half in [byte >> 4, byte & 15] {
-                text.extend(char::from_digit(half.into(), 16).map(|digit| digit.to_ascii_uppercase()));
+                text.extend(
+                    char::from_digit(half.into(), 16).map(|digit| digit.to_ascii_uppercase()),
+                );
             }
         }
     }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use gannet_node::api::{
-    DownloadInfo, RingMap, SelfTest, Settings, SettingsChange, SharedFiles,
-};
+use gannet_node::api::{DownloadInfo, RingMap, SelfTest, Settings, SettingsChange, SharedFiles};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
