@@ -47,4 +47,4 @@ export async function search(page, words) {
 }
 
 /** The row of a list with this text. @param {import("playwright-core").Page} page @param {string} view @param {string} text */
-export const row = (page, view, text) => page.locator(`${view} .rows .row`).filter({ hasText: text });
+export const row = (page, view, text) => page.locator(`${view} .rows .row:not([hidden])`).filter({ hasText: text });

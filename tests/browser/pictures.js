@@ -15,7 +15,7 @@ async function people(network) {
   const film = sound(120);
   const music = ALBUM.map((_, n) => sound(3 + n));
   for (let n = 0; n < 7; n += 1) {
-    await network.add("up", [...flags, "--limit-up", n < 3 ? "500K" : "20M"], (peer) => {
+    await network.add("up", [...flags, "--limit-up", n < 3 ? "200K" : "20M"], (peer) => {
       if (n < 3) peer.share(`Films/Gannets of the north Atlantic${n === 1 ? " (2019)" : ""}.mp4`, film);
       if (n % 2) for (const [at, name] of ALBUM.entries()) peer.share(`Music/Gannet colony/${String(at + 1).padStart(2, "0")} ${name}.wav`, music[at]);
       if (n === 2) peer.share("Books/A year with gannets.epub", 2_400_000);
@@ -55,14 +55,17 @@ export async function pictures(dir) {
       await search(page, "gannet*");
       await page.locator("g-search .end:not([hidden])").waitFor();
       if (colorScheme === "light") {
-        await row(page, "g-search", "north Atlantic").locator("button[aria-label=Get]").click();
-        await row(page, "g-search", "monograph").locator("button[aria-label=Get]").click();
-        await row(page, "g-search", "census").locator("button[aria-label=Get]").click();
+        for (const name of ["north Atlantic", "monograph", "census"]) {
+          await page.fill("g-search .narrow", name.toLowerCase());
+          await row(page, "g-search", name).locator("button[aria-label=Get]").click();
+        }
+        await page.fill("g-search .narrow", "");
         await page.locator(".note").first().waitFor({ state: "detached" });
       }
+      await shoot("search");
       await row(page, "g-search", "north Atlantic").click();
       await page.waitForTimeout(400);
-      await shoot("search");
+      await shoot("file");
       await page.click("nav a[href='#downloads']");
       await row(page, "g-downloads", "north Atlantic").click();
       await page.waitForTimeout(3000);

@@ -36,8 +36,8 @@ class Network extends HTMLElement {
   due = 0;
   timer = 0;
   end = () => {};
-  around = s("svg", { viewBox: "-210 -180 420 360", role: "img", "aria-label": "Peers around this one" });
-  circle = s("svg", { viewBox: "-210 -180 420 360", role: "img", "aria-label": "The ring" });
+  around = s("svg", { viewBox: "-172 -168 344 336", role: "img", "aria-label": "Peers around this one" });
+  circle = s("svg", { viewBox: "-172 -158 344 316", role: "img", "aria-label": "The ring" });
   legend = h("p", { class: "legend" });
   ringSays = h("p", { class: "legend" });
   checks = h("ul", { class: "checks", "aria-live": "polite" });

@@ -59,7 +59,10 @@ impl Around {
             return Some(true);
         }
         let within = |bound: &Position| self.me.position.owns(*bound, key);
-        match copies.checked_sub(1).and_then(|place| self.before.get(place)) {
+        match copies
+            .checked_sub(1)
+            .and_then(|place| self.before.get(place))
+        {
             Some(bound) => Some(within(bound)),
             None if self.is_everybody => Some(true),
             None => self.before.last().is_some_and(within).then_some(true),
@@ -134,12 +137,7 @@ impl Region {
 
 /// Who is responsible for a key, given the nodes after `from` in order. The last
 /// ones' replicas are not known, so nothing is said of their keys.
-pub(super) fn way(
-    from: Position,
-    owners: &[Contact],
-    key: Position,
-    copies: usize,
-) -> Option<Way> {
+pub(super) fn way(from: Position, owners: &[Contact], key: Position, copies: usize) -> Option<Way> {
     let mut before = from;
     for (place, owner) in owners.iter().enumerate() {
         let left = &owners[place..];

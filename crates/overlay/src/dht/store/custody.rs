@@ -150,7 +150,10 @@ impl Custody {
         (all, was_alone): (&[Own], bool),
     ) -> (Own, bool) {
         let to = node.me.position;
-        let from = node.predecessor.as_ref().map_or(to, |before| before.position);
+        let from = node
+            .predecessor
+            .as_ref()
+            .map_or(to, |before| before.position);
         let is_alone = node.is_alone();
         let old = all.iter().find(|own| own.to == to);
         let mut own = Own {
@@ -369,7 +372,10 @@ impl Custody {
             // As far as any of them goes on from here.
             let next = start.plus(1);
             let on = all.iter().filter(|(from, to)| has(*from, *to, next));
-            let Some(end) = on.map(|(_, end)| *end).max_by_key(|end| start.distance_to(*end)) else {
+            let Some(end) = on
+                .map(|(_, end)| *end)
+                .max_by_key(|end| start.distance_to(*end))
+            else {
                 return false;
             };
             if start != to && start.distance_to(end) >= start.distance_to(to) {

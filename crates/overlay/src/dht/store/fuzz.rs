@@ -477,7 +477,9 @@ impl Talk {
                         content: (place == Place::Sources).then_some(content),
                         place,
                         query: choices.flag().then(|| choices.query()),
-                        after: choices.flag().then(|| Cursor(choices.byte(), choices.spot().1)),
+                        after: choices
+                            .flag()
+                            .then(|| Cursor(choices.byte(), choices.spot().1)),
                         limit: u16::from(choices.byte()) * 9,
                     }),
                 }

@@ -81,8 +81,8 @@ use super::ring::Found as Led;
 pub(crate) use around::Around;
 use around::Known;
 use budgets::Budgets;
-use custody::Custody;
 pub use config::Config;
+use custody::Custody;
 use errand::Errand;
 use hints::Hints;
 pub use message::{
@@ -314,8 +314,7 @@ impl Store {
     fn is_sure(&self, now: Timestamp, key: Position) -> bool {
         let is_holder = self.known.is_holder(key, self.config.copies) == Some(true);
         let custody = &self.custody;
-        let is_whole =
-            self.known.is_still || custody.is_sure(now, &self.config, (key, is_holder));
+        let is_whole = self.known.is_still || custody.is_sure(now, &self.config, (key, is_holder));
         is_whole && !self.shards.is_gathering(now, key)
     }
 

@@ -202,12 +202,7 @@ fn catastrophe(still: &mut Still, dead: u32, rng: &mut Rng) -> Vec<u32> {
 }
 
 /// Some of those that are left lie: who does not, and how many do.
-fn corrupt(
-    still: &mut Still,
-    params: &Params,
-    living: &[u32],
-    rng: &mut Rng,
-) -> (Vec<u32>, u32) {
+fn corrupt(still: &mut Still, params: &Params, living: &[u32], rng: &mut Rng) -> (Vec<u32>, u32) {
     if params.liars == 0.0 {
         return (living.to_vec(), 0);
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gannet_base::Timestamp;
-use gannet_overlay::dht::{Dht, DhtCommand, DhtEvent, DhtMessage, DhtOutcome, Ending};
 use gannet_overlay::dht::store::StoreMessage;
+use gannet_overlay::dht::{Dht, DhtCommand, DhtEvent, DhtMessage, DhtOutcome, Ending};
 use gannet_overlay::flood::{self, Coverage, FloodOutcome};
 
 use super::super::index;

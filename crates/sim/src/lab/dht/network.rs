@@ -154,11 +154,17 @@ impl Network {
 
     /// Who lists what, and was asked how often.
     pub(super) fn listed(&self) -> Listed {
-        let of = |node| self.world.core(node).map(|core| core.status().store.postings);
+        let of = |node| {
+            self.world
+                .core(node)
+                .map(|core| core.status().store.postings)
+        };
         let held = (0..self.world.nodes()).map(|node| of(node).unwrap_or(0));
         Listed {
             served: self.world.app().lists_served.clone(),
-            held: held.map(|count| u32::try_from(count).unwrap_or(u32::MAX)).collect(),
+            held: held
+                .map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+                .collect(),
         }
     }
 

@@ -6,9 +6,9 @@ use gannet_base::{fork_rng, seeded_rng};
 use gannet_overlay::dht::DhtCommand;
 use gannet_overlay::flood::Wanted;
 
-use super::super::{EventHash, below, index};
 use super::super::search::report::{self, Run};
 use super::super::search::{Params, Report, drawn};
+use super::super::{EventHash, below, index};
 use super::network::{Network, successors};
 use crate::Impossible;
 

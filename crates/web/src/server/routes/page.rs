@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::App;
-use super::super::extract::{Answered, JsonBody, Number, Params, Reply};
+use super::super::extract::{Answered, JsonBody, Number, Params, Reply, invalid};
 
 /// What may change while the peer runs.
 #[utoipa::path(
@@ -54,13 +54,17 @@ pub(super) async fn ring(State(app): State<Arc<App>>) -> Reply<RingMap> {
     Ok(Answered(app.peer.ring_map().await?))
 }
 
+/// Most files in one answer.
+// Guess: each takes below a kilobyte.
+const FILES_MAX: u32 = 1_000;
+
 /// Which of the own files.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FilesParams {
     /// The first file, from 0.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::server::pages::offset")]
     #[param(default = 0)]
     offset: u64,
     /// Most files.
@@ -85,6 +89,9 @@ pub(super) async fn files(
     State(app): State<Arc<App>>,
     Params(params): Params<FilesParams>,
 ) -> Reply<SharedFiles> {
+    if !(1..=FILES_MAX).contains(&params.limit) {
+        return Err(invalid(format!("limit is from 1 to {FILES_MAX}")));
+    }
     let files = app.peer.shared_files(params.offset, params.limit);
     Ok(Answered(files.await?))
 }

@@ -45,7 +45,10 @@ impl Book {
 /// Digits would be words of their own.
 fn letters(number: usize) -> String {
     let digits = number.to_string().into_bytes();
-    digits.into_iter().map(|digit| char::from(digit - b'0' + b'a')).collect()
+    digits
+        .into_iter()
+        .map(|digit| char::from(digit - b'0' + b'a'))
+        .collect()
 }
 
 /// Who holds a word's list, in the order of the ring.

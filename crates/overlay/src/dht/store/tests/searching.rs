@@ -50,7 +50,11 @@ fn by_word_phrase_filter_and_content() {
         "sunset OR abba",
         &["Music/Abba - Waterloo.flac", "Music/Waterloo sunset.mp3"],
     );
-    check(&mut town, "sunset OR \"harry potter\" type:video", &potter[..1]);
+    check(
+        &mut town,
+        "sunset OR \"harry potter\" type:video",
+        &potter[..1],
+    );
     check(&mut town, "voldemort OR weasley", &[]);
     check(&mut town, "voldemort", &[]);
     let content = entry("Films/Harry Potter 1.mkv").content;
@@ -59,7 +63,11 @@ fn by_word_phrase_filter_and_content() {
     let answer = town.sources(7, "Films/Harry Potter 1.mkv");
     assert_eq!(answer.holders, BTreeSet::from([peer(1), peer(2)]));
     for query in ["pott*", "pott* OR abba"] {
-        assert_eq!(town.find(7, query).outcome.ending, Ending::NoWord, "{query}");
+        assert_eq!(
+            town.find(7, query).outcome.ending,
+            Ending::NoWord,
+            "{query}"
+        );
     }
 }
 
