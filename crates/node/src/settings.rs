@@ -140,7 +140,7 @@ mod tests {
         save(dir.path(), &kept).unwrap();
         restore(&mut config);
         assert_eq!(of(&config), chosen);
-        std::fs::write(path(dir.path()), "{").unwrap();
+        fs::write(path(dir.path()), "{").unwrap();
         let before = config.clone();
         restore(&mut config);
         assert_eq!(config, before, "a damaged file is none");
