@@ -128,7 +128,17 @@ async fn what_is_wrong_with_a_request_is_said() {
     let server = fake.serve(Limits::default()).await;
     let big = format!(r#"{{"query":"{}"}}"#, "x".repeat(64 << 10));
     let cases = [
-        ("GET /", "", 404, "unknown-route"),
+        ("GET /none", "", 404, "unknown-route"),
+        ("GET /assets/none.js", "", 404, "unknown-asset"),
+        ("GET /api/v1/contents/none", "", 400, "request"),
+        ("GET /api/v1/files?limit=x", "", 400, "request"),
+        (
+            "POST /api/v1/settings",
+            r#"{"upload_slots":101}"#,
+            400,
+            "range",
+        ),
+        ("POST /api/v1/settings", r#"{"limit":1}"#, 400, "request"),
         ("GET /api/v1/nothing", "", 404, "unknown-route"),
         ("GET /api/v2/status", "", 404, "unknown-route"),
         ("POST /api/v1/status", "", 405, "method"),
