@@ -47,8 +47,7 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 
 /// Starts a node; see [`Node::start`].
 pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
-    let configured = crate::settings::of(&config);
-    crate::settings::restore(&mut config);
+    let configured = crate::settings::restore(&mut config);
     let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
     let (reports, report_queue) = report_channel();
     let (store, key, remembered) = open(config.clone(), reports.clone()).await?;
@@ -97,8 +96,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         reports,
         arrivals,
         tally: crate::driver::Tally::new(store.warnings().to_vec()),
-        pages: crate::driver::Pages::default(),
-        configured,
+        pages: crate::driver::Pages::new(configured),
         address: own_address(peer, net.addresses()),
         next_tick: Timestamp::ZERO,
         ticks: 0,

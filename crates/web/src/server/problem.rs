@@ -234,6 +234,16 @@ mod tests {
             ),
             (problem(LinkError::NotShared { path: path() }), 409),
             (problem(LinkError::Stopped(Stopped)), 503),
+        ];
+        for ((status, detail, expected), code) in cases {
+            assert_eq!((status, detail), (code, expected));
+        }
+    }
+
+    #[test]
+    fn what_the_page_asks_is_refused_in_words_too() {
+        let reason = || "because".to_owned();
+        let cases = [
             (
                 problem(SettingsError::Range {
                     name: "x",
