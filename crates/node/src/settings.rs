@@ -66,12 +66,13 @@ fn path(data_dir: &Path) -> PathBuf {
 }
 
 /// Puts what was chosen earlier into the configuration. A file that cannot be read
-/// is as good as none.
-pub(crate) fn restore(config: &mut NodeConfig) {
+/// is as good as none. Returns what the configuration says by itself.
+pub(crate) fn restore(config: &mut NodeConfig) -> Settings {
+    let configured = of(config);
     let path = path(&config.data_dir);
     match read(&path) {
         Ok(kept) => {
-            let merged = merge(&of(config), &kept);
+            let merged = merge(&configured, &kept);
             apply(config, &merged);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -79,6 +80,7 @@ pub(crate) fn restore(config: &mut NodeConfig) {
             tracing::warn!(path = %path.display(), %error, "settings made earlier are not used");
         }
     }
+    configured
 }
 
 fn read(path: &Path) -> io::Result<Kept> {

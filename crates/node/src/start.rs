@@ -48,19 +48,13 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 
 /// Starts a node; see [`Node::start`].
 pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
-    let configured = crate::settings::of(&config);
-    crate::settings::restore(&mut config);
+    let configured = crate::settings::restore(&mut config);
     let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
     let (reports, report_queue) = report_channel();
-    let Opened {
-        store,
-        key,
-        remembered,
-        restored,
-    } = open(config.clone(), reports.clone()).await?;
-    let (net, net_events) = Net::bind(net_config(&config, key.to_bytes(), secret))
-        .await
-        .map_err(bind_error)?;
+    let opened = open(config.clone(), reports.clone()).await?;
+    let (store, key) = (opened.store, opened.key);
+    let bound = Net::bind(net_config(&config, key.to_bytes(), secret)).await;
+    let (net, net_events) = bound.map_err(bind_error)?;
     let peer = net.peer_id();
     let clock = Clock::start();
     let tasks = TaskTracker::new();
@@ -71,8 +65,13 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
     let (stopped, stopped_watch) = watch::channel(false);
     let mut rng = seeded_rng(os_seed());
     let (hub_client, hub_server) = hubs(&config, &mut rng);
-    let data_dir = config.data_dir.clone();
-    let node = Node::new(peer, data_dir, requests, events.clone(), stopped_watch);
+    let node = Node::new(
+        peer,
+        config.data_dir.clone(),
+        requests,
+        events.clone(),
+        stopped_watch,
+    );
     let driver = Driver {
         clock,
         peer,
@@ -82,10 +81,10 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         supernode: supernode(&config, peer, &mut rng),
         dht: dht(&config, peer, &mut rng),
         named: crate::driver::Named::default(),
-        remembered,
+        remembered: opened.remembered,
         locate: Locate::new(gannet_overlay::locate::Config::default()),
         downloads: Downloads::new(DownloadsConfig::default(), fork_rng(&mut rng)),
-        keeping: keeping(&config, &store, &reports, restored, &mut rng),
+        keeping: keeping(&config, &store, &reports, opened.restored, &mut rng),
         uploads: Uploads::new(uploads_config(&config)),
         own: Index::new(own_index_config(&mut rng)),
         partial: Index::new(own_index_config(&mut rng)),
@@ -94,9 +93,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         serving: crate::driver::Serving::default(),
         links: crate::driver::Links::default(),
         questions: crate::driver::Questions::default(),
-        scanner: config
-            .scan
-            .then(|| Scanner::start(store.clone(), key.clone(), reports.clone())),
+        scanner: scanner(&config, (&store, &key), &reports),
         watcher: None,
         fetch,
         serve,
@@ -104,8 +101,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         reports,
         arrivals,
         tally: crate::driver::Tally::new(store.warnings().to_vec()),
-        pages: crate::driver::Pages::default(),
-        configured,
+        pages: crate::driver::Pages::new(configured),
         address: own_address(peer, net.addresses()),
         next_tick: Timestamp::ZERO,
         ticks: 0,
@@ -124,6 +120,15 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
     };
     tokio::spawn(driver.run(inputs, stopped));
     Ok(node)
+}
+
+fn scanner(
+    config: &NodeConfig,
+    (store, key): (&Store, &ed25519_dalek::SigningKey),
+    reports: &mpsc::Sender<Report>,
+) -> Option<Scanner> {
+    let wanted = config.scan;
+    wanted.then(|| Scanner::start(store.clone(), key.clone(), reports.clone()))
 }
 
 /// The cores that find.

@@ -73,8 +73,6 @@ const REPORTS_AT_ONCE: usize = 256;
 /// folder; here is only the run loop.
 pub(crate) struct Driver {
     pub(crate) config: NodeConfig,
-    /// What it said before anybody changed settings.
-    pub(crate) configured: crate::api::Settings,
     pub(crate) clock: Clock,
     pub(crate) key: SigningKey,
     pub(crate) peer: PeerId,

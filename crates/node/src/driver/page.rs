@@ -9,7 +9,7 @@ use gannet_swarm::DownloadCommand;
 
 use super::Driver;
 use super::shares::link_info;
-use crate::api::{DownloadInfo, Pointer, RingMap, RingPlace, SharedFile, SharedFiles};
+use crate::api::{DownloadInfo, Pointer, RingMap, RingPlace, Settings, SharedFile, SharedFiles};
 use crate::error::DownloadError;
 use crate::handle::Reply;
 use crate::page::{Findable, PageRequest, names};
@@ -26,12 +26,24 @@ const PRIORITY_VIEWED: u8 = u8::MAX;
 /// What the driver remembers for the page.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
+    /// What the configuration said before anybody changed settings.
+    pub(super) configured: Settings,
     /// The latest view of each content that somebody looks at.
     views: BTreeMap<ContentId, ViewId>,
     next_view: ViewId,
     /// Who wants to know whether this peer is found, by number.
     tests: BTreeMap<u64, Test>,
     next_test: u64,
+}
+
+impl Pages {
+    /// Nobody looks at anything yet.
+    pub(crate) fn new(configured: Settings) -> Self {
+        Self {
+            configured,
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -48,7 +48,7 @@ impl Driver {
 
     fn keep_settings(&self) {
         let kept = Kept {
-            configured: self.configured.clone(),
+            configured: self.pages.configured.clone(),
             chosen: self.settings(),
         };
         let data_dir = self.config.data_dir.clone();
@@ -62,14 +62,13 @@ impl Driver {
 
 fn check(change: &SettingsChange) -> Result<(), SettingsError> {
     let range = |name, found: Option<u64>, min, max, none_is_zero: bool| match found {
-        Some(found) if !(min..=max).contains(&found) && !(none_is_zero && found == 0) => {
-            Err(SettingsError::Range {
-                name,
-                min,
-                max,
-                found,
-            })
-        }
+        Some(0) if none_is_zero => Ok(()),
+        Some(found) if !(min..=max).contains(&found) => Err(SettingsError::Range {
+            name,
+            min,
+            max,
+            found,
+        }),
         _ => Ok(()),
     };
     range("limit_up", change.limit_up, RATE_MIN, RATE_MAX, true)?;

@@ -272,6 +272,17 @@ mod tests {
                 }),
                 404,
             ),
+            (problem(KeepError::Stopped(Stopped)), 503),
+        ];
+        for ((status, detail, expected), code) in cases {
+            assert_eq!((status, detail), (code, expected));
+        }
+    }
+
+    #[test]
+    fn what_the_page_asks_is_refused_in_words_too() {
+        let reason = || "because".to_owned();
+        let cases = [
             (
                 problem(SettingsError::Range {
                     name: "x",
@@ -288,7 +299,6 @@ mod tests {
                 }),
                 404,
             ),
-            (problem(KeepError::Stopped(Stopped)), 503),
             (problem(ViewError::Beyond { offset: 2, size: 1 }), 416),
             (problem(ViewError::Changed), 409),
             (problem(ViewError::Stalled), 504),

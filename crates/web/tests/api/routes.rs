@@ -1,6 +1,6 @@
 //! Every route, and every error's answer.
 
-use gannet_web::Limits;
+use gannet_web::{ApiServer, Limits};
 
 use crate::fake::{Fake, peer_id};
 use crate::http::honest;
@@ -60,6 +60,16 @@ async fn every_method_of_the_node_has_a_route() {
             "share_remove /a b",
         ),
         ("POST /api/v1/links", r#"{"path":"/f"}"#, "link /f"),
+    ];
+    each_calls(&fake, &server, &routes).await;
+    // Streams and the shutdown have tests of their own.
+}
+
+#[tokio::test]
+async fn what_the_page_asks_has_a_route() {
+    let fake = Fake::new();
+    let server = fake.serve(Limits::default()).await;
+    let routes = [
         ("GET /api/v1/settings", "", "settings"),
         (
             "POST /api/v1/settings",
@@ -77,8 +87,13 @@ async fn every_method_of_the_node_has_a_route() {
             "prioritise 7 1",
         ),
     ];
-    for (line, body, call) in routes {
-        let reply = honest(&server, line, body).await;
+    each_calls(&fake, &server, &routes).await;
+}
+
+/// Each of these, a line and a body, is answered and has the peer called so.
+async fn each_calls(fake: &Fake, server: &ApiServer, routes: &[(&str, &str, &str)]) {
+    for &(line, body, call) in routes {
+        let reply = honest(server, line, body).await;
         assert!([200, 201].contains(&reply.status), "{line}: {reply:?}");
         assert!(
             reply.head.contains("content-type: application/json"),
@@ -90,7 +105,6 @@ async fn every_method_of_the_node_has_a_route() {
             "{line}: {calls:?}"
         );
     }
-    // Streams and the shutdown have tests of their own.
 }
 
 #[tokio::test]
