@@ -50,12 +50,7 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
     let (reports, report_queue) = report_channel();
-    let Opened {
-        store,
-        key,
-        remembered,
-        restored,
-    } = open(config.clone(), reports.clone()).await?;
+    let (store, key, remembered, restored) = open(config.clone(), reports.clone()).await?;
     let (net, net_events) = Net::bind(net_config(&config, key.to_bytes(), secret))
         .await
         .map_err(bind_error)?;
@@ -204,12 +199,7 @@ fn streams(
 }
 
 /// What the data directory holds.
-struct Opened {
-    store: Store,
-    key: ed25519_dalek::SigningKey,
-    remembered: Vec<PeerAddress>,
-    restored: Restored,
-}
+type Opened = (Store, ed25519_dalek::SigningKey, Vec<PeerAddress>, Restored);
 
 async fn open(config: NodeConfig, reports: mpsc::Sender<Report>) -> Result<Opened, StartError> {
     let data_dir = config.data_dir.clone();
@@ -248,12 +238,8 @@ fn open_files(config: &NodeConfig, reports: mpsc::Sender<Report>) -> Result<Open
             tracing::warn!("a change of the shares was noticed and could not be reported");
         }
     });
-    Ok(Opened {
-        store,
-        key,
-        remembered: crate::remembered::load(&config.data_dir),
-        restored,
-    })
+    let remembered = crate::remembered::load(&config.data_dir);
+    Ok((store, key, remembered, restored))
 }
 
 fn open_error(data_dir: &Path, error: OpenError) -> StartError {
