@@ -1,7 +1,7 @@
 //! Files that outlive their publishers, with real processes.
 
 use gannet_base::ContentId;
-use gannet_node::api::{KeptFile, Status};
+use gannet_node::api::Status;
 use gannet_web::Client;
 
 use crate::harness::{Peer, Place, files_below, find, noise, shares, until};
@@ -147,15 +147,7 @@ async fn owners_refuse_and_publishers_release() {
         .expect(2, &["nothing that is held"]);
     crate::harness::wait_for("deletion at alice's", || kept_files(&alice) == 0);
 
-    // The publisher is killed and comes back: it knows what it had kept.
     assert!(kept_files(&bob) > 0);
-    publisher.kill();
-    let through = bob.address();
-    let flags = ["up", "--overlay", "dht", "--peer", &through];
-    let publisher = place.start("publisher", &flags);
-    let is_known = |kept: &Vec<KeptFile>| kept.iter().any(|file| file.copies_online > 0);
-    let client = publisher.client().await;
-    until("own file", || client.kept(), is_known).await;
     place
         .ask("publisher", &["unkeep", "owl post.bin"])
         .expect(0, &["no longer keeping owl post.bin"]);
@@ -166,6 +158,17 @@ async fn owners_refuse_and_publishers_release() {
     place
         .ask("publisher", &["unkeep", "owl post.bin"])
         .expect(1, &["is not kept by others"]);
+
+    // Kept again; the publisher is killed and comes back: it knows what it had kept.
+    let path = folder.join("owl post.bin");
+    place
+        .ask("publisher", &["keep", path.to_str().unwrap()])
+        .expect(0, &["2 copies (8 wanted; 2 other peers on the ring)"]);
+    publisher.kill();
+    let _publisher = place.start("publisher", &["up", "--overlay", "dht"]);
+    place
+        .ask("publisher", &["kept"])
+        .expect(0, &["owl post.bin", "of 8"]);
 }
 
 #[test]

@@ -51,8 +51,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
     let configured = crate::settings::restore(&mut config);
     let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
     let (reports, report_queue) = report_channel();
-    let opened = open(config.clone(), reports.clone()).await?;
-    let (store, key) = (opened.store, opened.key);
+    let (store, key, remembered, restored) = open(config.clone(), reports.clone()).await?;
     let bound = Net::bind(net_config(&config, key.to_bytes(), secret)).await;
     let (net, net_events) = bound.map_err(bind_error)?;
     let peer = net.peer_id();
@@ -81,10 +80,10 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         supernode: supernode(&config, peer, &mut rng),
         dht: dht(&config, peer, &mut rng),
         named: crate::driver::Named::default(),
-        remembered: opened.remembered,
+        remembered,
         locate: Locate::new(gannet_overlay::locate::Config::default()),
         downloads: Downloads::new(DownloadsConfig::default(), fork_rng(&mut rng)),
-        keeping: keeping(&config, &store, &reports, opened.restored, &mut rng),
+        keeping: keeping(&config, &store, &reports, restored, &mut rng),
         uploads: Uploads::new(uploads_config(&config)),
         own: Index::new(own_index_config(&mut rng)),
         partial: Index::new(own_index_config(&mut rng)),
@@ -213,12 +212,7 @@ fn streams(
 }
 
 /// What the data directory holds.
-struct Opened {
-    store: Store,
-    key: ed25519_dalek::SigningKey,
-    remembered: Vec<PeerAddress>,
-    restored: Restored,
-}
+type Opened = (Store, ed25519_dalek::SigningKey, Vec<PeerAddress>, Restored);
 
 async fn open(config: NodeConfig, reports: mpsc::Sender<Report>) -> Result<Opened, StartError> {
     let data_dir = config.data_dir.clone();
@@ -257,12 +251,8 @@ fn open_files(config: &NodeConfig, reports: mpsc::Sender<Report>) -> Result<Open
             tracing::warn!("a change of the shares was noticed and could not be reported");
         }
     });
-    Ok(Opened {
-        store,
-        key,
-        remembered: crate::remembered::load(&config.data_dir),
-        restored,
-    })
+    let remembered = crate::remembered::load(&config.data_dir);
+    Ok((store, key, remembered, restored))
 }
 
 fn open_error(data_dir: &Path, error: OpenError) -> StartError {

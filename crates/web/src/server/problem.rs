@@ -254,16 +254,34 @@ mod tests {
             ),
             (problem(LinkError::NotShared { path: path() }), 409),
             (problem(LinkError::Stopped(Stopped)), 503),
+        ];
+        check(&cases);
+    }
+
+    #[track_caller]
+    fn check(cases: &[((u16, String, String), u16)]) {
+        for ((status, detail, expected), code) in cases {
+            assert_eq!((status, detail), (code, expected));
+        }
+    }
+
+    #[test]
+    fn so_is_every_error_about_what_is_kept() {
+        let number = 3;
+        let path = PathBuf::from("/p");
+        let cases = [
             (problem(KeepError::Off), 409),
             (problem(KeepError::NoPlace), 409),
-            (
-                problem(KeepError::Link(LinkError::NotShared { path: path() })),
-                409,
-            ),
+            (problem(KeepError::Link(LinkError::NotShared { path })), 409),
             (problem(KeepError::UnknownSearch { number }), 404),
             (problem(KeepError::NoLink(ParseLinkError::Size)), 400),
-            (problem(KeepError::NotHere { name: reason() }), 409),
-            (problem(KeepError::Bounds(reason())), 400),
+            (
+                problem(KeepError::NotHere {
+                    name: "x".to_owned(),
+                }),
+                409,
+            ),
+            (problem(KeepError::Bounds("so many".to_owned())), 400),
             (problem(KeepError::Order(InvalidKeep::Life)), 409),
             (problem(KeepError::TooMany { max: 5 }), 429),
             (
@@ -274,9 +292,7 @@ mod tests {
             ),
             (problem(KeepError::Stopped(Stopped)), 503),
         ];
-        for ((status, detail, expected), code) in cases {
-            assert_eq!((status, detail), (code, expected));
-        }
+        check(&cases);
     }
 
     #[test]

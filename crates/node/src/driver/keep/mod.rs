@@ -105,7 +105,7 @@ impl Driver {
         });
     }
 
-    fn on_keep_status(&mut self, status: KeepStatus) {
+    fn on_keep_status(&self, status: KeepStatus) {
         let content = status.content;
         let Some(name) = self.kept_name(content) else {
             return;

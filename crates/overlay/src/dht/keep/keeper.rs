@@ -11,6 +11,9 @@ use super::{Keep, Neighbourhood};
 /// First wait for copies to be made; doubles.
 // Guess: a block takes a second or some.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
+/// Wait while copies are coming.
+// Guess: somebody may be waiting to leave.
+const WAIT_COMING: Duration = Duration::from_secs(1);
 /// Longest wait while a file is being placed.
 // Guess: by then something is wrong, which somebody has to change.
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -167,6 +170,8 @@ impl Keep {
                 continue;
             };
             let was_well = kept.is_well();
+            let online = |kept: &Kept| kept.blocks.iter().map(|b| u64::from(b.online)).sum::<u64>();
+            let before = online(kept);
             for (index, copies) in blocks {
                 let place = usize::try_from(*index).unwrap_or(usize::MAX);
                 if let Some(known) = kept.blocks.get_mut(place) {
@@ -178,6 +183,10 @@ impl Keep {
             }
             if !was_well && kept.is_well() {
                 kept.wait(now, self.config.keeper_interval);
+            } else if !kept.is_well() && online(kept) > before {
+                kept.wait = WAIT_COMING;
+                kept.due = kept.due.min(now + WAIT_COMING);
+                self.round.wake(kept.due);
             }
             let status = kept.status();
             if kept.told.replace(status) != Some(status) {
