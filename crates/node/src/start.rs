@@ -64,13 +64,8 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
     let (stopped, stopped_watch) = watch::channel(false);
     let mut rng = seeded_rng(os_seed());
     let (hub_client, hub_server) = hubs(&config, &mut rng);
-    let node = Node::new(
-        peer,
-        config.data_dir.clone(),
-        requests,
-        events.clone(),
-        stopped_watch,
-    );
+    let data_dir = config.data_dir.clone();
+    let node = Node::new(peer, data_dir, requests, events.clone(), stopped_watch);
     let driver = Driver {
         clock,
         peer,
