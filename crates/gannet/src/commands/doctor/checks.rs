@@ -70,7 +70,7 @@ pub(super) fn data_dir(dir: &Path, is_running: bool) -> Finding {
     let name = dir.display();
     if !dir.exists() {
         let parent = dir.ancestors().find(|one| one.is_dir());
-        return match parent.map(|parent| tempfile::tempfile_in(parent)) {
+        return match parent.map(tempfile::tempfile_in) {
             Some(Ok(_)) => Finding::good(WHAT, format!("{name}, to be made at the first start")),
             _ => Finding::bad(
                 WHAT,
@@ -122,7 +122,7 @@ pub(super) fn space(config: &NodeConfig) -> Vec<Finding> {
         .into_iter()
         .map(|(what, place)| {
             let exists = place.ancestors().find(|one| one.exists());
-            let free = exists.map(|place| rustix::fs::statvfs(place));
+            let free = exists.map(rustix::fs::statvfs);
             match free {
                 Some(Ok(stat)) => room(what, stat.f_bavail.saturating_mul(stat.f_frsize)),
                 Some(Err(error)) => Finding::bad(
