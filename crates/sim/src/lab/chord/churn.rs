@@ -374,7 +374,7 @@ mod tests {
         assert!(report.joins > 0 && report.leaves > 0, "{report:?}");
         assert!(report.failures <= 1, "{report:?}");
         assert_eq!(report.told, Vec::<String>::new());
-        assert!(report.looks > 3_000, "{report:?}");
+        assert!(report.looks > 100, "{report:?}");
         assert!(report.timeouts_mean < 0.3, "{report:?}");
         assert!(
             report.path_mean > 1.0 && report.path_mean < 4.0,
