@@ -57,6 +57,11 @@ pub trait App<C: Core> {
         let _ = (now, from, to, message);
     }
 
+    /// Sees a core after each thing that was done to it: to check.
+    fn after(&mut self, now: Timestamp, node: u32, core: &C) {
+        let _ = (now, node, core);
+    }
+
     /// Sees every dial that arrives at a peer that is up: to count.
     fn on_dialled(&mut self, now: Timestamp, from: u32, to: u32) {
         let _ = (now, from, to);
@@ -298,6 +303,7 @@ where
                 }
             }
         }
+        app.after(net.now, to, core);
         self.rest(to, earliest);
     }
 

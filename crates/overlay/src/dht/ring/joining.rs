@@ -22,7 +22,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct Joining {
     /// Where the way begins.
-    via: Contact,
+    pub(super) via: Contact,
     tries: u8,
 }
 
@@ -120,18 +120,20 @@ impl Ring {
     /// A newcomer asks for the place right after this node.
     pub(super) fn on_join(
         &mut self,
+        now: Timestamp,
         (peer, index): (PeerId, u8),
         (nonce, addresses): (u32, &[std::net::SocketAddr]),
     ) {
         let newcomer = Contact::new(peer, index).with_addresses(addresses);
         self.revive(&newcomer);
         let newcomer = Some(newcomer);
-        self.answer_in_turn(Question {
+        let question = Question {
             peer,
             index,
             nonce,
             newcomer,
-        });
+        };
+        self.answer_in_turn(now, question);
     }
 
     /// Whether a newcomer's place is right after this node, or was so before it
@@ -173,6 +175,7 @@ impl Ring {
     /// On a ring from now on.
     pub(super) fn on_ring_entered(&mut self, now: Timestamp) {
         self.joining = None;
+        self.ring_since = now;
         self.was_rectified = false;
         self.touch();
         self.start_timers(now);

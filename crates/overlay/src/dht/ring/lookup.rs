@@ -102,6 +102,8 @@ struct Confirming {
     /// Not asked yet; nearest after the key last.
     queue: Vec<Contact>,
     tried: Vec<Contact>,
+    /// Who was silent, and is asked once more if the node after it knows it.
+    silent: Vec<Contact>,
     /// The nearest that answered.
     best: Option<(Contact, Vec<Contact>)>,
     asked: Option<Contact>,
@@ -426,6 +428,10 @@ impl Lookup {
             && confirming.asked.as_ref() == Some(from)
         {
             confirming.asked = None;
+            let tries = confirming.tried.iter().filter(|known| *known == from);
+            if is_silent && tries.count() == 1 {
+                confirming.silent.push(from.clone());
+            }
         }
     }
 
@@ -468,6 +474,7 @@ impl Lookup {
         {
             owners = std::iter::once(owner).chain(after).collect();
         }
+        keep_in_order(key, &mut owners);
         Some(Found {
             predecessor: best.predecessor.clone(),
             owners,
@@ -487,6 +494,15 @@ impl Lookup {
     /// What every message adds.
     pub(super) fn count_message(&mut self) {
         self.cost.messages += 1;
+    }
+}
+
+/// Cuts a list off where it comes round to the key.
+pub(super) fn keep_in_order(key: Position, owners: &mut Vec<Contact>) {
+    let after = |owner: &Contact| key.distance_to(owner.position);
+    let mut steps = owners.windows(2);
+    if let Some(turn) = steps.position(|pair| after(&pair[0]) >= after(&pair[1])) {
+        owners.truncate(turn + 1);
     }
 }
 
@@ -532,10 +548,14 @@ impl Confirming {
             self.best = Some((from.clone(), nodes.collect()));
         }
         // Its predecessor is at or after the key: that one is the owner, if it is there.
-        if let Some(before) = state.predecessor
-            && after(&before) < after(from)
-            && !self.tried.contains(&before)
-        {
+        let Some(before) = state.predecessor else {
+            return;
+        };
+        let is_tried = self.tried.contains(&before);
+        // An answer may have been late: only that of the owner decides.
+        let is_worth = !is_tried || self.silent.contains(&before);
+        if after(&before) < after(from) && is_worth {
+            self.silent.retain(|known| *known != before);
             self.queue.retain(|known| *known != before);
             self.queue.push(before);
         }

@@ -4,7 +4,7 @@
 use gannet_base::{PeerId, Timestamp};
 
 use super::contact::Contact;
-use super::lookup::{Ask, Lookup, Purpose};
+use super::lookup::{Ask, Lookup, Purpose, keep_in_order};
 use super::message::{RingBody, State, Step};
 use super::requests::Reason;
 use super::{Found, Ring, RingOutput};
@@ -96,6 +96,7 @@ impl Ring {
             self.step(key, key).owners
         };
         owners.truncate(self.replicas());
+        keep_in_order(key, &mut owners);
         let agreeing = 1;
         Some((
             Found {

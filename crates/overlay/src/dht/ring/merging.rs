@@ -128,6 +128,10 @@ impl Ring {
     }
 
     pub(super) fn on_meet(&mut self, now: Timestamp, node: Contact) {
+        if self.is_small() {
+            self.meet_ring(now, &node);
+            return;
+        }
         self.merge_with(now, node);
     }
 

@@ -121,7 +121,7 @@ pub enum RingBody {
     },
     /// I may be your predecessor. Boxed: large.
     Notify(Box<Card>),
-    /// Your successor is another one now.
+    /// Your successor is another one now, or its list is.
     Hint,
     /// Which way to a key?
     Find {

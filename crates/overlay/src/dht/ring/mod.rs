@@ -164,6 +164,8 @@ pub struct Ring {
     was_rectified: bool,
     doubts: u8,
     hinted_at: Timestamp,
+    /// When it came to its place on the ring.
+    ring_since: Timestamp,
     joining: Option<Box<Joining>>,
     timers: Timers,
     is_joined: bool,
@@ -204,6 +206,7 @@ impl Ring {
             was_rectified: false,
             doubts: 0,
             hinted_at: Timestamp::ZERO,
+            ring_since: Timestamp::ZERO,
             joining: None,
             timers: Timers {
                 stabilise: Timestamp::MAX,
@@ -435,7 +438,7 @@ impl Ring {
                 self.on_find(now, sender, nonce, (key, before));
             }
             RingBody::Step { nonce, step } => self.on_step(now, sender, (nonce, *step)),
-            RingBody::Join { nonce, addresses } => self.on_join(sender, (nonce, &addresses)),
+            RingBody::Join { nonce, addresses } => self.on_join(now, sender, (nonce, &addresses)),
             RingBody::Members(members) => self.on_members(now, sender, *members),
             RingBody::Probe { nonce, node } => self.on_probe(now, sender, (nonce, &node)),
             RingBody::Probed { nonce, answers } => {

@@ -6,6 +6,8 @@
 //! by joining, it can break. A peer that is told of nobody is such a network too,
 //! and a newcomer one that has not met the others yet.
 
+use std::time::Duration;
+
 use gannet_base::{PeerId, Timestamp};
 
 use super::contact::{Contact, Entry};
@@ -34,6 +36,8 @@ pub(super) struct Small {
     tries: u8,
     /// Since when there are enough for a ring, though not all agree.
     enough_since: Option<Timestamp>,
+    /// When somebody last said that it is on a ring, who was none of these.
+    ring_heard_at: Option<Timestamp>,
 }
 
 impl Small {
@@ -82,6 +86,8 @@ impl Ring {
         }
         self.settle_small(others);
         self.timers.stabilise = now;
+        // There may be others that are out of sight of this ring.
+        self.timers.greet = now + self.spread(self.config.ring.merge_interval);
         self.end_operation(now);
     }
 
@@ -303,7 +309,7 @@ impl Ring {
             return;
         };
         match request.reason {
-            Reason::Operation => self.on_predecessor_lives(now),
+            Reason::Operation => self.on_predecessor_lives(now, digest),
             Reason::ProbeFor(asker, index, nonce) => {
                 let answers = Some(true);
                 self.reply(asker, index, RingBody::Probed { nonce, answers });
@@ -380,15 +386,47 @@ impl Ring {
                     member.on_ring.get_or_insert(now);
                     self.grow_up(now);
                 }
-                None => self.begin_joining(now, from),
+                None => self.on_ring_heard(now, from),
             },
             _ => {}
         }
     }
 
+    /// There is a ring already, and one is enough: the others here are told of it as
+    /// well, so that they join it too.
+    fn on_ring_heard(&mut self, now: Timestamp, via: Contact) {
+        let Mode::Small(small) = &mut self.mode else {
+            return;
+        };
+        if small.ring_heard_at.replace(now).is_none() {
+            let members = small.members.iter().map(|known| known.contact.clone());
+            for member in members.collect::<Vec<_>>() {
+                let node = Box::new(via.clone());
+                self.send(&member, RingBody::Meet { node });
+            }
+        }
+        self.begin_joining(now, via);
+    }
+
+    /// Whether there is another ring, to be joined and not to be repeated.
+    fn knows_ring(&self, now: Timestamp) -> bool {
+        let heard = match &self.mode {
+            Mode::Small(small) => small.ring_heard_at,
+            _ => None,
+        };
+        heard.is_some_and(|at| now - at < self.patience())
+    }
+
     /// A node of a small network: one of ours from now on, with whom it knows once
     /// they are heard from.
     fn on_small_heard(&mut self, now: Timestamp, from: &Contact, told: Vec<Contact>) {
+        if let Some(joining) = self.joining.as_deref()
+            && self.knows_ring(now)
+        {
+            let node = Box::new(joining.via.clone());
+            self.send(from, RingBody::Meet { node });
+            return;
+        }
         let Mode::Small(small) = &mut self.mode else {
             return;
         };
@@ -422,10 +460,43 @@ impl Ring {
         }
     }
 
+    /// There is somebody on a ring, as others have heard.
+    pub(super) fn meet_ring(&mut self, now: Timestamp, node: &Contact) {
+        let Mode::Small(small) = &self.mode else {
+            return;
+        };
+        if !small.has(node.peer, node.index) && *node != self.me && !self.is_gone(now, node) {
+            self.greet(now, node);
+        }
+    }
+
+    /// Time in which all members of a small network come to be a ring, if they do.
+    pub(super) fn patience(&self) -> Duration {
+        self.config.ring.stabilise_max * 2
+    }
+
+    /// Whether this member has gone ahead to be a ring with all the others. Whoever is
+    /// left behind for good is none of that ring: its lists would be taken for those
+    /// of a ring that has shrunk.
+    pub(super) fn is_about_to_follow(&self, now: Timestamp, (peer, index): (PeerId, u8)) -> bool {
+        let Mode::Small(small) = &self.mode else {
+            return false;
+        };
+        let mut members = small.members.iter();
+        let asker = members.find(|known| known.contact.is(peer, index));
+        let is_early = |known: &Member| {
+            known
+                .on_ring
+                .is_none_or(|since| now - since < self.patience())
+        };
+        small.members.len() >= self.replicas() && asker.is_some_and(is_early)
+    }
+
     /// A ring, as soon as there are enough for one and all agree who is there.
     fn grow_up(&mut self, now: Timestamp) {
         let r = self.replicas();
-        let patience = self.config.ring.stabilise_max * 2;
+        let patience = self.patience();
+        let is_only_one = !self.knows_ring(now);
         let Mode::Small(small) = &mut self.mode else {
             return;
         };
@@ -447,7 +518,7 @@ impl Ring {
         let since = enough.then(|| *small.enough_since.get_or_insert(now));
         let is_crowded = small.members.len() >= MEMBERS_MAX
             || since.is_some_and(|since| now - since >= patience);
-        if enough && (agreed || is_crowded) {
+        if enough && (agreed || is_crowded) && is_only_one {
             self.become_ring(now);
             return;
         }

@@ -130,6 +130,16 @@ impl Ring {
     fn drop_successor(&mut self) {
         let _ = self.pointers.on_successor_dead();
         self.touch();
+        self.tell_before();
+    }
+
+    /// The list changed: the node before this one has a copy of it.
+    fn tell_before(&mut self) {
+        if let Some(before) = self.predecessor().cloned()
+            && !self.is_suspect(&before)
+        {
+            self.send(&before, RingBody::Hint);
+        }
     }
 
     pub(super) fn touch(&mut self) {
@@ -266,6 +276,9 @@ impl Ring {
             return;
         };
         operation.put_off += 1;
+        // It lives, whatever it is busy with: a chain of the dead takes it long.
+        operation.misses = 0;
+        operation.vouched = None;
         let wraps = operation.target.position < self.me.position;
         if operation.put_off > PATIENCE || (wraps && !self.questions.is_empty()) {
             self.counters.gave_way += 1;
@@ -293,6 +306,7 @@ impl Ring {
         };
         if self.pointers.successors != before {
             self.touch();
+            self.tell_before();
             if self.pointers.successors[0] != before[0] {
                 // There may be more between this node and the new one.
                 self.stabilise_soon(now);
@@ -383,7 +397,7 @@ impl Ring {
         // Given up halfway: nothing was adopted, so nothing is lost.
         self.pointers.saved = None;
         for question in std::mem::take(&mut self.questions) {
-            self.answer(&question);
+            self.answer(now, &question);
         }
         self.look_at_candidate(now);
     }
@@ -425,8 +439,13 @@ impl Ring {
         }
     }
 
-    /// The predecessor's ping was answered.
-    pub(super) fn on_predecessor_lives(&mut self, now: Timestamp) {
+    /// The predecessor's ping was answered. `digest` is 0 if it is on a ring.
+    pub(super) fn on_predecessor_lives(&mut self, now: Timestamp, digest: u64) {
+        if digest != 0 && now - self.ring_since >= self.patience() {
+            // It lives, and has no place on this ring any more.
+            self.on_target_dead(now);
+            return;
+        }
         self.doubts = 0;
         self.rectify(now, true);
         self.end_operation(now);
@@ -487,12 +506,12 @@ impl Ring {
             newcomer: None,
         };
         self.meet_sender(now, (peer, index));
-        self.answer_in_turn(question);
+        self.answer_in_turn(now, question);
     }
 
-    pub(super) fn answer_in_turn(&mut self, question: Question) {
+    pub(super) fn answer_in_turn(&mut self, now: Timestamp, question: Question) {
         if self.operation.is_none() {
-            self.answer(&question);
+            self.answer(now, &question);
             return;
         }
         let nonce = question.nonce;
@@ -505,13 +524,13 @@ impl Ring {
         }
     }
 
-    fn answer(&mut self, question: &Question) {
+    fn answer(&mut self, now: Timestamp, question: &Question) {
         let (peer, index, nonce) = (question.peer, question.index, question.nonce);
         let can = match &question.newcomer {
             Some(newcomer) => self.can_admit(newcomer),
             None => match &self.mode {
                 Mode::Ring => true,
-                Mode::Small(small) => small.has(peer, index),
+                Mode::Small(_) => self.is_about_to_follow(now, (peer, index)),
                 Mode::Client | Mode::Left => false,
             },
         };

@@ -6,6 +6,7 @@ use gannet_base::Timestamp;
 use gannet_overlay::dht::{Dht, DhtCommand, DhtEvent, DhtMessage, Located, LookupCost, Position};
 
 use super::super::index;
+use super::watch::Watch;
 use crate::{App, node_of};
 
 /// A lookup that has begun.
@@ -37,6 +38,8 @@ pub(super) struct Crowd {
     pub(super) trials: Vec<Trial>,
     /// Those that have neither ended nor been abandoned.
     pub(super) running: usize,
+    /// What must hold of the ring, if it is looked at.
+    pub(super) watch: Option<Watch>,
     /// Answers that are wrong whatever has happened: owners that do not follow the
     /// key in order, or nobody at all.
     pub(super) malformed: u64,
@@ -61,8 +64,11 @@ impl Crowd {
     }
 
     /// This one has died: its lookups will not end.
-    pub(super) fn on_crash(&mut self, peer: u32) {
+    pub(super) fn on_crash(&mut self, now: Timestamp, peer: u32) {
         self.set_member(peer, false);
+        if let Some(watch) = &mut self.watch {
+            watch.lose(now, peer);
+        }
         for trial in &mut self.trials {
             if trial.asker == peer && trial.ended.is_none() {
                 trial.asker = u32::MAX;
@@ -159,6 +165,12 @@ impl App<Dht> for Crowd {
             DhtEvent::Joined(is_member) => self.set_member(node, is_member),
             DhtEvent::Located { id, found, cost } => self.on_located(id, found, cost),
             _ => {}
+        }
+    }
+
+    fn after(&mut self, now: Timestamp, node: u32, core: &Dht) {
+        if let Some(watch) = &mut self.watch {
+            watch.see(now, node, &core.rings()[0]);
         }
     }
 

@@ -19,3 +19,4 @@ pub mod path;
 pub(super) mod seeds;
 mod still;
 mod tally;
+mod watch;

@@ -9,8 +9,9 @@ use gannet_overlay::dht::{Config, Dht, DhtCommand};
 use super::super::below;
 use super::crowd::Crowd;
 use super::layout::Layout;
-use super::oracle::{Member, PROPERTIES, Property, is_ideal, violations};
+use super::oracle::{Member, is_ideal, violations};
 use super::still::random_key;
+use super::watch::Watch;
 use crate::{LinkModel, World, draw, node_of, peer_id};
 
 /// Everybody, and what lies between them.
@@ -84,7 +85,8 @@ impl Network {
     /// As by pulling the plug.
     pub(super) fn crash(&mut self, node: u32) -> Option<Dht> {
         let core = self.world.crash(node)?;
-        self.world.app_mut().on_crash(node);
+        let now = self.world.now();
+        self.world.app_mut().on_crash(now, node);
         Some(core)
     }
 
@@ -113,6 +115,17 @@ impl Network {
         below(&mut self.rng, bound)
     }
 
+    /// From now on what must hold is looked at after every event.
+    pub(super) fn watch(&mut self) {
+        let mut watch = Watch::new(self.r() + 1);
+        for node in 0..self.world.nodes() {
+            if let Some(core) = self.world.core(node) {
+                watch.read(node, &core.rings()[0]);
+            }
+        }
+        self.world.app_mut().watch = Some(watch);
+    }
+
     /// How the members see the ring, in order: those of them that are on one.
     pub(super) fn snapshot(&self, of: impl Fn(u32) -> bool) -> Vec<Member> {
         let members = self.world.app().members().filter(|node| of(*node));
@@ -129,6 +142,13 @@ impl Network {
                 }
             })
             .collect()
+    }
+
+    /// Whether the proof allows that this peer dies now: the others keep what must
+    /// hold.
+    pub(super) fn may_go(&self, peer: u32) -> bool {
+        let others = self.snapshot(|node| node != peer);
+        !others.is_empty() && violations(&others, self.r() + 1).is_empty()
     }
 
     /// r.
@@ -193,44 +213,5 @@ impl Network {
         }
         let members = self.snapshot(of);
         members.len() == nodes.len() && is_ideal(&members, self.r())
-    }
-}
-
-/// How often what must hold did not.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Broken {
-    /// How often it was looked at.
-    pub(super) looks: u64,
-    /// Looks at which something did not hold.
-    pub(super) times: u64,
-    counts: [u64; PROPERTIES.len()],
-    first: Option<(Timestamp, Property)>,
-}
-
-impl Broken {
-    /// Looks at everything.
-    pub(super) fn look(&mut self, network: &Network) {
-        let members = network.snapshot(|_| true);
-        let found = violations(&members, network.r() + 1);
-        self.looks += 1;
-        self.times += u64::from(!found.is_empty());
-        for property in found {
-            let place = PROPERTIES.iter().position(|known| *known == property);
-            self.counts[place.expect("it is one of them")] += 1;
-            self.first.get_or_insert((network.world.now(), property));
-        }
-    }
-
-    /// What did not hold, how often; and the first of all.
-    pub(super) fn told(&self) -> Vec<String> {
-        let all = PROPERTIES.iter().zip(self.counts);
-        let broken = all.filter(|(_, count)| *count > 0);
-        let mut told: Vec<String> = broken
-            .map(|(property, count)| format!("{property}: {count} times"))
-            .collect();
-        if let Some((at, property)) = self.first {
-            told.push(format!("first at {at}: {property}"));
-        }
-        told
     }
 }

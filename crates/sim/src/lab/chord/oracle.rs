@@ -85,32 +85,25 @@ pub(crate) fn violations(members: &[Member], principals_min: usize) -> Vec<Prope
     }
     let lists = Lists::read(members);
     let rings = Rings::find(&lists.first);
-    let mut found = Vec::new();
-    let mut check = |holds: bool, property| {
-        if !holds {
-            found.push(property);
-        }
-    };
-    check(
-        lists.first.iter().all(Option::is_some),
-        Property::LiveSuccessor,
-    );
     let principals = lists.skipped.iter().filter(|skipped| !**skipped).count();
-    check(principals >= principals_min, Property::Principals);
-    check(!lists.repeated, Property::NoDuplicates);
-    check(!lists.disordered, Property::OrderedLists);
-    check(rings.count > 0, Property::AtLeastOneRing);
-    check(rings.count < 2, Property::AtMostOneRing);
-    check(rings.are_ordered(&lists.first), Property::OrderedRing);
-    check(
+    broken([
+        lists.first.iter().all(Option::is_some),
+        principals >= principals_min,
+        !lists.repeated,
+        !lists.disordered,
+        rings.count > 0,
+        rings.count < 2,
+        rings.are_ordered(&lists.first),
         rings.leads.iter().all(|leads| *leads),
-        Property::ConnectedAppendages,
-    );
-    check(
         (0..members.len()).all(|place| lists.skipped[place] || rings.on[place]),
-        Property::PrincipalsOnRing,
-    );
-    found
+    ])
+}
+
+/// What does not hold, given what does, in the order of [`PROPERTIES`].
+pub(super) fn broken(holds: [bool; PROPERTIES.len()]) -> Vec<Property> {
+    let all = PROPERTIES.into_iter().zip(holds);
+    all.filter_map(|(property, holds)| (!holds).then_some(property))
+        .collect()
 }
 
 /// Whether everybody's list is of the next `r` members, or of all others where
@@ -125,6 +118,23 @@ pub(crate) fn is_ideal(members: &[Member], r: usize) -> bool {
         member.successors.len() >= listed
             && member.successors.iter().take(listed).eq(after)
             && (count == 1 || member.predecessor == Some(before))
+    })
+}
+
+/// Whether somebody is in a list twice, or in its own.
+pub(super) fn is_repeated(at: Position, list: &[Position]) -> bool {
+    let mut sorted = list.to_vec();
+    sorted.push(at);
+    sorted.sort_unstable();
+    sorted.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// Whether a list goes round once at most.
+pub(super) fn is_in_order(at: Position, list: &[Position]) -> bool {
+    let mut reached = 0;
+    list.iter().all(|entry| {
+        let before = std::mem::replace(&mut reached, at.distance_to(*entry));
+        before < reached
     })
 }
 
@@ -154,19 +164,13 @@ impl Lists {
 
     fn read_one(&mut self, members: &[Member], place: usize) {
         let count = members.len();
-        let mut sorted: Vec<Position> = members[place].successors.clone();
-        sorted.push(members[place].at);
-        sorted.sort_unstable();
-        self.repeated |= sorted.windows(2).any(|pair| pair[0] == pair[1]);
-        let here = members[place].at;
-        let mut reached = 0;
-        let mut before = here;
+        let list = &members[place].successors;
+        self.repeated |= is_repeated(members[place].at, list);
+        self.disordered |= !is_in_order(members[place].at, list);
+        let mut before = members[place].at;
         // The first member after `before`, going round.
         let mut next = (place + 1) % count;
         for entry in &members[place].successors {
-            let distance = here.distance_to(*entry);
-            self.disordered |= distance <= reached;
-            reached = distance;
             for _ in 0..count {
                 if !members[next].at.is_between(before, *entry) {
                     break;
@@ -185,16 +189,18 @@ impl Lists {
 }
 
 /// The rings that first live successors make.
-struct Rings {
-    count: usize,
+#[derive(Debug)]
+pub(super) struct Rings {
+    pub(super) count: usize,
     /// Of each member whether it is on one.
-    on: Vec<bool>,
+    pub(super) on: Vec<bool>,
     /// Whether it comes to one.
-    leads: Vec<bool>,
+    pub(super) leads: Vec<bool>,
 }
 
 impl Rings {
-    fn find(first: &[Option<usize>]) -> Self {
+    /// Of each member the place of its first live successor.
+    pub(super) fn find(first: &[Option<usize>]) -> Self {
         let mut rings = Self {
             count: 0,
             on: vec![false; first.len()],
@@ -231,17 +237,13 @@ impl Rings {
     }
 
     /// Whether nobody on a ring lies between two who follow one another on one.
-    fn are_ordered(&self, first: &[Option<usize>]) -> bool {
-        let count = first.len();
-        (0..count).filter(|place| self.on[*place]).all(|place| {
-            let Some(end) = first[place] else {
-                return true;
-            };
-            let between = (1..count)
-                .map(|step| (place + step) % count)
-                .take_while(|passed| *passed != end);
-            between.into_iter().all(|passed| !self.on[passed])
-        })
+    pub(super) fn are_ordered(&self, first: &[Option<usize>]) -> bool {
+        let on: Vec<usize> = (0..first.len()).filter(|place| self.on[*place]).collect();
+        // Nobody between: who follows is the next of all that are on one.
+        let after = on.iter().skip(1).chain(on.first());
+        on.iter()
+            .zip(after)
+            .all(|(place, next)| first[*place] == Some(*next))
     }
 }
 

@@ -2,17 +2,20 @@
 //!
 //! While it does, every lookup must end, and none may name what cannot be. After
 //! it, everybody must be on one ring as it should be, and every lookup must lead to
-//! the node that is responsible.
+//! the node that is responsible. From then on peers come and go, but only as the
+//! proof of the ring allows it, and what must hold of the ring is looked at after
+//! every event.
 
 use std::time::Duration;
 
 use gannet_base::{PeerAddress, Timestamp, seeded_rng};
 use gannet_overlay::dht::{Config, ring};
 
-use super::super::seeds::{FINAL_SEARCHES, HEALING, Outcome, TROUBLE, Trouble, model, trouble};
+use super::super::seeds::{FINAL_SEARCHES, HEALING, Outcome, TROUBLE, Trouble};
+use super::super::seeds::{heal, model, trouble};
 use super::super::{address, below, index};
 use super::network::Network;
-use crate::{Faults, draw};
+use crate::draw;
 
 /// From one newcomer to the next.
 const ARRIVAL: Duration = Duration::from_millis(300);
@@ -20,6 +23,12 @@ const ARRIVAL: Duration = Duration::from_millis(300);
 const SETTLING: Duration = Duration::from_secs(30);
 /// From one look at everybody to the next.
 const TICK: Duration = Duration::from_secs(1);
+/// Time in which peers come and go as the proof allows it.
+const LAWFUL: Duration = Duration::from_secs(60);
+/// Members that a newcomer knows: one of them lives until it has joined.
+const GUIDES: usize = 3;
+/// Time after which everything has arrived that was on its way.
+const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// Longest that a lookup may take, whatever happens: its own limit, and one more
 /// answer.
 const LOOKUP_MAX: Duration = Duration::from_secs(60);
@@ -42,11 +51,7 @@ struct Troubled {
 pub(in crate::lab) fn one(seed: u64, outcome: &mut Outcome) -> Result<(), String> {
     let mut troubled = Troubled::new(seed);
     let result = troubled.play(outcome);
-    let stats = troubled.network.world.stats();
-    outcome.crashes = troubled.crashes;
-    outcome.lost = stats.lost + stats.cut;
-    outcome.events = stats.events;
-    outcome.hash = troubled.network.world.fingerprint();
+    outcome.note_world(&troubled.network.world, troubled.crashes);
     result
 }
 
@@ -104,6 +109,54 @@ impl Troubled {
         self.heal();
         outcome.healed_s = self.until_one()?.as_secs_f64();
         outcome.healed = self.find_everything()?;
+        self.come_and_go()
+    }
+
+    /// Peers crash and come back, as long as everybody keeps somebody alive in its
+    /// list and nobody skips r + 1 of them: then the ring must stay one, and nothing
+    /// that must hold may be broken at any moment.
+    fn come_and_go(&mut self) -> Result<(), String> {
+        self.network.watch();
+        let end = self.network.world.now() + LAWFUL;
+        while self.network.world.now() < end {
+            let nodes = self.network.world.nodes();
+            let node = self.network.below(nodes);
+            let is_up = self.network.world.core(node).is_some();
+            match self.network.below(3) {
+                0 if is_up && self.network.may_go(node) => self.crash_silently(node)?,
+                0 | 1 if !is_up => self.join(node),
+                _ if is_up => self.network.lookup(node),
+                _ => {}
+            }
+            let pause = u64::from(self.network.below(2_000));
+            self.wait(Duration::from_millis(pause))?;
+        }
+        for node in heal(&mut self.network.world) {
+            self.join(node);
+        }
+        self.until_one()?;
+        self.find_everything()?;
+        Ok(())
+    }
+
+    /// A peer comes, and knows members: as the proof wants it, it joins by way of one.
+    fn join(&mut self, node: u32) {
+        let known = (0..GUIDES).filter_map(|_| self.network.somebody());
+        let known = known.map(address).collect();
+        self.network.restart(node, known);
+    }
+
+    /// The proof takes an answer for what its sender is at that moment: so nobody dies
+    /// while an answer of his is on its way.
+    fn crash_silently(&mut self, node: u32) -> Result<(), String> {
+        self.network.world.pause(node, true);
+        self.wait(LAST_WORDS)?;
+        if self.network.may_go(node) {
+            self.network.crash(node);
+            self.crashes += 1;
+        } else {
+            self.network.world.pause(node, false);
+        }
         Ok(())
     }
 
@@ -145,6 +198,11 @@ impl Troubled {
         if crowd.malformed > 0 {
             return Err(format!("{} answers cannot be", crowd.malformed));
         }
+        let broken = crowd.watch.as_ref().map(|watch| &watch.broken);
+        if let Some(broken) = broken.filter(|broken| broken.times > 0) {
+            let told = broken.told();
+            return Err(format!("what must hold of the ring did not: {told:?}"));
+        }
         let under_way = crowd.trials.iter().zip(0_u64..);
         let mut under_way = under_way.filter(|(trial, _)| trial.ended.is_none());
         let late = under_way.find(|(trial, _)| {
@@ -162,13 +220,8 @@ impl Troubled {
 
     /// Everybody is up and awake, and no message is lost.
     fn heal(&mut self) {
-        self.network.world.set_faults(Faults::NONE);
-        self.network.world.heal();
-        for node in 0..self.network.world.nodes() {
-            self.network.world.pause(node, false);
-            if self.network.world.core(node).is_none() {
-                self.start(node);
-            }
+        for node in heal(&mut self.network.world) {
+            self.start(node);
         }
     }
 
@@ -250,6 +303,15 @@ mod tests {
         );
         assert!(report.troubled_searches > 400, "{report:?}");
         assert!(report.troubled_recall > 0.3, "{report:?}");
+    }
+
+    /// Rings that once stayed in parts, left peers behind, or lost what must hold.
+    #[test]
+    fn what_once_failed_does_not_again() {
+        for from in [8, 9, 13, 22, 46, 182, 281, 323, 500] {
+            let report = run(&seeds(from, 1)).unwrap();
+            assert_eq!(report.failures, []);
+        }
     }
 
     #[test]

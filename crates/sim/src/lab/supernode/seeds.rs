@@ -14,11 +14,10 @@ use gannet_overlay::supernode::{Config, Supernode};
 use super::super::join::{claims, links};
 use super::super::people::Trial;
 use super::super::seeds::{FINAL_SEARCHES, HEALING, LATE, Outcome, TROUBLE, Trouble, UnderWay};
-use super::super::seeds::{library, missed, model, trouble};
+use super::super::seeds::{heal, library, missed, model, trouble};
 use super::super::{address, below, index};
 use super::invariants::broken;
 use super::network::{Network, TICK};
-use crate::Faults;
 
 /// From one newcomer to the next.
 const ARRIVAL: Duration = Duration::from_millis(300);
@@ -161,13 +160,8 @@ impl Troubled {
 
     /// Everybody is up, awake and linked as they like, and no message is lost.
     fn heal(&mut self) {
-        self.network.world.set_faults(Faults::NONE);
-        self.network.world.heal();
-        for node in 0..self.nodes {
-            self.network.world.pause(node, false);
-            if self.network.world.core(node).is_none() {
-                self.restart(node);
-            }
+        for node in heal(&mut self.network.world) {
+            self.restart(node);
         }
     }
 
