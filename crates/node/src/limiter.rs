@@ -124,7 +124,8 @@ mod tests {
             slow.pass(1_000_000).await;
             clock.now()
         });
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_secs(1)).await;
         limiter.set_rate(Some(1_000_000));
         let went = waiting.await.expect("it goes");
         assert!(went < Timestamp::from_millis(1_100), "{went:?}");
