@@ -76,7 +76,7 @@ impl PipeReader {
         for piece in &mut self.pieces[self.next..self.filled] {
             let bytes = piece.len().min(wanted);
             out.extend_from_slice(&piece[..bytes]);
-            piece.advance(bytes);
+            consume(piece, bytes);
             wanted -= bytes;
             if wanted == 0 {
                 break;
@@ -101,7 +101,7 @@ impl PipeReader {
                 let piece = &mut self.pieces[self.next];
                 let bytes = piece.len().min(self.frame.wanted());
                 self.frame.bytes.extend_from_slice(&piece[..bytes]);
-                piece.advance(bytes);
+                consume(piece, bytes);
                 if piece.is_empty() {
                     self.next += 1;
                 }
@@ -150,6 +150,15 @@ impl PipeReader {
             &mut self.filled,
         )
         .await
+    }
+}
+
+/// Goes on in a piece. At its end the packet that it came in is freed: the next
+/// read may be far off, and there are many connections.
+fn consume(piece: &mut Bytes, bytes: usize) {
+    piece.advance(bytes);
+    if piece.is_empty() {
+        *piece = Bytes::new();
     }
 }
 
