@@ -1,5 +1,5 @@
 //! Automation for developers: `cargo xtask tidy`, `cargo xtask bench`, `cargo
-//! xtask fuzz-smoke`.
+//! xtask package`, `cargo xtask fuzz-smoke`.
 
 #![expect(
     clippy::print_stdout,
@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod package;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ Usage: cargo xtask COMMAND
 
   tidy                     check the rules of the house that no compiler knows
   bench [PART] [--json]    measure, with targets; PART is index, store, transfer, idle, flood or all
+  package                  build, write manual pages and completions, and make a Debian package
   fuzz-smoke [--seconds N] give every decoder random and damaged input for N seconds in all";
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root()),
         ["bench", rest @ ..] => bench::run(&root(), rest),
         ["fuzz-smoke", rest @ ..] => fuzz_smoke(&root(), rest),
+        ["package"] => package::run(&root()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -34,6 +34,6 @@ pub use keep::{BLOCK_BYTES, BlockId, InvalidKeep, KeepOrder, KeepRelease};
 pub use link::{GannetLink, ParseLinkError, PeerAddress};
 pub use publication::{InvalidPublication, Publication};
 pub use query::{Hit, InvalidQuery, Query, Row};
-pub use rng::{Rng, fork_rng, seeded_rng};
+pub use rng::{AwakeRng, RestingRng, Rng, fork_rng, seeded_rng};
 pub use text::{Escaped, sanitise_line};
 pub use time::{Timestamp, WallTime};

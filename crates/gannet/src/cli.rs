@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gannet_base::PeerAddress;
-use gannet_node::{Overlay, Overrides, Rate, RoleWish, SupernodeOverrides};
+use gannet_node::{DhtOverrides, Overlay, Overrides, Rate, RoleWish, Space, SupernodeOverrides};
 
+use crate::commands::keep::{KeepArgs, KeptArgs, UnkeepArgs};
 use crate::commands::lab::LabArgs;
 use crate::exit::EXIT_CODES;
 
@@ -91,10 +92,36 @@ pub(crate) enum Command {
     Browse(BrowseArgs),
     /// Print the link to a shared file, to be given to others
     Link(LinkArgs),
+    /// Have the peers of the ring keep shared files, so that they outlive this one
+    Keep(KeepArgs),
+    /// List the files that others keep for this peer, or what it holds for others
+    Kept(KeptArgs),
+    /// Have others keep files no more
+    Unkeep(UnkeepArgs),
     /// Show how the running peer is
     Status(Target),
+    /// Open the running peer's page in a browser
+    ///
+    /// Prints a link that lets one browser in, once and within an hour, and gives
+    /// it to the browser.
+    Open(OpenArgs),
     /// Ask the running peer to stop
     Stop(Target),
+    /// Look for what is in the way: configuration, disk, clock, ports,
+    /// connections; and say what to do about it
+    Doctor(UpArgs),
+    /// Print every setting there is, as a configuration file to copy
+    Config {
+        /// As a table in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Print the manual page, or write one for every command
+    Man {
+        /// A folder for the pages
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
     /// Print a completion script for a shell
     Completions {
         /// For which shell
@@ -152,6 +179,10 @@ pub(crate) struct UpArgs {
     /// network needs), force (always), forbid (never) [default: auto]
     #[arg(long, value_name = "ROLE")]
     role: Option<RoleWish>,
+    /// Disk space granted to others for files that are to outlive their
+    /// publishers, such as 10GB; none: nothing is held [default: 1GB]
+    #[arg(long, value_name = "SPACE")]
+    grant: Option<Space>,
     /// How many neighbours to have, 1 to 50 [default: 8]
     #[arg(long, value_name = "N")]
     neighbours: Option<u32>,
@@ -195,6 +226,10 @@ impl UpArgs {
             supernode: SupernodeOverrides {
                 role: self.role,
                 ..SupernodeOverrides::default()
+            },
+            dht: DhtOverrides {
+                grant: self.grant,
+                ..DhtOverrides::default()
             },
             network: self.network,
             secret_file: self.secret_file,
@@ -324,6 +359,16 @@ pub(crate) struct Numbers {
     /// The downloads' numbers
     #[arg(required = true, value_name = "N")]
     pub(crate) numbers: Vec<u32>,
+}
+
+/// `open`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OpenArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print the link and start no browser
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 /// `browse`.
@@ -502,7 +547,7 @@ mod tests {
         let line = format!(
             "gannet up /music /books --data-dir /d --hub {peer}@10.0.0.1:7 --hub {peer} \
              --limit-up 20M --listen 127.0.0.1:0 --no-local-discovery --network film \
-             --overlay supernode,hub --role forbid"
+             --overlay supernode,hub --role forbid --grant 10GB"
         );
         let Command::Up(up) = parse(&line).unwrap().command else {
             panic!("it is `up`")
@@ -516,6 +561,7 @@ mod tests {
         assert_eq!(settings.limit_down, None);
         assert_eq!(settings.overlays, [Overlay::Supernode, Overlay::Hub]);
         assert_eq!(settings.supernode.role, Some(RoleWish::Forbid));
+        assert_eq!(settings.dht.grant, Some(Space(10_000_000_000)));
         assert!(parse("gannet up --role boss").is_err());
     }
 

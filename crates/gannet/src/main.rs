@@ -62,7 +62,8 @@ fn run(cli: Cli) -> Outcome {
 
 async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
     use commands::{
-        browse, completions, downloads, get, lab, link, lists, search, share, status, up,
+        browse, completions, doctor, downloads, get, keep, lab, link, lists, man, open, search,
+        share, status, up,
     };
     match command {
         Command::Hub(up) => up::hub(up, out).await,
@@ -75,8 +76,15 @@ async fn dispatch(command: Command, out: &mut Printer) -> Outcome {
         Command::Peers(target) => lists::peers(&target, out).await,
         Command::Browse(browse) => browse::run(browse, out).await,
         Command::Link(link) => link::run(link, out).await,
+        Command::Keep(keep) => keep::keep(keep, out).await,
+        Command::Kept(kept) => keep::kept(kept, out).await,
+        Command::Unkeep(unkeep) => keep::unkeep(unkeep, out).await,
         Command::Status(target) => status::status(&target, out).await,
+        Command::Open(args) => open::run(args, out).await,
         Command::Stop(target) => status::stop(&target, out).await,
+        Command::Doctor(args) => doctor::run(args, out).await,
+        Command::Config { markdown } => man::config(markdown, out),
+        Command::Man { folder } => man::run(folder.as_deref(), out),
         Command::Completions { shell } => completions::run(shell, out),
         Command::Demo(demo) => demo::run(demo, out).await,
         Command::Lab(lab) => lab::run(lab, out),

@@ -4,10 +4,10 @@
 use std::future::Future;
 use std::path::PathBuf;
 
-use gannet_base::PeerAddress;
+use gannet_base::{ContentId, PeerAddress};
 use gannet_node::api::{
-    BrowsePage, DownloadInfo, DownloadRequest, LinkInfo, PeerInfo, SearchState, ShareInfo, Status,
-    UploadInfo,
+    BrowsePage, DownloadInfo, DownloadRequest, HeldFile, KeepRequest, KeptFile, LinkInfo, PeerInfo,
+    Refused, SearchState, ShareInfo, Status, UploadInfo,
 };
 use gannet_node::{DownloadError, Node, NodeConfig, Overrides};
 use gannet_web::{Client, ClientError, Problem, SearchStream};
@@ -63,6 +63,10 @@ impl Remote {
 
     pub(crate) async fn status(&self) -> Result<Status, Failure> {
         told(self.client.status()).await
+    }
+
+    pub(crate) async fn browser_link(&self) -> Result<String, Failure> {
+        told(self.client.browser_link()).await
     }
 
     pub(crate) async fn search(&self, words: &str, limit: u32) -> Result<Search, Failure> {
@@ -126,6 +130,34 @@ impl Remote {
         told(self.client.link(&path)).await
     }
 
+    pub(crate) async fn keep(&self, request: &KeepRequest) -> Result<KeptFile, Failure> {
+        told(self.client.keep(request)).await
+    }
+
+    pub(crate) async fn kept(&self) -> Result<Vec<KeptFile>, Failure> {
+        told(self.client.kept()).await
+    }
+
+    pub(crate) async fn unkeep(&self, content: ContentId) -> Result<KeptFile, Failure> {
+        told(self.client.unkeep(content)).await
+    }
+
+    pub(crate) async fn held(&self) -> Result<Vec<HeldFile>, Failure> {
+        told(self.client.held()).await
+    }
+
+    pub(crate) async fn refuse(&self, what: Refused) -> Result<(), Failure> {
+        told(self.client.refuse(what)).await
+    }
+
+    pub(crate) async fn allow(&self, what: Refused) -> Result<(), Failure> {
+        told(self.client.allow(what)).await
+    }
+
+    pub(crate) async fn refused(&self) -> Result<Vec<Refused>, Failure> {
+        told(self.client.refused()).await
+    }
+
     /// Asks the peer to stop and waits until it has.
     pub(crate) async fn stop(&self) -> Result<(), Failure> {
         told(self.client.shutdown()).await
@@ -165,7 +197,7 @@ fn failure(error: ClientError) -> Failure {
         }
         ClientError::Problem(problem) => {
             let exit = match kind(problem) {
-                "query" | "link" => Exit::Usage,
+                "query" | "link" | "bounds" => Exit::Usage,
                 "stopped" => Exit::NoPeer,
                 _ => Exit::Failed,
             };

@@ -8,6 +8,8 @@ mod dht;
 mod flood;
 mod harness;
 mod journey;
+mod keep;
 mod lab;
+mod living;
 mod mistakes;
 mod supernode;

@@ -2,6 +2,8 @@
 //! read back.
 
 mod dht;
+mod keep;
+mod page;
 mod schema;
 mod supernode;
 
@@ -13,6 +15,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use dht::{DhtInfo, DhtReach};
+pub use keep::{HeldFile, HeldOrder, KeepRequest, KeepingInfo, KeptFile, Refused, ToKeep};
+pub use page::{
+    Check, Pointer, RingMap, RingPlace, SelfTest, Settings, SettingsChange, SharedFile,
+    SharedFiles, Verdict,
+};
 pub use supernode::{HomeInfo, Role, SupernodeInfo, SupernodeReach, Tie};
 
 /// The answer to "is it working?".
@@ -389,6 +396,11 @@ pub struct DownloadInfo {
     /// Verified bytes that came from others in this run: a resumed part does not
     /// count, what came twice counts twice.
     pub received_bytes: u64,
+    /// How much of each 64th of it is here: 64 hexadecimal digits from 0 (nothing)
+    /// to f (all). Nothing while the length is not known.
+    pub pieces: String,
+    /// Which goes first while more want to run than may: higher before lower.
+    pub priority: u8,
     /// What it is doing.
     pub state: DownloadState,
     /// Why it is in that state, in plain words, where that is not plain.
@@ -586,6 +598,20 @@ pub enum NodeEvent {
         state: DownloadState,
         /// Why, in plain words.
         reason: Option<String>,
+    },
+    /// How others keep one of this peer's files has changed.
+    KeptChanged {
+        /// The content.
+        #[schema(value_type = schema::ContentId)]
+        content: ContentId,
+        /// What it is called.
+        name: String,
+        /// Copies wanted.
+        copies: u8,
+        /// Copies of the part that has fewest.
+        copies_kept: u8,
+        /// The same, of those that are complete and online.
+        copies_online: u8,
     },
     /// A source sent bytes that do not verify.
     SourceBanned {

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use gannet_base::{ParseLinkError, PeerId};
+use gannet_base::{ContentId, InvalidKeep, ParseLinkError, PeerId};
 
 /// The node has stopped, so it cannot answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -210,6 +210,75 @@ pub enum LinkError {
     NotShared {
         /// The file.
         path: PathBuf,
+    },
+    /// The node has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a file is not kept by others, or what is held for them not shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeepError {
+    /// The dht overlay is switched off.
+    #[error(
+        "files are kept by the peers of a ring, and the dht overlay is switched off; start with \
+         --overlay hub,supernode,dht,flood, or put that into `overlays` of the configuration"
+    )]
+    Off,
+    /// This peer has no place on the ring.
+    #[error(
+        "this peer has no place on the ring, so others cannot fetch the file from it; set \
+         `member = true` in the section `dht` of the configuration"
+    )]
+    NoPlace,
+    /// The file is not one that this peer shares.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// There was no such search.
+    #[error("there is no search to take row {number} from; run `gannet search` first")]
+    UnknownSearch {
+        /// The row that was wanted.
+        number: u32,
+    },
+    /// The search has no such row.
+    #[error("the search for \"{query}\" has no row {number}, it has {rows}")]
+    UnknownRow {
+        /// The row that was wanted.
+        number: u32,
+        /// The search's words.
+        query: String,
+        /// How many rows it has.
+        rows: usize,
+    },
+    /// The text is no link.
+    #[error("this is not a link to a file: {0}")]
+    NoLink(#[from] ParseLinkError),
+    /// This peer does not have the file.
+    #[error(
+        "this peer does not share {name}, and only what it shares can be kept by others: get it \
+         first with `gannet get`"
+    )]
+    NotHere {
+        /// What it is called, or its id.
+        name: String,
+    },
+    /// So many copies, or so many days, are not possible; the text says what is.
+    #[error("{0}")]
+    Bounds(String),
+    /// The file cannot be kept, as it is too large or has an impossible name.
+    #[error("this file cannot be kept: {0}")]
+    Order(#[from] InvalidKeep),
+    /// Too many files are kept already.
+    #[error("others keep {max} files for this peer already; release some with `gannet unkeep`")]
+    TooMany {
+        /// The most there may be.
+        max: usize,
+    },
+    /// It is not kept.
+    #[error("{} is not kept by others; `gannet kept` lists what is", content.short())]
+    NotKept {
+        /// The content.
+        content: ContentId,
     },
     /// The node has stopped.
     #[error(transparent)]

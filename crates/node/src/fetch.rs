@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::buffers::{Buffer, Buffers};
 use crate::limiter::{Limiter, PIECE_BYTES};
-use crate::report::{FetchNews, Report};
+use crate::report::{FetchNews, Report, Whose};
 
 /// Messages waiting for the stream; the core asks for far fewer slices than
 /// this at a time.
@@ -50,13 +50,14 @@ impl FetchHandle {
     pub(crate) fn open(
         context: FetchContext,
         peer: PeerId,
-        download: Download,
+        (whose, download): (Whose, Download),
         stream: u64,
     ) -> Self {
         let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
         let content = download.content();
         let fetch = Fetch {
             context,
+            whose,
             stream,
             peer,
             content,
@@ -76,6 +77,7 @@ impl FetchHandle {
 
 struct Fetch {
     context: FetchContext,
+    whose: Whose,
     stream: u64,
     peer: PeerId,
     content: ContentId,
@@ -115,6 +117,7 @@ impl Fetch {
     async fn report(&self, news: FetchNews) {
         let (content, peer, stream) = (self.content, self.peer, self.stream);
         let report = Report::Fetch {
+            whose: self.whose,
             content,
             peer,
             stream,
@@ -211,6 +214,7 @@ impl Fetch {
         let download = self.download.clone();
         let reports = self.context.reports.clone();
         let (content, peer, stream) = (self.content, self.peer, self.stream);
+        let whose = self.whose;
         self.context.tasks.spawn_blocking(move || {
             let news = match download.write_slice(size, slice, buffer.bytes()) {
                 Ok(groups) => FetchNews::Stored { slice, groups },
@@ -219,6 +223,7 @@ impl Fetch {
             drop(buffer);
             // The driver is gone only when everything is.
             let report = Report::Fetch {
+                whose,
                 content,
                 peer,
                 stream,

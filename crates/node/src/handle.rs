@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gannet_base::{PeerAddress, PeerId};
+use gannet_base::{ContentId, PeerAddress, PeerId};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::NodeConfig;
 use crate::api::{
-    BrowsePage, DownloadInfo, DownloadRequest, LinkInfo, NodeEvent, PeerInfo, SearchState,
-    SearchUpdate, ShareInfo, Status, UploadInfo,
+    BrowsePage, DownloadInfo, DownloadRequest, HeldFile, KeepRequest, KeptFile, LinkInfo,
+    NodeEvent, PeerInfo, Refused, SearchState, SearchUpdate, ShareInfo, Status, UploadInfo,
 };
 use crate::error::{
-    BrowseError, DownloadError, LinkError, SearchError, ShareError, StartError, Stopped,
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, ShareError, StartError, Stopped,
 };
 
 /// An answer on its way.
@@ -74,7 +74,34 @@ pub(crate) enum Request {
         path: PathBuf,
         reply: Reply<Result<LinkInfo, LinkError>>,
     },
+    Keeping(KeepingRequest),
+    /// What a page asks besides.
+    Page(crate::page::PageRequest),
     Shutdown,
+}
+
+/// What a handle asks about files that are kept.
+#[derive(Debug)]
+pub(crate) enum KeepingRequest {
+    Keep {
+        request: KeepRequest,
+        reply: Reply<Result<KeptFile, KeepError>>,
+    },
+    Kept(Reply<Vec<KeptFile>>),
+    Unkeep {
+        content: ContentId,
+        reply: Reply<Result<KeptFile, KeepError>>,
+    },
+    Held(Reply<Vec<HeldFile>>),
+    Refuse {
+        what: Refused,
+        reply: Reply<Result<(), KeepError>>,
+    },
+    Allow {
+        what: Refused,
+        reply: Reply<Result<(), KeepError>>,
+    },
+    Refused(Reply<Vec<Refused>>),
 }
 
 /// A running peer. Cheap to clone; the peer runs until [`Node::shutdown`] or
@@ -134,7 +161,10 @@ impl Node {
         &self.shared.data_dir
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Stopped> {
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.shared
             .requests
@@ -142,6 +172,19 @@ impl Node {
             .await
             .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
+    }
+
+    /// Asks for something that nobody waits for.
+    pub(crate) fn tell(&self, request: Request) {
+        let Err(mpsc::error::TrySendError::Full(request)) = self.shared.requests.try_send(request)
+        else {
+            return;
+        };
+        let requests = self.shared.requests.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // If the driver is gone there is nobody to tell.
+            runtime.spawn(async move { drop(requests.send(request).await) });
+        }
     }
 
     /// How it is.
@@ -293,6 +336,67 @@ impl Node {
     /// If it cannot be read or is not shared.
     pub async fn link(&self, path: PathBuf) -> Result<LinkInfo, LinkError> {
         self.ask(|reply| Request::Link { path, reply }).await?
+    }
+
+    /// Has others keep a file that this peer shares, so that it outlives it here; on
+    /// return they have been asked. Asked again, the new number of copies and the new
+    /// end count. May take as long as hashing the file takes.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be kept, or is not here.
+    pub async fn keep(&self, request: KeepRequest) -> Result<KeptFile, KeepError> {
+        self.ask(|reply| Request::Keeping(KeepingRequest::Keep { request, reply }))
+            .await?
+    }
+
+    /// The files that others keep for this peer, by content.
+    pub async fn kept(&self) -> Result<Vec<KeptFile>, Stopped> {
+        self.ask(|reply| Request::Keeping(KeepingRequest::Kept(reply)))
+            .await
+    }
+
+    /// Has others keep a file no more. What it was is returned.
+    ///
+    /// # Errors
+    ///
+    /// If it is not kept.
+    pub async fn unkeep(&self, content: ContentId) -> Result<KeptFile, KeepError> {
+        self.ask(|reply| Request::Keeping(KeepingRequest::Unkeep { content, reply }))
+            .await?
+    }
+
+    /// What this peer holds for others, by content.
+    pub async fn held(&self) -> Result<Vec<HeldFile>, Stopped> {
+        self.ask(|reply| Request::Keeping(KeepingRequest::Held(reply)))
+            .await
+    }
+
+    /// Holds a content, or anything of a peer, for nobody from now on. What is held of
+    /// it is deleted.
+    ///
+    /// # Errors
+    ///
+    /// If the dht overlay is off.
+    pub async fn refuse(&self, what: Refused) -> Result<(), KeepError> {
+        self.ask(|reply| Request::Keeping(KeepingRequest::Refuse { what, reply }))
+            .await?
+    }
+
+    /// Takes a refusal back.
+    ///
+    /// # Errors
+    ///
+    /// If the dht overlay is off.
+    pub async fn allow(&self, what: Refused) -> Result<(), KeepError> {
+        self.ask(|reply| Request::Keeping(KeepingRequest::Allow { what, reply }))
+            .await?
+    }
+
+    /// What this peer refuses to hold.
+    pub async fn refused(&self) -> Result<Vec<Refused>, Stopped> {
+        self.ask(|reply| Request::Keeping(KeepingRequest::Refused(reply)))
+            .await
     }
 
     /// What happens from now on. A receiver that falls more than 256 events

@@ -22,29 +22,38 @@ mod error;
 mod fetch;
 mod handle;
 mod identity;
+mod keeping;
 mod limiter;
 mod machine;
+mod page;
+pub mod reference;
 mod remembered;
 mod report;
 mod ring;
 mod scanner;
 mod searches;
 mod serve;
+mod settings;
+mod space;
 mod start;
 mod tiers;
 mod verify;
+mod viewing;
 
 pub use config::{
     ConfigError, NodeConfig, Overrides, ParseRateError, Rate, default_config_path, default_data_dir,
 };
 pub use error::{
-    BrowseError, DownloadError, LinkError, SearchError, ShareError, StartError, Stopped,
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, ShareError, StartError, Stopped,
 };
 pub use gannet_net::BulkRoad;
 pub use gannet_overlay::locate::{Overlay, ParseOverlayError};
 pub use handle::Node;
+pub use page::SettingsError;
 pub use ring::{DhtConfig, DhtOverrides};
+pub use space::{ParseSpaceError, Space};
 pub use tiers::{ParseRoleError, RoleWish, SupernodeConfig, SupernodeOverrides};
+pub use viewing::{View, ViewError};
 
 /// What the program calls itself to other peers.
 fn agent() -> String {

@@ -1,9 +1,10 @@
 //! Rate limits for tasks: the pure bucket, and waiting in line for it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gannet_swarm::TokenBucket;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::clock::Clock;
 
@@ -14,36 +15,65 @@ pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Limiter {
     clock: Clock,
-    /// `None`: no limit, nothing to wait or to lock for.
-    bucket: Option<Mutex<TokenBucket>>,
+    /// Bytes a second; 0 is no limit: nothing to wait or to lock for.
+    rate: AtomicU64,
+    bucket: Mutex<TokenBucket>,
+    changed: Notify,
 }
 
 impl Limiter {
     pub(crate) fn new(clock: Clock, bytes_per_second: Option<u64>) -> Self {
-        let bucket = bytes_per_second.map(|rate| {
-            // A twentieth of a second: wake-ups come some milliseconds late, and
-            // what was not used meanwhile must not be lost.
-            let burst = (rate / 20).max(2 * PIECE_BYTES as u64);
-            Mutex::new(TokenBucket::new(Some(rate), burst))
-        });
-        Self { clock, bucket }
+        let rate = bytes_per_second.unwrap_or(0);
+        Self {
+            clock,
+            rate: AtomicU64::new(rate),
+            bucket: Mutex::new(bucket(rate)),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Limits to another rate from now on. Who waits at the old one goes at once.
+    pub(crate) fn set_rate(&self, bytes_per_second: Option<u64>) {
+        self.rate
+            .store(bytes_per_second.unwrap_or(0), Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 
     /// Waits until `bytes` may pass. The lock is held while waiting, so tasks
     /// go in the order of their coming; each takes a piece at a time, so they
     /// take turns.
     pub(crate) async fn pass(&self, bytes: usize) {
-        let Some(bucket) = &self.bucket else { return };
-        let mut bucket = bucket.lock().await;
-        let wait = bucket.take(self.clock.now(), bytes as u64);
+        if !self.is_limited() {
+            return;
+        }
+        let mut limit = self.bucket.lock().await;
+        let changed = self.changed.notified();
+        let rate = self.rate.load(Ordering::Relaxed);
+        if rate == 0 {
+            return;
+        }
+        if limit.bytes_per_second() != Some(rate) {
+            *limit = bucket(rate);
+        }
+        let wait = limit.take(self.clock.now(), bytes as u64);
         if wait > Duration::ZERO {
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = changed => {}
+            }
         }
     }
 
     pub(crate) fn is_limited(&self) -> bool {
-        self.bucket.is_some()
+        self.rate.load(Ordering::Relaxed) > 0
     }
+}
+
+fn bucket(rate: u64) -> TokenBucket {
+    // A twentieth of a second: wake-ups come some milliseconds late, and what was
+    // not used meanwhile must not be lost.
+    let burst = (rate / 20).max(2 * PIECE_BYTES as u64);
+    TokenBucket::new((rate > 0).then_some(rate), burst)
 }
 
 #[cfg(test)]
@@ -83,5 +113,34 @@ mod tests {
         let limiter = Limiter::new(clock, None);
         limiter.pass(usize::MAX).await;
         assert_eq!(clock.now().as_micros(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_rate_holds_at_once() {
+        let clock = Clock::start();
+        let limiter = Arc::new(Limiter::new(clock, Some(1_000)));
+        let slow = Arc::clone(&limiter);
+        let waiting = tokio::spawn(async move {
+            slow.pass(1_000_000).await;
+            clock.now()
+        });
+        tokio::time::advance(Duration::from_secs(1)).await;
+        limiter.set_rate(Some(1_000_000));
+        let went = waiting.await.expect("it goes");
+        assert!(went < Timestamp::from_millis(1_100), "{went:?}");
+        let before = clock.now();
+        limiter.pass(2_131_072).await;
+        assert_eq!(
+            limiter.bucket.lock().await.bytes_per_second(),
+            Some(1_000_000)
+        );
+        let took = clock.now() - before;
+        assert!(
+            took >= Duration::from_secs(2) && took < Duration::from_millis(2_100),
+            "{took:?}"
+        );
+        limiter.set_rate(None);
+        limiter.pass(usize::MAX).await;
+        assert!(!limiter.is_limited());
     }
 }

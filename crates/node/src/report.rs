@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gannet_base::{ContentId, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
+use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
 use gannet_overlay::locate::{LocateId, Overlay};
 use gannet_store::{
     ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary,
@@ -10,7 +10,8 @@ use gannet_store::{
 };
 use gannet_swarm::{ServeFailure, TransferMessage};
 
-use crate::api::DownloadInfo;
+use crate::api::{DownloadInfo, KeptFile};
+use crate::error::{KeepError, LinkError};
 use crate::handle::Reply;
 use crate::verify::CheckedRows;
 
@@ -22,6 +23,7 @@ pub(crate) const REPORTS_MAX: usize = 1_024;
 pub(crate) enum Report {
     /// From a stream that fetches.
     Fetch {
+        whose: Whose,
         content: ContentId,
         peer: PeerId,
         stream: u64,
@@ -73,6 +75,64 @@ pub(crate) enum Report {
     },
     /// Whether the disk has room again.
     Room { content: ContentId, room: bool },
+    /// What is kept for others.
+    Kept(KeptNews),
+    /// A file that others are to keep was looked up.
+    ToKeep {
+        result: Result<FileEntry, LinkError>,
+        wish: KeepWish,
+        reply: Reply<Result<KeptFile, KeepError>>,
+    },
+}
+
+/// For whom something is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The user.
+    Own,
+    /// Others, for whom it is kept.
+    Kept,
+}
+
+/// News of what is kept for others, from the thread that does its disk work.
+#[derive(Debug)]
+pub(crate) enum KeptNews {
+    /// A part was opened, or cannot be.
+    Opened {
+        content: ContentId,
+        number: u64,
+        result: Result<Download, String>,
+    },
+    /// Blocks were committed, or could not be.
+    Committed {
+        content: ContentId,
+        number: u64,
+        blocks: Vec<u32>,
+        result: Result<(), String>,
+    },
+    /// What of a part is still good.
+    Checked {
+        content: ContentId,
+        number: u64,
+        have: GroupSet,
+    },
+    /// A proof, if one can be given.
+    Proof {
+        id: u64,
+        content: ContentId,
+        proof: Option<[u8; 32]>,
+    },
+    /// The user's download has what is kept of its content.
+    Lent { content: ContentId },
+    /// What is to be remembered was written, or could not be.
+    Saved(Result<(), String>),
+}
+
+/// How a file is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeepWish {
+    pub(crate) copies: u8,
+    pub(crate) days: u32,
 }
 
 /// A download that somebody asked for.
@@ -91,6 +151,10 @@ pub(crate) enum Purpose {
     Search(u64),
     /// More sources for a download.
     Sources(ContentId),
+    /// More sources for what is kept for others.
+    KeptSources(ContentId),
+    /// Whether others find this peer: a self-test.
+    Findable(u64),
 }
 
 /// News from a stream that fetches.

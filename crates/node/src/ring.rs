@@ -6,6 +6,7 @@ use gannet_overlay::dht;
 use serde::Deserialize;
 
 use crate::ConfigError;
+use crate::Space;
 use crate::config::{in_range, one};
 
 /// Time between two looks for entries that belong to others by now. While a
@@ -31,6 +32,9 @@ pub struct DhtConfig {
     /// Places on the ring, 1 to 32. More than one for a machine that can do
     /// more than others: it gets so many times as much to keep.
     pub virtual_nodes: u32,
+    /// Disk space granted to others for files that are to outlive their
+    /// publishers, bytes; 0: none. What is over is dropped at the next start.
+    pub grant: u64,
 }
 
 impl Default for DhtConfig {
@@ -42,6 +46,7 @@ impl Default for DhtConfig {
             successors: small(core.ring.successors),
             copies: small(core.store.copies),
             virtual_nodes: 1,
+            grant: core.keep.grant_bytes,
         }
     }
 }
@@ -60,12 +65,22 @@ impl DhtConfig {
             stray_interval: STRAY_INTERVAL,
             ..(*default.store).clone()
         };
+        let keep = dht::keep::Config {
+            grant_bytes: self.grant,
+            ..(*default.keep).clone()
+        };
         dht::Config {
             virtual_nodes: u8::try_from(self.virtual_nodes).unwrap_or(u8::MAX),
             ring,
             store: store.into(),
+            keep: keep.into(),
             ..default
         }
+    }
+
+    /// Most files that others keep for this peer.
+    pub(crate) fn kept_max(&self) -> usize {
+        self.core().keep.kept_max
     }
 
     pub(crate) fn apply(&mut self, from: &DhtOverrides) -> Result<(), ConfigError> {
@@ -83,6 +98,9 @@ impl DhtConfig {
         if let Some(virtual_nodes) = from.virtual_nodes {
             self.virtual_nodes = in_range("dht.virtual_nodes", virtual_nodes, 1, 32)?;
         }
+        if let Some(Space(grant)) = from.grant {
+            self.grant = grant;
+        }
         Ok(())
     }
 }
@@ -99,6 +117,8 @@ pub struct DhtOverrides {
     pub copies: Option<u32>,
     /// See [`DhtConfig::virtual_nodes`].
     pub virtual_nodes: Option<u32>,
+    /// See [`DhtConfig::grant`].
+    pub grant: Option<Space>,
 }
 
 impl DhtOverrides {
@@ -109,6 +129,7 @@ impl DhtOverrides {
             successors: stronger.successors.or(self.successors),
             copies: stronger.copies.or(self.copies),
             virtual_nodes: stronger.virtual_nodes.or(self.virtual_nodes),
+            grant: stronger.grant.or(self.grant),
         }
     }
 
@@ -119,11 +140,13 @@ impl DhtOverrides {
         const SUCCESSORS: &str = "GANNET_DHT_SUCCESSORS";
         const COPIES: &str = "GANNET_DHT_COPIES";
         const VIRTUAL_NODES: &str = "GANNET_DHT_VIRTUAL_NODES";
+        const GRANT: &str = "GANNET_DHT_GRANT";
         Ok(Self {
             member: one(MEMBER, read(MEMBER))?,
             successors: one(SUCCESSORS, read(SUCCESSORS))?,
             copies: one(COPIES, read(COPIES))?,
             virtual_nodes: one(VIRTUAL_NODES, read(VIRTUAL_NODES))?,
+            grant: one(GRANT, read(GRANT))?,
         })
     }
 }
@@ -140,12 +163,14 @@ mod tests {
             successors: Some(4),
             copies: None,
             virtual_nodes: Some(3),
+            grant: Some(Space(5_000)),
         };
         config.apply(&overrides).unwrap();
         assert_eq!(config.copies, 4.min(DhtConfig::default().copies));
         let core = config.core();
         assert_eq!((core.ring.successors, core.virtual_nodes), (4, 3));
         assert!(!core.ring.is_member_wished && core.store.copies <= 4);
+        assert_eq!(core.keep.grant_bytes, 5_000);
         let many = DhtOverrides {
             copies: Some(5),
             ..DhtOverrides::default()
@@ -159,11 +184,13 @@ mod tests {
         let read = |name| match name {
             "GANNET_DHT_MEMBER" => Some("false".to_owned()),
             "GANNET_DHT_COPIES" => Some("2".to_owned()),
+            "GANNET_DHT_GRANT" => Some("10GB".to_owned()),
             _ => None,
         };
         let overrides = DhtOverrides::from_environment(&read).unwrap();
         assert_eq!(overrides.member, Some(false));
         assert_eq!((overrides.copies, overrides.successors), (Some(2), None));
+        assert_eq!(overrides.grant, Some(Space(10_000_000_000)));
         let wrong = |name| (name == "GANNET_DHT_MEMBER").then(|| "perhaps".to_owned());
         let error = DhtOverrides::from_environment(&wrong).unwrap_err();
         assert!(error.to_string().contains("GANNET_DHT_MEMBER"), "{error}");

@@ -25,6 +25,8 @@ const _: () = assert!(
 struct Running {
     state: SearchState,
     updates: mpsc::Sender<SearchUpdate>,
+    /// Never the latest one: nobody has it in mind.
+    is_aside: bool,
 }
 
 /// All searches that are remembered, oldest first.
@@ -49,10 +51,10 @@ impl Searches {
         rows_max: usize,
     ) -> (u64, mpsc::Receiver<SearchUpdate>) {
         if self.searches.len() == SEARCHES_MAX {
-            let over = self
-                .searches
-                .iter()
-                .position(|search| search.state.end.is_some());
+            let is_over = |search: &Running| search.state.end.is_some();
+            let mut all = self.searches.iter();
+            let aside = all.position(|search| search.is_aside && is_over(search));
+            let over = aside.or_else(|| self.searches.iter().position(is_over));
             self.searches.remove(over.unwrap_or(0));
         }
         self.next += 1;
@@ -68,8 +70,16 @@ impl Searches {
                 end: None,
             },
             updates,
+            is_aside: false,
         });
         (id, receiver)
+    }
+
+    /// Makes a search one that is never the latest, and that is forgotten first.
+    pub(crate) fn set_aside(&mut self, id: u64) {
+        if let Some(search) = self.find(id) {
+            search.is_aside = true;
+        }
     }
 
     fn find(&mut self, id: u64) -> Option<&mut Running> {
@@ -82,7 +92,7 @@ impl Searches {
     pub(crate) fn state(&self, id: Option<u64>) -> Option<&SearchState> {
         match id {
             Some(id) => self.searches.iter().find(|search| search.state.id == id),
-            None => self.searches.back(),
+            None => self.searches.iter().rfind(|search| !search.is_aside),
         }
         .map(|search| &search.state)
     }
@@ -193,6 +203,20 @@ mod tests {
             .map(|update| matches!(update, SearchUpdate::End(_)))
             .collect();
         assert_eq!(ends, [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_set_aside_is_not_the_latest_and_goes_first() {
+        let mut searches = Searches::default();
+        let (mine, _) = searches.start("mine", 1);
+        searches.on_end(mine, SearchEnd::default());
+        for _ in 0..40 {
+            let (id, _) = searches.start("x", 1);
+            searches.set_aside(id);
+            searches.on_end(id, SearchEnd::default());
+        }
+        let latest = searches.state(None).map(|state| state.id);
+        assert_eq!(latest, Some(mine));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::driver::{Driver, Flooding, Inputs, Ring, Tiers, own_address, refused, report_channel};
 use crate::fetch::FetchContext;
+use crate::keeping::{Disk, DiskContext, Keeping, Restored};
 use crate::limiter::Limiter;
 use crate::report::Report;
 use crate::scanner::Scanner;
@@ -46,13 +47,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(12);
 const SECRET_BYTES_MAX: u64 = 4_096;
 
 /// Starts a node; see [`Node::start`].
-pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
+pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
+    let configured = crate::settings::restore(&mut config);
     let secret = config.secret_file.as_deref().map(read_secret).transpose()?;
     let (reports, report_queue) = report_channel();
-    let (store, key, remembered) = open(config.clone(), reports.clone()).await?;
-    let (net, net_events) = Net::bind(net_config(&config, key.to_bytes(), secret))
-        .await
-        .map_err(bind_error)?;
+    let (store, key, remembered, restored) = open(config.clone(), reports.clone()).await?;
+    let bound = Net::bind(net_config(&config, key.to_bytes(), secret)).await;
+    let (net, net_events) = bound.map_err(bind_error)?;
     let peer = net.peer_id();
     let clock = Clock::start();
     let tasks = TaskTracker::new();
@@ -77,6 +78,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         remembered,
         locate: Locate::new(gannet_overlay::locate::Config::default()),
         downloads: Downloads::new(DownloadsConfig::default(), fork_rng(&mut rng)),
+        keeping: keeping(&config, &store, &reports, restored, &mut rng),
         uploads: Uploads::new(uploads_config(&config)),
         own: Index::new(own_index_config(&mut rng)),
         partial: Index::new(own_index_config(&mut rng)),
@@ -85,9 +87,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         serving: crate::driver::Serving::default(),
         links: crate::driver::Links::default(),
         questions: crate::driver::Questions::default(),
-        scanner: config
-            .scan
-            .then(|| Scanner::start(store.clone(), key.clone(), reports.clone())),
+        scanner: scanner(&config, (&store, &key), &reports),
         watcher: None,
         fetch,
         serve,
@@ -95,6 +95,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         reports,
         arrivals,
         tally: crate::driver::Tally::new(store.warnings().to_vec()),
+        pages: crate::driver::Pages::new(configured),
         address: own_address(peer, net.addresses()),
         next_tick: Timestamp::ZERO,
         ticks: 0,
@@ -113,6 +114,15 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     };
     tokio::spawn(driver.run(inputs, stopped));
     Ok(node)
+}
+
+fn scanner(
+    config: &NodeConfig,
+    (store, key): (&Store, &ed25519_dalek::SigningKey),
+    reports: &mpsc::Sender<Report>,
+) -> Option<Scanner> {
+    let wanted = config.scan;
+    wanted.then(|| Scanner::start(store.clone(), key.clone(), reports.clone()))
 }
 
 /// The cores that find.
@@ -153,6 +163,23 @@ fn flood(config: &NodeConfig, peer: PeerId, rng: &mut Rng) -> Option<Flooding> {
     })
 }
 
+/// What is kept for others.
+fn keeping(
+    config: &NodeConfig,
+    store: &Store,
+    reports: &mpsc::Sender<Report>,
+    restored: Restored,
+    rng: &mut Rng,
+) -> Keeping {
+    let context = DiskContext {
+        store: store.clone(),
+        data_dir: config.data_dir.clone(),
+        reports: reports.clone(),
+    };
+    let downloads = Downloads::new(DownloadsConfig::default(), fork_rng(rng));
+    Keeping::new(downloads, Disk::new(context), restored)
+}
+
 /// What the streams of either direction share.
 fn streams(
     clock: Clock,
@@ -180,7 +207,7 @@ fn streams(
 }
 
 /// What the data directory holds.
-type Opened = (Store, ed25519_dalek::SigningKey, Vec<PeerAddress>);
+type Opened = (Store, ed25519_dalek::SigningKey, Vec<PeerAddress>, Restored);
 
 async fn open(config: NodeConfig, reports: mpsc::Sender<Report>) -> Result<Opened, StartError> {
     let data_dir = config.data_dir.clone();
@@ -197,12 +224,12 @@ fn open_files(config: &NodeConfig, reports: mpsc::Sender<Report>) -> Result<Open
     let mut store_config = StoreConfig::new(&config.data_dir, &config.download_dir);
     store_config.scan_bytes_per_second = config.limit_hashing;
     let store = Store::open(store_config).map_err(|error| open_error(&config.data_dir, error))?;
-    let key = identity::load_or_create(&config.data_dir).map_err(|(path, error)| {
-        StartError::DataDir {
-            data_dir: path,
-            reason: error.to_string(),
-        }
-    })?;
+    let unusable = |(path, error): (std::path::PathBuf, std::io::Error)| StartError::DataDir {
+        data_dir: path,
+        reason: error.to_string(),
+    };
+    let key = identity::load_or_create(&config.data_dir).map_err(unusable)?;
+    let restored = crate::keeping::restore(&store, &config.data_dir).map_err(unusable)?;
     for path in &config.shares {
         match store.add_share(path, false) {
             Ok(_) | Err(gannet_store::ShareError::AlreadyShared { .. }) => {}
@@ -219,7 +246,8 @@ fn open_files(config: &NodeConfig, reports: mpsc::Sender<Report>) -> Result<Open
             tracing::warn!("a change of the shares was noticed and could not be reported");
         }
     });
-    Ok((store, key, crate::remembered::load(&config.data_dir)))
+    let remembered = crate::remembered::load(&config.data_dir);
+    Ok((store, key, remembered, restored))
 }
 
 fn open_error(data_dir: &Path, error: OpenError) -> StartError {

@@ -1,13 +1,16 @@
 //! Speed and memory of the laboratory: searches in a network of flood peers.
 //!
 //! `cargo run --release -p gannet-sim --example search_speed [-- NODES
-//! [QUERIES [COPIES [KIND]]]]`: defaults 100000, 100, 10 and `ring`; KIND is
-//! `ring`, `dynamic`, `dht`, or a TTL for a plain flood without tables and
-//! reports.
+//! [QUERIES [COPIES [KIND [ZIPF [LIST]]]]]]`: defaults 100000, 100, 10, `ring`,
+//! 0.82, and as many entries of a list as everywhere; KIND is `ring`, `dynamic`, `dht` (of one to four words, one of them in
+//! a third of all names, 20 answers wanted, searches 20 ms apart), or a TTL for
+//! a plain flood without tables and reports.
 
 #![allow(clippy::print_stdout, reason = "a program")]
 
 mod speed;
+
+use std::time::Duration;
 
 use gannet_overlay::flood::Strategy;
 use gannet_sim::lab::search::{Overlay, Params, run};
@@ -29,7 +32,13 @@ fn main() {
     };
     match kind.as_str() {
         "ring" => {}
-        "dht" => params.overlay = Overlay::Dht,
+        "dht" => {
+            params.overlay = Overlay::Dht;
+            params.words = (1, 4);
+            params.enough = 20;
+            params.common_share = 0.33;
+            params.interval = Duration::from_millis(20);
+        }
         "dynamic" => params.strategy = Strategy::Dynamic,
         ttl => {
             let ttl = ttl.parse().expect("ring, dynamic, dht or a TTL");
@@ -37,6 +46,12 @@ fn main() {
             params.tables = false;
             params.reports = false;
         }
+    }
+    if let Some(zipf) = arguments.next() {
+        params.zipf = zipf.parse().expect("an exponent");
+    }
+    if let Some(list) = arguments.next() {
+        params.list_max = Some(list.parse().expect("a number of entries"));
     }
     let before = memory_kib("VmRSS:");
     let (report, seconds) = timed(|| run(&params).expect("these are possible"));

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p gannet-sim --example supernode_speed [-- NODES
 //! [LEAVES_MAX [FILES [QUERIES [KILL]]]]]`: defaults 100000, 100, 10000, 100
-//! and no kill; `shrink:N` in place of KILL lets all but N go.
+//! and no kill; `shrink:N` in place of KILL lets all but N go, `known:N` bounds
+//! the lists of supernodes, `seed:N` and `no:backup` say themselves.
 
 #![allow(clippy::print_stdout, reason = "a program")]
 
@@ -24,6 +25,7 @@ fn main() {
     for word in arguments {
         match word.split_once(':') {
             Some(("shrink", to)) => params.shrink_to = Some(to.parse().expect("a number")),
+            Some(("known", max)) => params.known_max = max.parse().expect("a number"),
             Some(("seed", seed)) => params.seed = seed.parse().expect("a number"),
             Some(("no", "backup")) => params.backup = false,
             Some(("no", "jitter")) => params.jitter = false,

@@ -1,6 +1,7 @@
 //! Room on the disk.
 
 use std::io;
+use std::path::Path;
 
 use crate::Store;
 
@@ -12,11 +13,15 @@ impl Store {
     ///
     /// If the system does not say.
     pub fn free_bytes(&self) -> io::Result<u64> {
-        let folder = &self.inner.config.download_dir;
-        let exists = folder.ancestors().find(|ancestor| ancestor.exists());
-        let stat = rustix::fs::statvfs(exists.unwrap_or(folder))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        free_bytes(&self.inner.config.download_dir)
     }
+}
+
+/// Bytes free on the disk of a folder, or of its nearest parent that exists.
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let exists = folder.ancestors().find(|ancestor| ancestor.exists());
+    let stat = rustix::fs::statvfs(exists.unwrap_or(folder))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 #[cfg(test)]

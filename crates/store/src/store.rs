@@ -28,6 +28,7 @@ mod keeping;
 mod opening;
 mod reading;
 mod sharing;
+mod upgrade;
 
 /// What the store notices by itself, told to its listener.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,8 +17,9 @@
 //! this machine's loopback can read them if the user goes there with the same
 //! browser.
 //!
-//! **Invariants.** No `GET` changes anything. No route reads or writes a file;
-//! paths in requests are judged by the node. The token is in no URL and no log.
+//! **Invariants.** No `GET` changes anything, but that reading a download moves it
+//! to where it is read. No route reads or writes a file; paths in requests are judged
+//! by the node. The token is in no URL and no log.
 
 mod client;
 mod page;
@@ -31,7 +32,7 @@ pub use client::{
     Client, ClientError, EventStream, SearchStream, SearchSummary, StreamError, Timeouts,
 };
 pub use page::Page;
-pub use peer::{Answer, Peer};
+pub use peer::{Answer, Peer, Reading};
 pub use problem::Problem;
 pub use server::{ApiServer, Limits, ServeError, ServeOptions, openapi_json, serve};
 

@@ -23,6 +23,14 @@ impl Api {
         self.ask("GET", path, "")
     }
 
+    /// Reads the first page of a list.
+    pub(crate) fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        match self.get(path)?["items"].take() {
+            Value::Array(items) => Ok(items),
+            other => bail!("GET {path}: the answer has no items but {other}"),
+        }
+    }
+
     /// Posts a document and reads the answer.
     pub(crate) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.ask("POST", path, &body.to_string())

@@ -37,10 +37,7 @@ pub(crate) fn run(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figu
     let neighbours = (1..NEIGHBOURS)
         .map(|n| neighbour(&lab, n, &hub, &peer))
         .collect::<anyhow::Result<Vec<Peer>>>()?;
-    let linked = || -> anyhow::Result<usize> {
-        let peers = peer.api.get("/peers")?;
-        Ok(peers.as_array().map_or(0, Vec::len))
-    };
+    let linked = || -> anyhow::Result<usize> { Ok(peer.api.list("/peers")?.len()) };
     interrupt.wait_for("ten neighbours", Duration::from_secs(30), || {
         Ok((linked()? >= NEIGHBOURS).then_some(()))
     })?;

@@ -119,8 +119,8 @@ impl Lab<'_> {
             .post("/downloads", &json!({ "from": "link", "link": link }))?;
         let patience = Duration::from_secs(600);
         let path = self.interrupt.wait_for("the download", patience, || {
-            let downloads = peer.api.get("/downloads")?;
-            let download = &downloads[0];
+            let downloads = peer.api.list("/downloads")?;
+            let download = downloads.first().context("the download is gone")?;
             watch(
                 from.elapsed(),
                 download["have_bytes"].as_u64().unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! Transfers between real processes over loopback.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ pub(crate) fn run(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figu
     };
     let bench = Bench {
         hub: lab.start("hub", "hub", &[])?,
-        lab,
-        shared,
-        file,
+        lab: &lab,
+        shared: &shared,
+        file: &file,
     };
     let mut figures = bench.one_source(&programs.stream)?;
     // Three sources stay for everything that follows: each start reads the file.
@@ -55,10 +55,10 @@ pub(crate) fn run(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figu
 }
 
 struct Bench<'a> {
-    lab: Lab<'a>,
+    lab: &'a Lab<'a>,
     hub: Peer,
-    shared: PathBuf,
-    file: PathBuf,
+    shared: &'a Path,
+    file: &'a Path,
 }
 
 impl Bench<'_> {
@@ -71,7 +71,7 @@ impl Bench<'_> {
     }
 
     fn source_with(&self, name: &str, flags: &[&str]) -> anyhow::Result<Peer> {
-        let mut arguments = vec![text(&self.shared)?, "--hub", &self.hub.address];
+        let mut arguments = vec![text(self.shared)?, "--hub", &self.hub.address];
         arguments.extend(flags);
         let peer = self.lab.start(name, "up", &arguments)?;
         self.lab.registered(&peer, 1, 1)?;
@@ -92,7 +92,7 @@ impl Bench<'_> {
         source: &Peer,
         watch: impl FnMut(Duration, u64) -> anyhow::Result<()>,
     ) -> anyhow::Result<f64> {
-        let link = source.link(&self.file)?;
+        let link = source.link(self.file)?;
         let downloader = self.downloader(name)?;
         self.touch_memory()?;
         let time = self.lab.fetch(&downloader, &link, FILE_BYTES, watch);
@@ -117,11 +117,16 @@ impl Bench<'_> {
         // Who serves by QUIC only is fetched from by QUIC only.
         let settings = self.lab.folder.join("quic.toml");
         std::fs::write(&settings, "bulk_road = \"quic\"\n")?;
-        let sure = self.source_with("alone by QUIC", &["--config", text(&settings)?])?;
+        // A hub of its own: each download shall find one source and no more.
+        let apart = Bench {
+            hub: self.lab.start("hub of QUIC", "hub", &[])?,
+            ..*self
+        };
+        let sure = apart.source_with("alone by QUIC", &["--config", text(&settings)?])?;
         let mut rates: [Vec<f64>; 4] = Default::default();
         for n in 0..PAIRS {
             let ours = megabytes(FILE_BYTES) / self.fetch(&format!("one-{n}"), &source, ignore)?;
-            let quic = megabytes(FILE_BYTES) / self.fetch(&format!("quic-{n}"), &sure, ignore)?;
+            let quic = megabytes(FILE_BYTES) / apart.fetch(&format!("quic-{n}"), &sure, ignore)?;
             let [bare, plain] = self.bare_streams(stream)?;
             eprintln!(
                 "  one source {ours:.0} MB/s, by QUIC {quic:.0}, bare QUIC {bare:.0}, TCP {plain:.0}"

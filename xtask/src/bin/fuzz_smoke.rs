@@ -211,6 +211,11 @@ fn targets() -> Vec<Target> {
         new("hub_server", hub::hub_server, vec![]),
         new("hub_client", hub::hub_client, vec![]),
         new("dht_ring", dht::dht_ring, vec![]),
+        new(
+            "dht_store",
+            gannet_overlay::dht::store::fuzz::dht_store,
+            vec![],
+        ),
         new("dht_keep", gannet_overlay::dht::keep::fuzz::keep, vec![]),
         new("dht_message", dht::dht_message, vec![]),
         new("flood", flood::flood, vec![]),

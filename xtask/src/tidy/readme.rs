@@ -10,7 +10,9 @@ const SETTINGS: &str = "crates/node/src/config.rs";
 /// Where those of its sections are read.
 const SECTIONS: [&str; 2] = ["crates/node/src/tiers.rs", "crates/node/src/ring.rs"];
 /// What `cargo xtask` understands; `main.rs` has the same words.
-const XTASK_COMMANDS: [&str; 3] = ["tidy", "bench", "fuzz-smoke"];
+const XTASK_COMMANDS: [&str; 4] = ["tidy", "bench", "package", "fuzz-smoke"];
+/// The document with the table of all settings.
+const TABLE: &str = "docs/configuration.md";
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     let path = "README.md";
@@ -25,11 +27,14 @@ pub(super) fn check(tree: &Tree) -> Vec<Problem> {
             problems.push(Problem::new(path, line, what, remedy));
         }
     }
-    check_settings(tree, text, &mut problems);
+    check_names(tree, (path, text), &mut problems);
+    let table = tree.text(TABLE).unwrap_or_default();
+    check_settings(tree, table, &mut problems);
+    check_names(tree, (TABLE, table), &mut problems);
     problems
 }
 
-/// Every setting is in the table, and every variable in the text is read.
+/// Every setting is in the table.
 fn check_settings(tree: &Tree, text: &str, problems: &mut Vec<Problem>) {
     let source = tree.text(SETTINGS).unwrap_or_default();
     let fields = source
@@ -46,13 +51,18 @@ fn check_settings(tree: &Tree, text: &str, problems: &mut Vec<Problem>) {
             && !text.contains(&format!("| `{key}."))
         {
             problems.push(Problem::new(
-                "README.md",
+                TABLE,
                 1,
                 format!("the setting {key} is not in the table"),
                 "add a row for it",
             ));
         }
     }
+}
+
+/// Every variable in a document is read, and every flag exists.
+fn check_names(tree: &Tree, (path, text): (&str, &str), problems: &mut Vec<Problem>) {
+    let source = tree.text(SETTINGS).unwrap_or_default();
     let known = Known::new(tree);
     let sections = SECTIONS.iter().filter_map(|path| tree.text(path));
     let read: Vec<&str> = sections.chain([source]).collect();
@@ -62,7 +72,7 @@ fn check_settings(tree: &Tree, text: &str, problems: &mut Vec<Problem>) {
         let is_read = || read.iter().any(|source| source.contains(&quoted));
         if variable && !is_read() && !known.raw.contains(&quoted) {
             problems.push(Problem::new(
-                "README.md",
+                path,
                 line,
                 format!("nothing reads {span}"),
                 "name a variable that is read",
@@ -72,7 +82,7 @@ fn check_settings(tree: &Tree, text: &str, problems: &mut Vec<Problem>) {
         let flag = span.split(' ').next().unwrap_or(span);
         if flag.starts_with("--") && !known.has_flag(flag) {
             problems.push(Problem::new(
-                "README.md",
+                path,
                 line,
                 format!("the flag {span} does not exist"),
                 "name a flag that exists",
@@ -230,11 +240,12 @@ mod tests {
 
     const CONFIG: &str = "pub struct Overrides {\n    pub network: Option<String>,\n}\n\
         fn f() { read(\"GANNET_NETWORK\") }\n";
-    const TABLE: &str = "| `network` | `GANNET_NETWORK` | `--data-dir` |\n";
+    const ROW: &str = "| `network` | `GANNET_NETWORK` | `--data-dir` |\n";
 
-    fn tree(readme: &str) -> Tree {
+    fn tree(readme: &str, table: &str) -> Tree {
         Tree::of([
             ("README.md", readme),
+            (TABLE, table),
             ("crates/gannet/src/cli.rs", CLI),
             (SETTINGS, CONFIG),
         ])
@@ -242,26 +253,29 @@ mod tests {
 
     #[test]
     fn settings_are_in_the_table_and_nothing_else() {
-        assert_eq!(check(&tree(TABLE)), []);
-        let problems = check(&tree("`GANNET_COLOUR` `--fast`\n"));
-        assert_problem(&problems, "README.md", 1, "network is not in the table");
+        assert_eq!(check(&tree(ROW, ROW)), []);
+        let problems = check(&tree("`GANNET_COLOUR` `--fast`\n", ""));
+        assert_problem(&problems, TABLE, 1, "network is not in the table");
         assert_problem(&problems, "README.md", 1, "nothing reads GANNET_COLOUR");
         assert_problem(&problems, "README.md", 1, "--fast");
         assert_eq!(problems.len(), 3, "{problems:#?}");
+        let problems = check(&tree("", &format!("{ROW}`GANNET_COLOUR`\n")));
+        assert_problem(&problems, TABLE, 2, "nothing reads GANNET_COLOUR");
+        assert_eq!(problems.len(), 1, "{problems:#?}");
     }
 
     #[test]
     fn commands_that_exist_are_fine() {
         let text = "Type `gannet search x --data-dir=y`.\n```\n$ gannet completions bash  # once\n\
             cargo run --release -- search harry\ncargo xtask tidy\n```\n";
-        assert_eq!(check(&tree(&format!("{TABLE}{text}"))), []);
+        assert_eq!(check(&tree(text, ROW)), []);
     }
 
     #[test]
     fn commands_that_do_not_exist_fail() {
         let text = "Type `gannet find x`.\n```\ngannet search --fast\ncargo run --release -- shell\n\
             cargo xtask fly\n```\n";
-        let problems = check(&tree(&format!("{text}{TABLE}")));
+        let problems = check(&tree(text, ROW));
         assert_problem(&problems, "README.md", 1, "gannet find");
         assert_problem(&problems, "README.md", 3, "--fast");
         assert_problem(&problems, "README.md", 4, "gannet shell");

@@ -71,5 +71,6 @@ fn config(args: &GetArgs) -> Result<NodeConfig, Failure> {
     // Nobody should rely on a peer that is about to go.
     config.supernode.role = RoleWish::Forbid;
     config.dht.member = false;
+    config.dht.grant = 0;
     Ok(config)
 }

@@ -3,11 +3,13 @@
 use gannet_base::Escaped;
 use gannet_node::RoleWish;
 use gannet_node::api::{
-    DhtInfo, FloodInfo, HomeInfo, HubInfo, Role, ScanProgress, Status, SupernodeInfo, Traffic,
+    DhtInfo, FloodInfo, HomeInfo, HubInfo, KeepingInfo, Role, ScanProgress, Status, SupernodeInfo,
+    Traffic,
 };
 use serde::Serialize;
 
 use crate::cli::Target;
+use crate::commands::keep::grant_words;
 use crate::exit::{Exit, Outcome};
 use crate::output::{
     BAD, DIM, GOOD, Printer, SOSO, count, facts, milliseconds, percent, size, span, speed,
@@ -73,6 +75,7 @@ fn render(status: &Status) -> String {
     }
     if let Some(dht) = &status.dht {
         lines.push(("dht", dht_line(dht)));
+        lines.push(("keeping", keeping_line(&dht.keeping)));
     }
     if let Some(flood) = &status.flood {
         lines.push(("flood", flood_line(flood)));
@@ -192,6 +195,15 @@ pub(crate) fn dht_line(dht: &DhtInfo) -> String {
         size(dht.entry_bytes),
         count(dht.answered, "question"),
     )
+}
+
+/// What is kept in words.
+fn keeping_line(keeping: &KeepingInfo) -> String {
+    let own = match keeping.kept_files {
+        0 => String::new(),
+        files => format!("{} kept by others, ", count(files, "file")),
+    };
+    format!("{own}{}", grant_words(keeping))
 }
 
 /// The role between supernodes and leaves in words.
@@ -314,6 +326,13 @@ mod tests {
             published: 3,
             pending: 5,
             answered: 4,
+            keeping: KeepingInfo {
+                grant_bytes: 1_000_000_000,
+                held_bytes: 48_000_000,
+                held_blocks: 3,
+                kept_files: 2,
+                ..KeepingInfo::default()
+            },
             ..DhtInfo::default()
         }
     }
@@ -393,6 +412,7 @@ mod tests {
             "3 neighbours of 8 wanted, 20 other peers known, 1 question of others looked into",
             "on a ring of about 2 peers, 1 successor of 16 wanted, 3 files listed there (5 lists to \
              come), lists 1 entry of others (200 B), 4 questions answered; 2 other peers known",
+            "2 files kept by others, holds 3 parts of others: 48.0 MB of 1.0 GB granted",
             "leaf, fit to be a supernode; 7 supernodes known",
             "asks 0404040404, 3 files registered; backup 0505050505, no answer now",
             "3 files in 1 folder, 4.0 kB  hashing: 25 %, 3.0 kB left",

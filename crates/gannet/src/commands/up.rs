@@ -145,7 +145,22 @@ fn greet(status: &Status, api: &ApiServer, out: &mut Printer) -> std::io::Result
             status,
         });
     }
-    out.line(greeting(status, &url))
+    out.line(greeting(status, &url))?;
+    match api.browser_link() {
+        Ok(link) => out.line(page_line(&link)),
+        // The page can be had later, with `gannet open`.
+        Err(error) => {
+            tracing::warn!(%error, "no link to the page");
+            Ok(())
+        }
+    }
+}
+
+/// Where the page is; for one browser, once.
+fn page_line(link: &str) -> String {
+    format!(
+        "{HEAD}page{HEAD:#}   {link}\n{DIM}       for one browser, once, within an hour; another link with: gannet open{DIM:#}"
+    )
 }
 
 /// What a user sees first.
@@ -279,6 +294,15 @@ fn event_line(event: &NodeEvent) -> String {
             state,
             reason,
         } => state_words(*number, *state, reason.as_deref()),
+        NodeEvent::KeptChanged {
+            name,
+            copies,
+            copies_online,
+            ..
+        } => format!(
+            "{DIM}{} is kept: {copies_online} of {copies} copies online{DIM:#}",
+            Escaped(name)
+        ),
         NodeEvent::SourceBanned { number, peer } => format!(
             "{SOSO}download {number}: {} sent wrong bytes and is not asked again{SOSO:#}",
             peer.short()

@@ -1,16 +1,20 @@
 //! The act with a ring: every word and every content has peers that list it, a
 //! publisher dies, and what it shared is found all the same, by word and by
-//! hash.
+//! hash. Another one has a file kept by the others, and dies too: it is there.
 
 use std::path::Path;
+use std::time::Instant;
 
 use gannet_base::PeerId;
-use gannet_node::api::{DhtInfo, DownloadRequest, SearchRow, SearchUpdate, Status};
+use gannet_node::api::{
+    DhtInfo, DownloadRequest, KeepRequest, KeptFile, SearchRow, SearchUpdate, Status, ToKeep,
+};
 
 use crate::cli::DemoArgs;
 use crate::demo::actors::Company;
+use crate::demo::files;
 use crate::demo::scenes::{
-    SOON, ask, complete, first_row, kill, names_of, row_of, search_until, until,
+    SOON, ask, complete, first_row, get, kill, names_of, row_of, search_until, until, verify,
 };
 use crate::demo::stage::Stage;
 use crate::demo::tale::{Cast, Tale};
@@ -31,6 +35,12 @@ const CAST: Cast = Cast {
 const VICTIM: &str = CAST.holders[0];
 /// Who asks at once.
 const HASTY: &str = "xena";
+/// Who writes something down, has it kept, and leaves for good.
+const WRITER: &str = "xena";
+/// What is written, and the words for it.
+const LOG: (&str, &str) = ("The Last Log of Xena.bin", "xena log");
+/// Its size in bytes: some parts, and never that of the act's other file.
+const LOG_BYTES: u64 = (40 << 20) + 8;
 
 /// Plays it. Ends at the first thing that does not hold.
 pub(super) async fn play(
@@ -49,7 +59,9 @@ pub(super) async fn play(
     tale.verify(&done, what, stage)?;
     heal(dead, company, stage).await?;
     find_by_word(&tale, company, stage).await?;
-    find_by_hash(&tale, company, stage).await
+    find_by_hash(&tale, company, stage).await?;
+    let reader = keep(&tale, company, stage).await?;
+    outlive(&tale, reader, company, stage).await
 }
 
 async fn start(
@@ -233,4 +245,80 @@ async fn find_by_hash(
     let done = complete(client, download.number).await?;
     let what = "a link without a name or a peer is enough; the file is verified: ";
     tale.verify(&done, what, stage)
+}
+
+/// Something that nobody else has is given to the others to keep. Returns who of them
+/// has least of it.
+async fn keep(
+    tale: &Tale<'_>,
+    company: &Company,
+    stage: &mut Stage<'_>,
+) -> Result<&'static str, Failure> {
+    stage.step(format_args!(
+        "{WRITER} is about to leave for good, and has something that nobody else has"
+    ))?;
+    let path = tale.write_more(WRITER, LOG.0, LOG_BYTES)?;
+    let client = &company.actor(WRITER).client;
+    stage.typed(format_args!("gannet keep '{}' --copies 4", LOG.0))?;
+    let request = KeepRequest {
+        file: ToKeep::Path { path },
+        copies: Some(4),
+        days: None,
+    };
+    let begun = Instant::now();
+    client.keep(&request).await.map_err(Failure::failed)?;
+    let is_kept = |kept: &Vec<KeptFile>| !kept.is_empty() && kept.iter().all(KeptFile::is_placed);
+    let kept = until("copies at others", SOON, || client.kept(), is_kept).await?;
+    let parts: u32 = kept.iter().map(|file| file.blocks).sum();
+    stage.check(
+        kept.iter().all(|file| file.copies_online == 4),
+        format_args!(
+            "{} of {} each, at the peers whose places come after theirs: after {} ms each of them \
+             is there four times",
+            count(parts.into(), "part"),
+            size(gannet_base::BLOCK_BYTES),
+            begun.elapsed().as_millis()
+        ),
+    )?;
+    let mut table = Table::new(&[
+        ("peer", Layout::Left),
+        ("holds for others", Layout::Right),
+        ("granted", Layout::Right),
+    ]);
+    let mut least = (u64::MAX, WRITER);
+    for name in CAST.living(VICTIM) {
+        let client = &company.actor(name).client;
+        let keeping = ring_of(&client.status().await.map_err(Failure::failed)?).keeping;
+        if name != WRITER {
+            least = least.min((keeping.held_bytes, name));
+        }
+        table.row([
+            Cell::new(name),
+            size(keeping.held_bytes).into(),
+            size(keeping.grant_bytes).into(),
+        ]);
+    }
+    stage.table(&table)?;
+    Ok(least.1)
+}
+
+/// The only one who had it is gone, and it is there.
+async fn outlive(
+    tale: &Tale<'_>,
+    reader: &str,
+    company: &mut Company,
+    stage: &mut Stage<'_>,
+) -> Result<(), Failure> {
+    stage.step(format_args!("She is gone; {reader} wants it"))?;
+    kill(WRITER, company, stage).await?;
+    let content = files::content_of(&tale.path_of(WRITER, LOG.0))?;
+    let is_it = |update: &SearchUpdate| matches!(update, SearchUpdate::Row(row) if row.content == content && row.sources.len() > 1);
+    search_until(reader, LOG.1, "what was kept", company, is_it).await?;
+    let state = ask(reader, LOG.1, company, stage).await?;
+    let row = row_of(state.rows, content, stage)?;
+    let client = &company.actor(reader).client;
+    let download = get(client, &row, stage).await?;
+    let done = complete(client, download.number).await?;
+    let what = format!("{WRITER} is gone, and what she kept is whole: ");
+    verify(&tale.path_of(WRITER, LOG.0), content, &done, what, stage)
 }

@@ -112,6 +112,18 @@ impl<'a> Tale<'a> {
         company.start(name, &["up", &folder], &all).await
     }
 
+    /// Puts another file into the folder of one of the cast.
+    pub(super) fn write_more(&self, who: &str, name: &str, bytes: u64) -> Result<PathBuf, Failure> {
+        let path = self.path_of(who, name);
+        files::write_big(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// Where a file of one of the cast is.
+    pub(super) fn path_of(&self, who: &str, name: &str) -> PathBuf {
+        folder_of(self.place, who).join(name)
+    }
+
     /// The seeker finds it at all its holders. `detail` is what this overlay
     /// adds to where it was found.
     pub(super) async fn find(

@@ -20,6 +20,8 @@ pub(crate) fn download(number: u32, name: &str) -> DownloadInfo {
         size: Some(100),
         have_bytes: 0,
         received_bytes: 0,
+        pieces: "0".repeat(64),
+        priority: 0,
         state: DownloadState::Active,
         reason: None,
         bytes_per_second: 0,

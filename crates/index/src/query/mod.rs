@@ -121,6 +121,16 @@ impl Expression {
             .map(|(word, _)| word)
     }
 
+    /// Of a query without such words: whole words of each of some alternatives, one of
+    /// which every match has, all of its words. Nothing if there are no alternatives of
+    /// which each has a whole word.
+    pub fn alternative_words(&self) -> Option<Vec<Vec<&str>>> {
+        let positive = self.clauses.iter().filter(|clause| !clause.negated);
+        let found =
+            positive.filter_map(|clause| clause.any.iter().map(Term::whole_words).collect());
+        found.min_by_key(|alternatives: &Vec<Vec<&str>>| alternatives.len())
+    }
+
     /// The content that every match has; nothing if matches may differ in it.
     /// Of a query that asks for two contents at once, which nothing matches,
     /// one of them.
@@ -132,6 +142,18 @@ impl Expression {
                 [Term::Content(content)] => Some(*content),
                 _ => None,
             })
+    }
+}
+
+impl Term {
+    /// Its whole words, if it has some.
+    fn whole_words(&self) -> Option<Vec<&str>> {
+        let Self::Words(_, sequence) = self else {
+            return None;
+        };
+        let whole = sequence.flagged().filter(|(_, open)| !open);
+        let whole: Vec<&str> = whole.map(|(word, _)| word).collect();
+        (!whole.is_empty()).then_some(whole)
     }
 }
 

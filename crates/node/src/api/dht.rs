@@ -4,6 +4,8 @@ use gannet_base::PeerId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::KeepingInfo;
+
 /// How a peer takes part in the dht overlay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DhtInfo {
@@ -37,6 +39,8 @@ pub struct DhtInfo {
     pub pending: u64,
     /// Questions for lists that it has answered since the start.
     pub answered: u64,
+    /// What it keeps for others, and others for it.
+    pub keeping: KeepingInfo,
     /// Why nobody can be asked this way, in plain words.
     pub problem: Option<String>,
 }

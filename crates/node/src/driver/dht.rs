@@ -1,11 +1,12 @@
 //! The dht core: the place on the ring, what is listed there, and what is
 //! looked up.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gannet_base::{Core as _, Output, PeerAddress, PeerId, Timestamp};
 use gannet_net::Channel;
-use gannet_overlay::dht::keep::KeepCommand;
+use gannet_overlay::dht::keep::Keep;
 use gannet_overlay::dht::{Dht, DhtCommand, DhtEvent, DhtMessage, DhtOutcome, Ending};
 use gannet_overlay::flood::Wanted;
 use gannet_overlay::locate::{LocateId, Overlay, OverlayOutcome};
@@ -50,6 +51,10 @@ impl Ring {
         &mut self.core
     }
 
+    pub(super) fn rings(&self) -> &[gannet_overlay::dht::ring::Ring] {
+        self.core.rings()
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         self.core.next_deadline()
     }
@@ -75,6 +80,23 @@ impl Ring {
         })
     }
 
+    /// What is kept, for others and by others.
+    pub(super) fn keep(&self) -> Option<&Keep> {
+        self.core.keep()
+    }
+
+    /// Whether it wants a place of its own.
+    pub(super) fn is_member(&self) -> bool {
+        self.is_member
+    }
+
+    /// How many other peers it has after it: all, while there are few.
+    pub(super) fn others(&self) -> usize {
+        let nodes = self.core.rings().iter();
+        let peers = nodes.flat_map(|node| node.successors().map(|next| next.peer));
+        peers.collect::<BTreeSet<_>>().len()
+    }
+
     /// Whether the link to a peer was of use lately.
     pub(super) fn uses(&self, now: Timestamp, peer: PeerId) -> bool {
         self.core.uses_link(now, peer)
@@ -88,7 +110,7 @@ impl Driver {
         self.dht_command(DhtCommand::WallTime(wall_time()));
         let own = self.address.addresses.clone();
         self.dht_command(DhtCommand::Announce(own));
-        self.dht_command(DhtCommand::Keep(KeepCommand::Grant { bytes: 0 }));
+        self.begin_keep();
         if let Some(ring) = &mut self.dht {
             ring.joining_until = now + JOIN_WITHIN;
             ring.core.handle_command(now, DhtCommand::Bootstrap(known));
@@ -141,8 +163,9 @@ impl Driver {
                 addresses,
             } => self.on_unverified(id, Overlay::Dht, (via, hops), rows, addresses),
             DhtEvent::Ended { id, outcome } => self.on_ring_ended(id, outcome),
-            // Nobody here looks keys up, and without a grant nothing is kept.
-            DhtEvent::Located { .. } | DhtEvent::Keep(_) => {}
+            DhtEvent::Keep(event) => self.on_keep_event(event),
+            // Nobody here looks keys up.
+            DhtEvent::Located { .. } => {}
             DhtEvent::Addresses(address) => {
                 if address.peer != self.peer {
                     self.net.add_addresses(address);
@@ -234,6 +257,7 @@ impl Driver {
             published: status.store.files as u64,
             pending: status.store.keys_pending as u64,
             answered: status.store.counters.served,
+            keeping: self.keeping_info(),
             problem,
         })
     }

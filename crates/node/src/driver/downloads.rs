@@ -10,6 +10,7 @@ use gannet_swarm::{self as swarm, DownloadCommand};
 
 use super::Driver;
 use super::fetching::waiting_text;
+use super::page::pieces;
 use super::sources::Looks;
 use crate::api::{DownloadInfo, DownloadSource, DownloadState, NodeEvent};
 use crate::report::Report;
@@ -35,6 +36,8 @@ pub(crate) struct Item {
     /// What it waits for, while it does.
     pub(super) why: Option<swarm::WaitReason>,
     pub(super) path: Option<PathBuf>,
+    /// As the user wishes.
+    pub(super) priority: u8,
     pub(super) started: Timestamp,
     pub(super) ended: Option<Timestamp>,
     /// Written since the last checkpoint.
@@ -81,6 +84,7 @@ impl DownloadList {
             reason: None,
             why: None,
             path: None,
+            priority: 0,
             started: now,
             ended: None,
             dirty: false,
@@ -175,6 +179,7 @@ impl Driver {
     }
 
     pub(super) fn start_fetching(&mut self, content: ContentId, size_hint: Option<u64>) {
+        self.yield_part(content);
         let Some(item) = self.list.items.get(&content) else {
             return;
         };
@@ -183,7 +188,7 @@ impl Driver {
             size_hint,
             size: item.size,
             have: item.have.clone(),
-            priority: 0,
+            priority: item.priority,
         };
         self.downloads.handle_command(self.clock.now(), command);
         if item.size.is_some() && !item.have.is_empty() {
@@ -429,6 +434,10 @@ impl Driver {
             size: item.size,
             have_bytes,
             received_bytes: item.received_bytes,
+            pieces: item
+                .size
+                .map_or_else(String::new, |size| pieces(&item.have, size)),
+            priority: item.priority,
             state: item.state,
             reason: item.reason.clone(),
             bytes_per_second: rate,

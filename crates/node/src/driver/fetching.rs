@@ -14,7 +14,7 @@ use super::downloads::all_of;
 use super::links::Wanting;
 use crate::api::{DownloadState, NodeEvent};
 use crate::fetch::FetchHandle;
-use crate::report::{FetchNews, Report, SharedChange};
+use crate::report::{FetchNews, Report, SharedChange, Whose};
 use crate::scanner::sign;
 
 /// Most dropped sources of one download whose reasons are remembered.
@@ -55,7 +55,8 @@ impl Driver {
         {
             self.tally.next_stream += 1;
             let stream = self.tally.next_stream;
-            let handle = FetchHandle::open(self.fetch.clone(), peer, download, stream);
+            let whose = (Whose::Own, download);
+            let handle = FetchHandle::open(self.fetch.clone(), peer, whose, stream);
             if handle.send(message) {
                 self.tally.streams.insert(key, handle);
                 return;
@@ -67,6 +68,7 @@ impl Driver {
 
     pub(super) fn drop_streams(&mut self, peer: PeerId) {
         self.tally.streams.retain(|(other, _), _| *other != peer);
+        self.keeping.streams.retain(|(other, _), _| *other != peer);
         self.drop_serving(peer);
     }
 

@@ -29,6 +29,8 @@ pub(super) enum Wanting {
     Supernode,
     Dht,
     Downloads,
+    /// Fetching what is kept for others.
+    Kept,
     Uploads,
     /// The user named the peer, or asked for its files.
     User,
@@ -200,6 +202,7 @@ impl Driver {
                 }
             }
             Wanting::Downloads => self.downloads.handle_link(now, peer, link),
+            Wanting::Kept => self.keeping.downloads.handle_link(now, peer, link),
             Wanting::Uploads => self.uploads.handle_link(now, peer, link),
             Wanting::User => {}
         }
@@ -213,6 +216,7 @@ impl Driver {
             Wanting::Supernode,
             Wanting::Dht,
             Wanting::Downloads,
+            Wanting::Kept,
             Wanting::Uploads,
         ] {
             self.tell_link(wanting, peer, link);

@@ -10,10 +10,13 @@ mod downloads;
 mod fetching;
 mod flood;
 mod hub;
+mod keep;
 mod known;
 mod links;
+mod page;
 mod questions;
 mod requests;
+mod settings;
 mod shares;
 mod sources;
 mod status;
@@ -38,16 +41,19 @@ use crate::api::NodeEvent;
 use crate::clock::Clock;
 use crate::fetch::FetchContext;
 use crate::handle::Request;
-use crate::report::{REPORTS_MAX, Report};
+use crate::keeping::Keeping;
+use crate::report::{REPORTS_MAX, Report, Whose};
 use crate::scanner::Scanner;
 use crate::searches::Searches;
 use crate::serve::{Arrival, ServeContext};
 
 pub(crate) use dht::Ring;
 pub(crate) use downloads::DownloadList;
+pub(crate) use fetching::Streams;
 pub(crate) use flood::Flooding;
 pub(crate) use hub::own_address;
 pub(crate) use links::Links;
+pub(crate) use page::Pages;
 pub(crate) use questions::Questions;
 pub(crate) use shares::refused;
 pub(crate) use sources::Named;
@@ -86,6 +92,8 @@ pub(crate) struct Driver {
     pub(crate) remembered: Vec<PeerAddress>,
     pub(crate) locate: Locate,
     pub(crate) downloads: Downloads,
+    /// What is kept for others.
+    pub(crate) keeping: Keeping,
     pub(crate) uploads: Uploads,
     /// What this peer shares itself.
     pub(crate) own: Index,
@@ -105,6 +113,7 @@ pub(crate) struct Driver {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) arrivals: mpsc::Sender<(PeerId, Arrival)>,
     pub(crate) tally: Tally,
+    pub(crate) pages: Pages,
     pub(crate) address: PeerAddress,
     pub(crate) next_tick: Timestamp,
     pub(crate) ticks: u64,
@@ -194,6 +203,7 @@ impl Driver {
             self.dht.as_ref().and_then(Ring::next_deadline),
             self.locate.next_deadline(),
             self.downloads.next_deadline(),
+            self.keeping.downloads.next_deadline(),
             self.uploads.next_deadline(),
         ]
         .into_iter()
@@ -218,6 +228,7 @@ impl Driver {
         }
         self.locate.handle_timeout(now);
         self.downloads.handle_timeout(now);
+        self.keeping.downloads.handle_timeout(now);
         self.uploads.handle_timeout(now);
         if now >= self.next_tick {
             self.next_tick = now + TICK;
@@ -234,6 +245,7 @@ impl Driver {
         self.tick_flood();
         self.tick_supernode();
         self.tick_dht();
+        self.tick_keep();
         self.tick_known();
     }
 
@@ -245,13 +257,15 @@ impl Driver {
                     self.collect_change(change, &mut published, &mut withdrawn);
                 }
                 Report::Fetch {
+                    whose,
                     content,
                     peer,
                     stream,
                     news,
-                } => {
-                    self.on_fetch_news(content, peer, stream, news);
-                }
+                } => match whose {
+                    Whose::Own => self.on_fetch_news(content, peer, stream, news),
+                    Whose::Kept => self.on_kept_news(content, peer, stream, news),
+                },
                 Report::Serve {
                     content,
                     peer,
@@ -281,6 +295,12 @@ impl Driver {
                 Report::Checkpoint { content, result } => self.on_checkpoint(content, result),
                 Report::Finished { content, result } => self.on_finished(content, result),
                 Report::Room { content, room } => self.on_room(content, room),
+                Report::Kept(news) => self.on_kept_report(news),
+                Report::ToKeep {
+                    result,
+                    wish,
+                    reply,
+                } => self.on_to_keep(result, wish, reply),
             }
         }
         self.announce_changes(published, withdrawn);
@@ -296,6 +316,7 @@ impl Driver {
             let dht = outputs(self.dht.as_mut().map(Ring::core));
             let locate = outputs(Some(&mut self.locate));
             let downloads = outputs(Some(&mut self.downloads));
+            let kept = outputs(Some(&mut self.keeping.downloads));
             let uploads = outputs(Some(&mut self.uploads));
             let is_idle = hub.is_empty()
                 && server.is_empty()
@@ -304,6 +325,7 @@ impl Driver {
                 && dht.is_empty()
                 && locate.is_empty()
                 && downloads.is_empty()
+                && kept.is_empty()
                 && uploads.is_empty();
             if is_idle {
                 return;
@@ -328,6 +350,9 @@ impl Driver {
             }
             for output in downloads {
                 self.on_download_output(output);
+            }
+            for output in kept {
+                self.on_kept_output(output);
             }
             for output in uploads {
                 self.on_upload_output(output);
@@ -356,9 +381,11 @@ impl Driver {
         inputs.reports.close();
         while inputs.reports.try_recv().is_ok() {}
         let saved = self.save_downloads();
+        let keeping = self.end_keep();
         let files = self.tasks.spawn_blocking(move || {
             saved();
             remember();
+            let _ = keeping.map(std::thread::JoinHandle::join);
             scanner.map(std::thread::JoinHandle::join)
         });
         if files.await.is_err() {

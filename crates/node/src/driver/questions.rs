@@ -55,11 +55,9 @@ impl Questions {
         self.open.get(&id).map(|open| open.purpose)
     }
 
-    /// Whether somebody is asked for more sources of a content already.
-    fn asks_sources(&self, content: ContentId) -> bool {
-        self.open
-            .values()
-            .any(|open| open.purpose == Purpose::Sources(content))
+    /// Whether somebody is asked this already.
+    fn asks(&self, purpose: Purpose) -> bool {
+        self.open.values().any(|open| open.purpose == purpose)
     }
 
     fn on_checking(&mut self, id: LocateId, overlay: Overlay) -> bool {
@@ -111,11 +109,13 @@ impl Driver {
 
     /// Asks who else has a content, unless that is being asked.
     pub(super) fn ask_for_sources(&mut self, content: ContentId) {
-        if !self.questions.asks_sources(content) {
-            self.ask_overlays(Purpose::Sources(content), |id| LocateCommand::Sources {
-                id,
-                content,
-            });
+        self.ask_for(Purpose::Sources(content), content);
+    }
+
+    /// Asks who has a content, unless that is being asked for this purpose.
+    pub(super) fn ask_for(&mut self, purpose: Purpose, content: ContentId) {
+        if !self.questions.asks(purpose) {
+            self.ask_overlays(purpose, |id| LocateCommand::Sources { id, content });
         }
     }
 
@@ -290,6 +290,11 @@ impl Driver {
                 let peers = row.sources.iter().map(|source| source.peer).collect();
                 self.add_sources(content, peers);
             }
+            Some(Purpose::KeptSources(content)) => {
+                let peers = row.sources.iter().map(|source| source.peer).collect();
+                self.add_kept_sources(content, peers);
+            }
+            Some(Purpose::Findable(test)) => self.on_findable_row(test, row),
             None => {}
         }
     }
@@ -304,6 +309,8 @@ impl Driver {
                 self.searches.on_end(search, end);
             }
             Purpose::Sources(content) => self.on_asked(content, &explanation.asked()),
+            Purpose::KeptSources(_) => {}
+            Purpose::Findable(test) => self.on_findable_end(test, explanation),
         }
     }
 

@@ -67,11 +67,13 @@ impl Driver {
             Request::ShareAdd { path, force, reply } => self.add_share(path, force, reply),
             Request::ShareRemove { path, reply } => self.remove_share(path, reply),
             Request::Link { path, reply } => self.link(path, reply),
+            Request::Keeping(request) => self.handle_keeping(request),
+            Request::Page(request) => self.handle_page_request(request),
             Request::Shutdown => self.stopping = true,
         }
     }
 
-    fn search(&mut self, text: &str, limit: u32) -> Result<Started, SearchError> {
+    pub(super) fn search(&mut self, text: &str, limit: u32) -> Result<Started, SearchError> {
         let query = Query::new(text).map_err(|error| SearchError::Query(error.to_string()))?;
         Expression::parse(&query).map_err(|error| SearchError::Query(error.to_string()))?;
         let running = self.searches.running();
@@ -195,10 +197,13 @@ impl Driver {
                 if !self.list.items.contains_key(&content) {
                     let now = self.now();
                     self.list.add(content, now, &download.record());
+                    let is_lent = self.lend_kept(&download);
                     if let Some(item) = self.list.items.get_mut(&content) {
                         item.download = Some(download);
                     }
-                    self.start_fetching(content, wish.size_hint);
+                    if !is_lent {
+                        self.start_fetching(content, wish.size_hint);
+                    }
                 }
                 self.add_wished_sources(wish);
                 self.after_begin(content)

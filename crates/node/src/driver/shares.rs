@@ -203,7 +203,7 @@ fn plain_reason(error: &gannet_store::LinkError) -> String {
     }
 }
 
-fn link_info(entry: &FileEntry, address: PeerAddress) -> LinkInfo {
+pub(super) fn link_info(entry: &FileEntry, address: PeerAddress) -> LinkInfo {
     let link = GannetLink {
         content: entry.content,
         name: Some(Path::new(entry.name()).display().to_string()),

@@ -8,6 +8,7 @@ use gannet_overlay::hub::HubPhase;
 use gannet_overlay::locate::Overlay;
 use gannet_store::Store;
 use gannet_swarm::UploadState;
+use tokio::sync::watch;
 
 use super::Driver;
 use super::fetching::Streams;
@@ -35,6 +36,8 @@ pub(crate) struct Tally {
     last: (Timestamp, u64, u64),
     down_bytes_per_second: u64,
     up_bytes_per_second: u64,
+    /// Counts what has been written, for those who wait for it.
+    grown: watch::Sender<u64>,
 }
 
 impl Tally {
@@ -48,6 +51,12 @@ impl Tally {
 
     pub(super) fn received(&mut self, bytes: u64) {
         self.received_bytes += bytes;
+        self.grown.send_modify(|times| *times += 1);
+    }
+
+    /// Changes when bytes have come.
+    pub(super) fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.subscribe()
     }
 
     pub(super) fn sent(&mut self, bytes: u64) {
@@ -275,11 +284,7 @@ impl Driver {
         let info = |upload: gannet_swarm::UploadStatus| {
             let name = match self.own.holders(upload.content, 1) {
                 Some(row) => row.hits.first().map(|hit| hit.entry().name().to_owned()),
-                None => self
-                    .list
-                    .items
-                    .get(&upload.content)
-                    .map(|item| item.name.clone()),
+                None => self.name_of(upload.content),
             };
             UploadInfo {
                 peer: upload.peer,
@@ -294,6 +299,14 @@ impl Driver {
             }
         };
         uploads.into_iter().map(info).collect()
+    }
+
+    /// What a content is called that is downloaded, or kept for others.
+    fn name_of(&self, content: gannet_base::ContentId) -> Option<String> {
+        let item = self.list.items.get(&content);
+        let part = self.keeping.parts.get(&content);
+        let kept = part.map(|part| part.entry.name().to_owned());
+        item.map(|item| item.name.clone()).or(kept)
     }
 
     pub(super) fn peer_infos(&self) -> Vec<PeerInfo> {

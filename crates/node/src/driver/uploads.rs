@@ -83,6 +83,9 @@ impl Driver {
                 self.uploads.handle_command(now, command);
             }
             ServeNews::Failed { slice, failure } => {
+                if failure == ServeFailure::Changed {
+                    self.check_part(content);
+                }
                 let command = UploadCommand::ServeFailed {
                     to: peer,
                     content,
@@ -177,6 +180,7 @@ impl Driver {
             }
             Err(error) => {
                 tracing::debug!(content = %content.short(), %error, "not served");
+                self.check_part(content);
                 UploadCommand::NotShared { content }
             }
         };
@@ -229,6 +233,13 @@ impl Driver {
                 .next()
                 .map(|(key, _)| key),
         ) || of_peer(self.tally.streams.range(first..).next().map(|(key, _)| key))
+            || of_peer(
+                self.keeping
+                    .streams
+                    .range(first..)
+                    .next()
+                    .map(|(key, _)| key),
+            )
     }
 
     pub(super) fn drop_serving(&mut self, peer: PeerId) {

@@ -6,6 +6,8 @@ mod dht;
 mod evil;
 mod flood;
 mod journey;
+mod keep;
 mod mistakes;
+mod page;
 mod supernode;
 mod support;

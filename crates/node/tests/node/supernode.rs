@@ -294,3 +294,36 @@ async fn a_download_finds_new_sources_when_source_and_supernode_are_killed() {
     let received = done.received_bytes;
     assert!((4_000_000..5_048_576).contains(&received), "{received}");
 }
+
+/// Sources are asked before they count: a supernode that named three dead ones
+/// is left, and the file still comes when there is a live one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_names_three_dead_sources_is_left() {
+    let bytes = noise(1_000_000, 53);
+    // Each has two of the three supernodes, and what came from further away is
+    // not held against who passed it on.
+    let files = |n: usize| match n {
+        1..=7 => vec![("goblet.bin", bytes.clone())],
+        _ => Vec::new(),
+    };
+    let mut crowd = two_tiers(8, files).await;
+    let alice = crowd.leaves.remove(0);
+    let homes = has_homes(&alice, 2).await;
+    let (rows, _) = found(&alice.peer, "goblet").await;
+    assert_eq!(rows[0].sources.len(), 7);
+    // Nobody is told of their end.
+    crowd.leaves.clear();
+    let started = alice.peer.node.download(row(1)).await.unwrap();
+    until("one to be left", async || {
+        let now = info(&alice).await.homes;
+        let is_left = |home: &PeerId| now.iter().all(|other| other.supernode != *home);
+        homes.iter().any(is_left).then_some(())
+    })
+    .await;
+    let address = [crowd.supernodes[0].peer.address().await];
+    let carol = start(&address, &[("goblet.bin", bytes.clone())], |_| {}).await;
+    let number = started.number;
+    let done = download_is(&alice.peer, number, DownloadState::Complete).await;
+    assert!(std::fs::read(done.path.unwrap()).unwrap() == bytes);
+    drop(carol);
+}

@@ -148,8 +148,8 @@ pub enum Ending {
     Partial,
     /// This peer is on no ring with others.
     Alone,
-    /// The query has no whole word that every match has: what has only beginnings
-    /// of words or alternatives cannot be looked up by a word's key.
+    /// The query has no whole word that every match has, nor alternatives of which
+    /// each has one: beginnings of words cannot be looked up by a word's key.
     NoWord,
     /// Too many searches run already.
     TooMany,
@@ -160,7 +160,7 @@ pub enum Ending {
 pub struct DhtOutcome {
     /// Why it ended.
     pub ending: Ending,
-    /// Nodes that were asked for entries.
+    /// Other peers that were asked for entries.
     pub asked: u32,
     /// Of these, how many answered.
     pub answered: u32,

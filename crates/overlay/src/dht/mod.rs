@@ -142,6 +142,7 @@ impl Dht {
         let mut dht = Self::with_rings(me, config, rings, rng);
         dht.is_joined = true;
         dht.is_begun = true;
+        dht.store.found();
         dht
     }
 

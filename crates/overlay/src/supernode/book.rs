@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gannet_base::{PeerAddress, PeerId, Rng, Timestamp};
 
+use super::addresses::Addresses;
 use super::config::Config;
 use crate::flood::{below, jittered, merge};
 
@@ -20,23 +21,51 @@ const FULL_PAUSE: Duration = Duration::from_secs(12);
 /// How long until one of the dead sources that are held against a supernode is
 /// forgiven: sources die without its fault.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
+/// Room for so many more is made at once.
+const GROWTH: usize = 8;
 /// Peers that the user named; more are ignored.
 const NAMED_MAX: usize = 64;
 
+/// A point in time in a half of the memory: sixteenths of a second, for eight
+/// years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Moment(u32);
+
+impl Moment {
+    const MICROS: u64 = 1_000_000 / 16;
+
+    /// The last one that is not after this.
+    fn before(at: Timestamp) -> Self {
+        Self(u32::try_from(at.as_micros() / Self::MICROS).unwrap_or(u32::MAX))
+    }
+
+    /// The first one that is not before this.
+    fn after(at: Timestamp) -> Self {
+        Self(u32::try_from(at.as_micros().div_ceil(Self::MICROS)).unwrap_or(u32::MAX))
+    }
+
+    fn time(self) -> Timestamp {
+        Timestamp::from_micros(u64::from(self.0) * Self::MICROS)
+    }
+}
+
+/// Small, for a leaf knows as many as all else that it has together.
 #[derive(Debug)]
 struct Known {
     peer: PeerId,
-    addresses: Box<[SocketAddr]>,
+    addresses: Addresses,
     /// When it last said itself that it is a supernode.
-    heard_at: Option<Timestamp>,
+    heard_at: Moment,
     /// Not to be tried before.
-    retry_at: Timestamp,
+    retry_at: Moment,
     /// Not to be asked for a place before.
-    full_until: Timestamp,
-    banned_until: Timestamp,
+    full_until: Moment,
+    banned_until: Moment,
+    blamed_at: Moment,
     failures: u8,
     dead_sources: u8,
-    blamed_at: Timestamp,
+    /// Whether there is a `heard_at`.
+    was_heard: bool,
     /// The user named it. Never forgotten.
     is_named: bool,
 }
@@ -45,14 +74,15 @@ impl Known {
     fn new(peer: PeerId) -> Self {
         Self {
             peer,
-            addresses: Box::default(),
-            heard_at: None,
-            retry_at: Timestamp::ZERO,
-            full_until: Timestamp::ZERO,
-            banned_until: Timestamp::ZERO,
+            addresses: Addresses::default(),
+            heard_at: Moment::default(),
+            retry_at: Moment::default(),
+            full_until: Moment::default(),
+            banned_until: Moment::default(),
+            blamed_at: Moment::default(),
             failures: 0,
             dead_sources: 0,
-            blamed_at: Timestamp::ZERO,
+            was_heard: false,
             is_named: false,
         }
     }
@@ -65,17 +95,29 @@ impl Known {
     }
 
     fn is_fresh(&self, now: Timestamp, fresh: Duration) -> bool {
-        self.heard_at.is_some_and(|at| now - at <= fresh) && self.banned_until <= now
+        let heard = self.heard_at();
+        heard.is_some_and(|at| now - at <= fresh) && !self.is_banned(now)
+    }
+
+    fn heard_at(&self) -> Option<Timestamp> {
+        self.was_heard.then(|| self.heard_at.time())
+    }
+
+    fn is_banned(&self, now: Timestamp) -> bool {
+        self.banned_until.time() > now
+    }
+
+    fn has_room(&self, now: Timestamp) -> bool {
+        self.full_until.time() <= now
     }
 
     /// Who goes first when there is no room: the smallest.
     fn worth(&self, now: Timestamp) -> (bool, bool, u8, Option<Timestamp>) {
-        let banned = self.banned_until > now;
         (
             self.is_named,
-            banned,
+            self.is_banned(now),
             FAILURES_MAX.saturating_sub(self.failures),
-            self.heard_at,
+            self.heard_at(),
         )
     }
 }
@@ -104,6 +146,9 @@ impl Book {
             }
             self.0.swap_remove(least);
         }
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact(GROWTH.min(max.max(1) - self.0.len()));
+        }
         self.0.push(Known::new(peer));
         self.0.last_mut()
     }
@@ -115,7 +160,7 @@ impl Book {
             && let Some(known) = self.put(now, config.known_max, address.peer)
         {
             known.is_named = true;
-            known.retry_at = now;
+            known.retry_at = Moment::before(now);
             set_addresses(known, &address.addresses);
         }
     }
@@ -130,9 +175,10 @@ impl Book {
     /// It said so itself, or acts like one.
     pub(super) fn heard(&mut self, now: Timestamp, config: &Config, peer: PeerId) {
         if let Some(known) = self.put(now, config.known_max, peer) {
-            known.heard_at = Some(now);
+            known.heard_at = Moment::before(now);
+            known.was_heard = true;
             known.failures = 0;
-            known.retry_at = known.retry_at.min(now);
+            known.retry_at = known.retry_at.min(Moment::before(now));
         }
     }
 
@@ -146,9 +192,9 @@ impl Book {
     /// It says that it is no supernode now.
     pub(super) fn is_none(&mut self, now: Timestamp, peer: PeerId) {
         if let Some(known) = self.at(peer) {
-            known.heard_at = None;
+            known.was_heard = false;
             if known.is_named {
-                known.retry_at = now + FULL_PAUSE;
+                known.retry_at = Moment::after(now + FULL_PAUSE);
             } else {
                 self.0.retain(|known| known.peer != peer);
             }
@@ -158,7 +204,7 @@ impl Book {
     /// It has no room.
     pub(super) fn is_full(&mut self, now: Timestamp, peer: PeerId) {
         if let Some(known) = self.at(peer) {
-            known.full_until = now + FULL_PAUSE;
+            known.full_until = Moment::after(now + FULL_PAUSE);
         }
     }
 
@@ -168,10 +214,10 @@ impl Book {
             return;
         };
         known.failures = known.failures.saturating_add(1);
-        known.heard_at = None;
+        known.was_heard = false;
         let pause = PAUSE_MIN.saturating_mul(1 << known.failures.min(10));
-        known.retry_at = now + jittered(rng, pause.min(PAUSE_MAX));
-        if known.failures >= FAILURES_MAX && !known.is_named && known.banned_until <= now {
+        known.retry_at = Moment::after(now + jittered(rng, pause.min(PAUSE_MAX)));
+        if known.failures >= FAILURES_MAX && !known.is_named && !known.is_banned(now) {
             self.0.retain(|known| known.peer != peer);
         }
     }
@@ -179,7 +225,7 @@ impl Book {
     /// It is to be left alone for so long.
     pub(super) fn ban(&mut self, now: Timestamp, config: &Config, peer: PeerId) {
         if let Some(known) = self.put(now, config.known_max, peer) {
-            known.banned_until = now + config.ban;
+            known.banned_until = Moment::after(now + config.ban);
             known.retry_at = known.banned_until;
             known.dead_sources = 0;
         }
@@ -190,17 +236,17 @@ impl Book {
         let Some(known) = self.put(now, config.known_max, peer) else {
             return false;
         };
-        if now - known.blamed_at >= FORGIVEN_AFTER {
+        if now - known.blamed_at.time() >= FORGIVEN_AFTER {
             known.dead_sources = known.dead_sources.saturating_sub(1);
         }
-        known.blamed_at = now;
+        known.blamed_at = Moment::before(now);
         known.dead_sources = known.dead_sources.saturating_add(1);
         u32::from(known.dead_sources) >= config.dead_sources_max
     }
 
     pub(super) fn is_banned(&self, now: Timestamp, peer: PeerId) -> bool {
         let mut all = self.0.iter();
-        all.any(|known| known.peer == peer && known.banned_until > now)
+        all.any(|known| known.peer == peer && known.is_banned(now))
     }
 
     /// Some to be tried now, at random, those with room first.
@@ -212,14 +258,14 @@ impl Book {
         is_taken: impl Fn(PeerId) -> bool,
     ) -> Vec<PeerAddress> {
         let is_ready = |known: &&Known| {
-            known.retry_at <= now && known.banned_until <= now && !is_taken(known.peer)
+            known.retry_at.time() <= now && !known.is_banned(now) && !is_taken(known.peer)
         };
         choose(self.0.iter().filter(is_ready), now, rng, count)
     }
 
     /// When the next one may be tried.
     pub(super) fn ready_at(&self) -> Option<Timestamp> {
-        self.0.iter().map(|known| known.retry_at).min()
+        self.0.iter().map(|known| known.retry_at.time()).min()
     }
 
     /// Supernodes that were heard of lately.
@@ -230,7 +276,7 @@ impl Book {
 
     /// Whether one is known to live that has room.
     pub(super) fn has_roomy(&self, now: Timestamp, fresh: Duration) -> bool {
-        let roomy = |known: &Known| known.full_until <= now && known.is_fresh(now, fresh);
+        let roomy = |known: &Known| known.has_room(now) && known.is_fresh(now, fresh);
         self.0.iter().any(roomy)
     }
 
@@ -248,9 +294,7 @@ impl Book {
 
     /// Those that are supernodes, as far as is known; all if none is.
     pub(super) fn supernodes(&self, now: Timestamp) -> Vec<PeerAddress> {
-        let is_one = |known: &&Known| {
-            known.banned_until <= now && (known.heard_at.is_some() || !known.is_named)
-        };
+        let is_one = |known: &&Known| !known.is_banned(now) && (known.was_heard || !known.is_named);
         let found: Vec<_> = self.0.iter().filter(is_one).map(Known::address).collect();
         if found.is_empty() {
             return self.remembered(now);
@@ -260,9 +304,9 @@ impl Book {
 
     /// All that are worth it, the likeliest to live first.
     pub(super) fn remembered(&self, now: Timestamp) -> Vec<PeerAddress> {
-        let usable = self.0.iter().filter(|known| known.banned_until <= now);
+        let usable = self.0.iter().filter(|known| !known.is_banned(now));
         let mut all: Vec<&Known> = usable.collect();
-        all.sort_by_key(|known| std::cmp::Reverse((known.heard_at, known.worth(now))));
+        all.sort_by_key(|known| std::cmp::Reverse((known.heard_at(), known.worth(now))));
         all.into_iter().map(Known::address).collect()
     }
 }
@@ -274,7 +318,7 @@ fn choose<'a>(
     rng: &mut Rng,
     count: usize,
 ) -> Vec<PeerAddress> {
-    let (mut roomy, mut full): (Vec<_>, Vec<_>) = among.partition(|known| known.full_until <= now);
+    let (mut roomy, mut full): (Vec<_>, Vec<_>) = among.partition(|known| known.has_room(now));
     let mut chosen = Vec::new();
     for pool in [&mut roomy, &mut full] {
         while chosen.len() < count && !pool.is_empty() {
@@ -289,7 +333,7 @@ fn set_addresses(known: &mut Known, new: &[SocketAddr]) {
     if !new.is_empty() && !known.addresses.starts_with(new) {
         let mut addresses = known.addresses.to_vec();
         merge(&mut addresses, new);
-        known.addresses = addresses.into_boxed_slice();
+        known.addresses = addresses.into_iter().collect();
     }
 }
 

@@ -60,7 +60,7 @@ impl Supernode {
         }
         card.dialled_back_at = Some(now);
         let addresses = office.hub.addresses_of(leaf);
-        let to = others[below(&mut self.rng, others.len())];
+        let to = others[below(&mut self.rng.wake(), others.len())];
         let peer = PeerAddress {
             peer: leaf,
             addresses,

@@ -2,6 +2,7 @@
 
 use gannet_base::{Core as _, PeerId, Timestamp};
 
+use super::addresses::Kept;
 use super::message::{Roster, SupernodeMessage};
 use super::wires::User;
 use super::{LossReason, Role, Supernode, SupernodeEvent};
@@ -46,6 +47,7 @@ impl Supernode {
         if self.is_home(peer) {
             return;
         }
+        self.homes.reserve_exact(1);
         self.homes.push(Home {
             peer,
             is_live: false,
@@ -184,7 +186,7 @@ impl Supernode {
         let home = self.homes.remove(place);
         match reason {
             LossReason::Gone => {
-                self.book.failed(now, &mut self.rng, peer);
+                self.book.failed(now, &mut self.rng.wake(), peer);
                 self.note_gone(now, peer);
             }
             LossReason::Useless => {
@@ -215,6 +217,7 @@ impl Supernode {
         if self.gone.len() >= GONE_MAX {
             self.gone.remove(0);
         }
+        self.gone.reserve_exact(1);
         self.gone.push((peer, now));
     }
 
@@ -244,8 +247,7 @@ impl Supernode {
             self.learn(now, address);
         }
         if self.homes[0].peer == from && self.seek.orphan_since.is_none() {
-            self.seek.heirs = roster.heirs;
-            self.seek.heirs.shrink_to_fit();
+            self.seek.heirs = roster.heirs.into_iter().map(Kept::from).collect();
             self.seek.heirs_of = Some(from);
         }
     }
@@ -271,7 +273,7 @@ impl Supernode {
                 return;
             }
         }
-        let jitter = jittered(&mut self.rng, self.config.orphan_jitter);
+        let jitter = jittered(&mut self.rng.wake(), self.config.orphan_jitter);
         self.seek_by(now + jitter);
     }
 

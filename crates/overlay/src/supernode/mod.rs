@@ -26,6 +26,7 @@
 //! who is what (`tier`), where a leaf is placed (`seek`, `homes`), whom a
 //! search is asked at (`asking`, `answering`), who can be reached (`dialback`).
 
+mod addresses;
 mod answering;
 mod api;
 mod asking;
@@ -50,7 +51,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gannet_base::{Core, Link, Output, PeerAddress, PeerId, Rng, Timestamp, WallTime, fork_rng};
+use gannet_base::{
+    Core, Link, Output, PeerAddress, PeerId, RestingRng, Rng, Timestamp, WallTime, fork_rng,
+};
 use rand_core::Rng as _;
 
 use crate::flood;
@@ -102,7 +105,7 @@ const LEAF_ANSWERS_PER_SECOND: u32 = 20;
 pub struct Supernode {
     config: Arc<Config>,
     me: PeerId,
-    rng: Rng,
+    rng: RestingRng,
     client: HubClient,
     /// As a supernode.
     office: Option<Box<Office>>,
@@ -156,7 +159,7 @@ impl Supernode {
             outbox: VecDeque::new(),
             config,
             me,
-            rng,
+            rng: RestingRng::new(&rng),
         }
     }
 
@@ -349,6 +352,7 @@ impl Core for Supernode {
         if next.is_none() && self.outbox.capacity() > 0 {
             // Memory that a leaf hardly ever needs.
             self.outbox = VecDeque::new();
+            self.seek.rest();
         }
         next
     }

@@ -231,7 +231,7 @@ impl Supernode {
     pub(super) fn list(&mut self, now: Timestamp, to: PeerId) -> Vec<PeerAddress> {
         let config = self.config.clone();
         let many = (PEERS_LISTED_MAX, to);
-        self.book.list(now, &config, &mut self.rng, many)
+        self.book.list(now, &config, &mut self.rng.wake(), many)
     }
 
     /// A leaf says what it is.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use gannet_base::{Output, PeerAddress, PeerId, Timestamp};
 use rand_core::Rng as _;
 
+use super::addresses::Kept;
 use super::config::RoleWish;
 use super::message::{Place, SupernodeMessage, Wish};
 use super::tier::Why;
@@ -54,7 +55,7 @@ pub(super) struct Seek {
     /// When to refresh the list.
     refresh_at: Option<Timestamp>,
     /// Who can take the place of the primary, the best first.
-    pub(super) heirs: Vec<PeerAddress>,
+    pub(super) heirs: Vec<Kept>,
     pub(super) heirs_of: Option<PeerId>,
     heirs_asked: usize,
     /// Was placed at least once.
@@ -62,10 +63,17 @@ pub(super) struct Seek {
     /// Supernodes that had no room since.
     refused: u8,
     /// A supernode that fell silent: if it lives, it is useless.
-    doubted: Option<PeerId>,
+    doubted: Option<Box<PeerId>>,
 }
 
 impl Seek {
+    /// Gives back memory that is needed while somebody is asked, and not else.
+    pub(super) fn rest(&mut self) {
+        if self.knocks.is_empty() {
+            self.knocks = Vec::new();
+        }
+    }
+
     /// Whether somebody is being asked for a place.
     fn is_knocking(&self) -> bool {
         let mut knocks = self.knocks.iter();
@@ -189,12 +197,12 @@ impl Supernode {
     /// At random, up to that long.
     fn below(&mut self, bound: Duration) -> Duration {
         let micros = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(self.rng.next_u64() % micros.max(1))
+        Duration::from_micros(self.rng.wake().next_u64() % micros.max(1))
     }
 
     /// Between half and all of it.
     pub(super) fn spread(&mut self, duration: Duration) -> Duration {
-        jittered(&mut self.rng, duration)
+        jittered(&mut self.rng.wake(), duration)
     }
 
     pub(super) fn on_timeout_seek(&mut self, now: Timestamp) {
@@ -320,7 +328,9 @@ impl Supernode {
             homes.iter().any(|home| home.peer == peer)
                 || knocks.iter().any(|knock| knock.peer == peer)
         };
-        let chosen = self.book.candidates(now, &mut self.rng, count, is_taken);
+        let chosen = self
+            .book
+            .candidates(now, &mut self.rng.wake(), count, is_taken);
         for address in chosen {
             self.knock(now, address, wish);
         }
@@ -339,7 +349,7 @@ impl Supernode {
         };
         self.seek.heirs_asked += 1;
         if heir.peer != self.me {
-            self.knock(now, heir, Wish::Heir { of });
+            self.knock(now, heir.into(), Wish::Heir { of });
         } else if self.can_serve() {
             self.promote(now, Why::Elected);
         }
@@ -355,7 +365,7 @@ impl Supernode {
         }
         self.seek.knocks.push(Knock {
             peer,
-            nonce: self.rng.next_u64(),
+            nonce: self.rng.wake().next_u64(),
             wish,
             is_sent: false,
             until: now + self.config.knock_timeout,
@@ -375,7 +385,7 @@ impl Supernode {
     /// broken. If it answers a knock, it is not dead.
     pub(super) fn doubt(&mut self, now: Timestamp, peer: PeerId) {
         if self.wires.is_up(peer) && self.office.is_none() {
-            self.seek.doubted = Some(peer);
+            self.seek.doubted = Some(Box::new(peer));
             let addresses = Vec::new();
             self.knock(now, PeerAddress { peer, addresses }, Wish::List);
         }
@@ -418,7 +428,7 @@ impl Supernode {
 
     fn on_knock_failed(&mut self, now: Timestamp, peer: PeerId) {
         if self.take_knock(now, peer).is_some() {
-            self.book.failed(now, &mut self.rng, peer);
+            self.book.failed(now, &mut self.rng.wake(), peer);
             self.after_knock(now);
         }
     }
@@ -442,7 +452,7 @@ impl Supernode {
         if self
             .seek
             .doubted
-            .take_if(|doubted| *doubted == from)
+            .take_if(|doubted| **doubted == from)
             .is_some()
         {
             self.counters.banned += 1;

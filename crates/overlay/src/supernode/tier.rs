@@ -155,11 +155,11 @@ impl Supernode {
         let mut server = config.server.clone();
         // This peer registers at itself too.
         server.peers_max = usize::from(config.leaves_max) + 1;
-        let mut hub = HubServer::new(server, gannet_base::fork_rng(&mut self.rng));
+        let mut hub = HubServer::new(server, gannet_base::fork_rng(&mut self.rng.wake()));
         if let Some(time) = self.wall_time(now) {
             hub.handle_command(now, HubServerCommand::WallTime(time));
         }
-        let rng = gannet_base::fork_rng(&mut self.rng);
+        let rng = gannet_base::fork_rng(&mut self.rng.wake());
         let flood = Flood::new(self.me, config.flood.clone(), rng);
         let born_small = matches!(why, Why::Alone | Why::Needed | Why::Forced);
         let mut tier = Tier::new(now, born_small);
@@ -181,6 +181,7 @@ impl Supernode {
         }
         self.end_seek(now);
         self.announce_flood(now);
+        let heirs = heirs.into_iter().map(PeerAddress::from);
         let known = self.book.supernodes(now).into_iter().chain(heirs);
         self.bootstrap_flood(now, known.collect());
         self.name_homes(now);
@@ -228,7 +229,7 @@ impl Supernode {
         let tick = office.tier.at <= now;
         let load = office.tier.load_at <= now;
         let roster = office.roster_at <= now;
-        let next = now + jittered(&mut self.rng, self.config.tier_interval);
+        let next = now + jittered(&mut self.rng.wake(), self.config.tier_interval);
         if tick {
             office.tier.at = next;
             self.update_keys(now);
@@ -350,7 +351,7 @@ impl Supernode {
     /// Asks the fittest leaves to be supernodes, if more are needed.
     fn ask_leaves_to_serve(&mut self, now: Timestamp) {
         let shortage = self.shortage(now);
-        if self.rng.next_u32() % 1_000 >= shortage {
+        if self.rng.wake().next_u32() % 1_000 >= shortage {
             return;
         }
         let count = 1 + usize::from(shortage > 1_000);
@@ -473,7 +474,7 @@ impl Supernode {
         }
         match reason {
             DownReason::Lost | DownReason::Silent => {
-                self.book.failed(now, &mut self.rng, peer);
+                self.book.failed(now, &mut self.rng.wake(), peer);
                 if let Some(office) = &mut self.office {
                     office.tier.note_loss(now);
                 }

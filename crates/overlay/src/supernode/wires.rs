@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use gannet_base::{PeerAddress, PeerId, Timestamp};
 
+use super::addresses::Addresses;
+
 /// Most links that are remembered; what goes on along others is not affected.
 const WIRES_MAX: usize = 8_192;
 /// How long a link that this side dialled may be of no use.
@@ -32,10 +34,10 @@ struct Wire {
     is_up: bool,
     /// This side dialled.
     is_own: bool,
-    /// When it is given up.
-    idle_at: Option<Timestamp>,
+    /// When it is given up; [`Timestamp::MAX`] while it is of use.
+    idle_at: Timestamp,
     /// Where the other end was seen.
-    seen: Box<[SocketAddr]>,
+    seen: Addresses,
 }
 
 impl Wire {
@@ -46,8 +48,8 @@ impl Wire {
             users: 0,
             is_up: false,
             is_own: false,
-            idle_at: None,
-            seen: Box::default(),
+            idle_at: Timestamp::MAX,
+            seen: Addresses::default(),
         }
     }
 }
@@ -90,7 +92,7 @@ impl Wires {
         let place = match self.find(peer) {
             Ok(place) => place,
             Err(place) if self.wires.len() < WIRES_MAX => {
-                self.wires.insert(place, Wire::dialled_by_other(peer));
+                self.insert(place, Wire::dialled_by_other(peer));
                 place
             }
             Err(_) => return,
@@ -120,17 +122,17 @@ impl Wires {
             Ok(place) => {
                 let wire = &mut self.wires[place];
                 wire.users |= user as u8;
-                wire.idle_at = None;
+                wire.idle_at = Timestamp::MAX;
             }
-            Err(place) if self.wires.len() < WIRES_MAX => self.wires.insert(
+            Err(place) if self.wires.len() < WIRES_MAX => self.insert(
                 place,
                 Wire {
                     peer,
                     users: user as u8,
                     is_up: false,
                     is_own: true,
-                    idle_at: None,
-                    seen: Box::default(),
+                    idle_at: Timestamp::MAX,
+                    seen: Addresses::default(),
                 },
             ),
             Err(_) => return false,
@@ -142,7 +144,7 @@ impl Wires {
     pub(super) fn note(&mut self, peer: PeerId, user: User) {
         if let Some(wire) = self.at(peer) {
             wire.users |= user as u8;
-            wire.idle_at = None;
+            wire.idle_at = Timestamp::MAX;
         }
     }
 
@@ -152,7 +154,7 @@ impl Wires {
             wire.users &= !(user as u8);
             if wire.users == 0 && wire.is_own {
                 let at = now + IDLE_MAX;
-                wire.idle_at = Some(at);
+                wire.idle_at = at;
                 self.due = Some(self.due.map_or(at, |due| due.min(at)));
             }
         }
@@ -166,7 +168,7 @@ impl Wires {
                 if self.wires.len() < WIRES_MAX {
                     let mut wire = Wire::dialled_by_other(peer);
                     wire.is_up = true;
-                    self.wires.insert(place, wire);
+                    self.insert(place, wire);
                 }
                 true
             }
@@ -178,9 +180,17 @@ impl Wires {
         if let Ok(place) = self.find(peer) {
             self.wires.remove(place);
         }
-        if self.wires.capacity() > 16 && self.wires.len() < self.wires.capacity() / 4 {
+        if self.wires.capacity() > 2 * self.wires.len() {
             self.wires.shrink_to_fit();
         }
+    }
+
+    fn insert(&mut self, place: usize, wire: Wire) {
+        let len = self.wires.len();
+        if self.wires.capacity() == len {
+            self.wires.reserve_exact((len / 2).max(1));
+        }
+        self.wires.insert(place, wire);
     }
 
     /// When to look for links that are to be given up.
@@ -193,9 +203,10 @@ impl Wires {
         if self.due.is_none_or(|due| due > now) {
             return None;
         }
-        let is_due = |wire: &&Wire| wire.idle_at.is_some_and(|at| at <= now);
+        let is_due = |wire: &&Wire| wire.idle_at <= now;
         let Some(peer) = self.wires.iter().find(is_due).map(|wire| wire.peer) else {
-            self.due = self.wires.iter().filter_map(|wire| wire.idle_at).min();
+            let next = self.wires.iter().map(|wire| wire.idle_at).min();
+            self.due = next.filter(|at| *at < Timestamp::MAX);
             return None;
         };
         self.on_gone(peer);

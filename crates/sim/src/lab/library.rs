@@ -165,6 +165,30 @@ impl Library {
         Query::new(&words.join(" ")).expect("four short words")
     }
 
+    /// So many of the words of a file's name, in their order, and the files whose
+    /// names have all of these, ascending.
+    pub(in crate::lab) fn query_of(
+        &self,
+        file: u32,
+        count: usize,
+        rng: &mut Rng,
+    ) -> (Query, Vec<u32>) {
+        let mut words: Vec<&str> = words_of(&self.paths[index(file)]).collect();
+        while words.len() > count.max(1) {
+            words.remove(draw::place(rng, words.len()));
+        }
+        let mut lists: Vec<&[u32]> = words
+            .iter()
+            .filter_map(|word| Some(self.postings.list(place(&self.words, word)?)))
+            .collect();
+        lists.sort_by_key(|list| list.len());
+        let (shortest, others) = lists.split_first().expect("a name has words");
+        let has_all = |file: &u32| others.iter().all(|list| list.binary_search(file).is_ok());
+        let files = shortest.iter().copied().filter(has_all).collect();
+        let query = Query::new(&words.join(" ")).expect("some short words");
+        (query, files)
+    }
+
     pub(in crate::lab) fn entry(&self, file: u32) -> FileEntry {
         FileEntry {
             content: content_of(file),
@@ -384,6 +408,20 @@ mod tests {
         }
         assert_eq!(library.file_of(content_of(400)), None);
         assert_eq!(distinct(&mut seeded_rng(1), 5, 9).len(), 5);
+    }
+
+    #[test]
+    fn fewer_words_match_more_files() {
+        let (library, mut rng) = (library(), seeded_rng(2));
+        for count in 1..=NAME_WORDS {
+            for file in 0..100 {
+                let (query, files) = library.query_of(file, count, &mut rng);
+                let question = Question::from(Wanted::Words(query));
+                assert_eq!(library.matching(&question), files);
+                assert!(files.binary_search(&file).is_ok());
+                assert!(count < NAME_WORDS || files == [file]);
+            }
+        }
     }
 
     /// Against every file, one by one.

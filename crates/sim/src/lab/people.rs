@@ -1,5 +1,6 @@
 //! Who shares and asks, whatever the overlay, and what is counted of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gannet_base::{Row, Timestamp};
@@ -83,6 +84,14 @@ pub(in crate::lab) struct People {
 pub(in crate::lab) struct Trial {
     pub(in crate::lab) searcher: u32,
     pub(in crate::lab) file: u32,
+    /// All files that match, ascending; several are forgotten when it is over.
+    files: Vec<u32>,
+    /// How many different ones are there to be found, and how many of them are
+    /// enough.
+    pub(in crate::lab) available: u32,
+    pub(in crate::lab) enough: u32,
+    /// Those that were found.
+    pub(in crate::lab) contents: BTreeSet<u32>,
     pub(in crate::lab) began: Timestamp,
     /// Peers that had the file and were up when it began, the searcher not
     /// counted.
@@ -91,7 +100,7 @@ pub(in crate::lab) struct Trial {
     pub(in crate::lab) first: Option<(Duration, u8)>,
     /// Messages, where each is known to be of a search.
     pub(in crate::lab) messages: Option<u32>,
-    /// Peers that were found to have it.
+    /// Peers that were found to have the file.
     pub(in crate::lab) found: Vec<u32>,
     /// How it ended; of every overlay in the terms of the flood overlay.
     pub(in crate::lab) outcome: Option<FloodOutcome>,
@@ -100,11 +109,25 @@ pub(in crate::lab) struct Trial {
 }
 
 impl Trial {
-    /// Whether it claims that nobody has what somebody has.
+    fn forget_files(&mut self) {
+        if self.files.len() > 1 {
+            self.files = Vec::new();
+        }
+    }
+
+    fn contents_found(&self) -> u32 {
+        u32::try_from(self.contents.len()).expect("at most all files")
+    }
+
+    /// Whether it found as much as was wanted, or all there is.
+    pub(in crate::lab) fn is_recalled(&self) -> bool {
+        self.contents_found() >= self.available.min(self.enough)
+    }
+
+    /// Whether it claims that nobody has more, though somebody has.
     pub(in crate::lab) fn denies(&self) -> bool {
         let outcome = self.outcome.as_ref();
-        self.found.is_empty()
-            && self.alive > 0
+        self.contents_found() < self.available
             && outcome.is_some_and(|outcome| {
                 outcome.ending == Ending::Everybody
                     && outcome.coverage.is_whole()
@@ -132,14 +155,40 @@ impl People {
 
     /// Notes a search for a file, which begins now; returns its number.
     pub(in crate::lab) fn begin(&mut self, now: Timestamp, searcher: u32, file: u32) -> u64 {
+        self.begin_for(now, searcher, file, (vec![file], 1))
+    }
+
+    fn alive(&self, file: u32, searcher: u32) -> usize {
         let alive = self.library.holders(file).iter();
         let alive = alive.filter(|node| **node != searcher && self.up[index(**node)]);
+        alive.count()
+    }
+
+    /// The same for a query that these files match, of which so many are enough.
+    pub(in crate::lab) fn begin_for(
+        &mut self,
+        now: Timestamp,
+        searcher: u32,
+        file: u32,
+        (files, enough): (Vec<u32>, u32),
+    ) -> u64 {
+        let alive = self.alive(file, searcher);
+        let is_there = |other: &&u32| {
+            // What the searcher itself has it is told of as well.
+            self.alive(**other, searcher) > 0
+                || (**other != file && self.library.holds(searcher, **other))
+        };
+        let available = files.iter().filter(is_there).count();
         self.running += 1;
         self.trials.push(Trial {
             searcher,
             file,
+            available: u32::try_from(available).expect("at most all files"),
+            files,
+            enough,
+            contents: BTreeSet::new(),
             began: now,
-            alive: u32::try_from(alive.count()).expect("at most all peers"),
+            alive: u32::try_from(alive).expect("at most all peers"),
             first: None,
             messages: None,
             found: Vec::new(),
@@ -178,6 +227,7 @@ impl People {
         for trial in self.trials.iter_mut().rev().take(RECENT_MAX) {
             if trial.searcher == node && trial.outcome.is_none() && !trial.abandoned {
                 trial.abandoned = true;
+                trial.forget_files();
                 self.running -= 1;
             }
         }
@@ -216,15 +266,16 @@ impl People {
                 self.wrong += 1;
                 continue;
             };
-            // Queries are such that only one file matches.
-            if file != trial.file || !self.library.holds(holder, file) {
+            let is_match = trial.files.is_empty() || trial.files.binary_search(&file).is_ok();
+            if !is_match || !self.library.holds(holder, file) {
                 self.wrong += 1;
                 continue;
             }
+            trial.contents.insert(file);
             if trial.first.is_none() {
                 trial.first = Some((now - trial.began, hops));
             }
-            if !trial.found.contains(&holder) {
+            if file == trial.file && !trial.found.contains(&holder) {
                 trial.found.push(holder);
             }
         }
@@ -236,6 +287,7 @@ impl People {
         if let Some(trial) = trial.filter(|trial| !trial.abandoned) {
             self.running -= usize::from(trial.outcome.is_none());
             trial.outcome = Some(outcome);
+            trial.forget_files();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use gannet_base::ContentId;
 
@@ -21,7 +21,28 @@ pub(crate) struct Downloads {
     disk: Arc<dyn Disk>,
     state_dir: PathBuf,
     download_dir: PathBuf,
-    open: Mutex<BTreeMap<ContentId, Arc<Partial>>>,
+    /// Whether each is closed when nobody uses it, for there may be more of them than
+    /// files can be open; and found where this folder is now, though it was moved.
+    lends: bool,
+    open: Mutex<BTreeMap<ContentId, Open>>,
+}
+
+/// A download that is open.
+#[derive(Debug)]
+enum Open {
+    /// Until it is finished or forgotten.
+    Held(Arc<Partial>),
+    /// As long as somebody uses it.
+    Lent(Weak<Partial>),
+}
+
+impl Open {
+    fn partial(&self) -> Option<Arc<Partial>> {
+        match self {
+            Self::Held(partial) => Some(Arc::clone(partial)),
+            Self::Lent(partial) => partial.upgrade(),
+        }
+    }
 }
 
 impl Downloads {
@@ -30,12 +51,32 @@ impl Downloads {
             disk,
             state_dir,
             download_dir,
+            lends: false,
             open: Mutex::new(BTreeMap::new()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ContentId, Arc<Partial>>> {
+    /// The same, but each is closed when nobody uses it. What is to survive that
+    /// must have been committed.
+    pub(crate) fn lending(self) -> Self {
+        Self {
+            lends: true,
+            ..self
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ContentId, Open>> {
         self.open.lock().expect("no holder panicked")
+    }
+
+    fn note(&self, open: &mut BTreeMap<ContentId, Open>, partial: &Arc<Partial>) {
+        let noted = if self.lends {
+            open.retain(|_, other| other.partial().is_some());
+            Open::Lent(Arc::downgrade(partial))
+        } else {
+            Open::Held(Arc::clone(partial))
+        };
+        open.insert(partial.content, noted);
     }
 
     /// The download that is there, or a new one.
@@ -53,7 +94,7 @@ impl Downloads {
         let name = sanitise_name(name_hint);
         let partial = Partial::create(Arc::clone(&self.disk), content, name, paths)?;
         let partial = Arc::new(partial);
-        open.insert(content, Arc::clone(&partial));
+        self.note(&mut open, &partial);
         Ok(partial)
     }
 
@@ -64,19 +105,20 @@ impl Downloads {
 
     fn find(
         &self,
-        open: &mut BTreeMap<ContentId, Arc<Partial>>,
+        open: &mut BTreeMap<ContentId, Open>,
         content: ContentId,
     ) -> Result<Arc<Partial>, DownloadError> {
-        if let Some(partial) = open.get(&content) {
-            return Ok(Arc::clone(partial));
+        if let Some(partial) = open.get(&content).and_then(Open::partial) {
+            return Ok(partial);
         }
         let disk = Arc::clone(&self.disk);
-        let partial = Partial::open(disk, &self.state_dir, &self.download_dir, content)?;
+        let place = (self.download_dir.as_path(), self.lends);
+        let partial = Partial::open(disk, &self.state_dir, place, content)?;
         if matches!(partial.shown().state, DownloadState::Finished { .. }) {
             return Err(DownloadError::Unknown { content });
         }
         let partial = Arc::new(partial);
-        open.insert(content, Arc::clone(&partial));
+        self.note(open, &partial);
         Ok(partial)
     }
 
@@ -116,7 +158,7 @@ impl Downloads {
     pub(crate) fn records(&self) -> Result<Vec<DownloadRecord>, DownloadError> {
         let mut records = Vec::new();
         for content in self.contents()? {
-            if let Some(partial) = self.lock().get(&content) {
+            if let Some(partial) = self.lock().get(&content).and_then(Open::partial) {
                 records.push(partial.shown());
                 continue;
             }

@@ -15,11 +15,12 @@ use crate::slice::{SLICE_GROUPS_MAX, steps, verify};
 
 impl Partial {
     /// Goes on with a download of an earlier run. A damaged record is rebuilt
-    /// from what verifies.
+    /// from what verifies. The partial file is where the record says, or, with
+    /// `moves`, in this download folder.
     pub(super) fn open(
         disk: Arc<dyn Disk>,
         state_dir: &Path,
-        download_dir: &Path,
+        (download_dir, moves): (&Path, bool),
         content: ContentId,
     ) -> Result<Self, DownloadError> {
         let path = state_path(state_dir, content);
@@ -38,7 +39,12 @@ impl Partial {
                 (Record::new(name, download_dir), Some(damage))
             }
         };
-        let paths = Paths::new(state_dir, bytes_path(&record.download_dir), content);
+        let download_dir = if moves {
+            download_dir.to_owned()
+        } else {
+            bytes_path(&record.download_dir)
+        };
+        let paths = Paths::new(state_dir, download_dir, content);
         let partial = Self::with(disk, content, paths, record);
         match damage {
             None => {

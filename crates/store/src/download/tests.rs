@@ -75,7 +75,8 @@ impl Case {
 
 fn open(disk: &FakeDisk, content: ContentId) -> Result<Partial, DownloadError> {
     let disk = Arc::new(disk.clone());
-    Partial::open(disk, Path::new(STATE_DIR), Path::new(DOWNLOAD_DIR), content)
+    let place = (Path::new(DOWNLOAD_DIR), false);
+    Partial::open(disk, Path::new(STATE_DIR), place, content)
 }
 
 /// Slices of two groups: the last, then every third, until all are there.

@@ -7,7 +7,7 @@
 use gannet_base::{ContentId, GroupSet};
 
 use super::Store;
-use crate::{Download, DownloadError, DownloadRecord};
+use crate::{ContentReader, Download, DownloadError, DownloadRecord, ReadError};
 
 impl Store {
     /// Starts to keep a part of a content, or goes on with the part that is there.
@@ -31,17 +31,45 @@ impl Store {
         self.inner.kept.records()
     }
 
-    /// Gives up groups of a kept part, and the room that they take. When none are
-    /// left everything about it is deleted.
+    /// Opens a kept part for reading, and nothing else that has the content.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotShared`] if nothing of the content is kept.
+    pub fn open_part(&self, content: ContentId) -> Result<ContentReader, ReadError> {
+        let not_kept = ReadError::NotShared { content };
+        match self.inner.kept.get(content) {
+            Ok(part) => ContentReader::partial(part, self.inner.clone()).ok_or(not_kept),
+            Err(DownloadError::Io { source, .. }) => Err(ReadError::Io { content, source }),
+            Err(_) => Err(not_kept),
+        }
+    }
+
+    /// Gives up all groups of a kept part but these, and the room that they take.
+    /// With none, everything about it is deleted.
     ///
     /// # Errors
     ///
     /// [`DownloadError::Unknown`] if nothing of the content is kept.
-    pub fn drop_part(&self, content: ContentId, groups: &GroupSet) -> Result<(), DownloadError> {
-        let part = self.inner.kept.get(content)?;
-        if part.have().difference(groups).is_empty() {
+    pub fn retain_part(&self, content: ContentId, groups: &GroupSet) -> Result<(), DownloadError> {
+        if groups.is_empty() {
             return self.inner.kept.forget(content);
         }
-        part.forget_groups(groups)
+        let part = self.inner.kept.get(content)?;
+        let rest = part.have().difference(groups);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        part.forget_groups(&rest)
+    }
+
+    /// Bytes that may still be written to the disk of the data directory, where parts
+    /// are kept.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not say.
+    pub fn part_room_bytes(&self) -> std::io::Result<u64> {
+        crate::space::free_bytes(&self.inner.data_dir)
     }
 }

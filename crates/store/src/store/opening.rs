@@ -2,9 +2,11 @@
 
 use super::*;
 
-/// Format of the data directory. A later one is refused, an earlier one would
-/// be brought up to date here.
-const FORMAT: u32 = 1;
+/// Format of the data directory. A later one is refused, an earlier one is
+/// brought up to date.
+const FORMAT: u32 = 2;
+/// The earliest format that there was.
+const FORMAT_FIRST: u32 = 1;
 
 const STAMP_PREFIX: &str = "gannet-store ";
 
@@ -20,9 +22,14 @@ impl Inner {
             .canonicalize()
             .map_err(failed(&config.data_dir))?;
         let lock = DirLock::take(&data_dir)?;
-        check_stamp(&data_dir)?;
-
         let mut warnings = Vec::new();
+        if let Some(backup) = check_stamp(&data_dir)? {
+            warnings.push(format!(
+                "the data directory was brought up to date; as it was before it is in {}, which \
+                 can be deleted",
+                backup.display()
+            ));
+        }
         let opened = Catalogue::open(
             &data_dir.join("catalogue.redb"),
             config.catalogue_cache_bytes,
@@ -53,7 +60,7 @@ impl Inner {
         let downloads =
             Downloads::new(Arc::new(RealDisk), data_dir.join("downloads"), download_dir);
         let kept_dir = data_dir.join("kept");
-        let kept = Downloads::new(Arc::new(SparseDisk), kept_dir.clone(), kept_dir);
+        let kept = Downloads::new(Arc::new(SparseDisk), kept_dir.clone(), kept_dir).lending();
         Ok(Self {
             data_dir,
             catalogue: opened.catalogue,
@@ -89,7 +96,7 @@ impl Inner {
     }
 }
 
-fn make_private_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new()
         .recursive(true)
@@ -97,15 +104,20 @@ fn make_private_dir(dir: &Path) -> io::Result<()> {
         .create(dir)
 }
 
-/// Checks the version stamp; writes one into a new directory.
-fn check_stamp(data_dir: &Path) -> Result<(), OpenError> {
+/// Checks the version stamp; writes one into a new directory, and brings an
+/// earlier one up to date. Where the backup is, if that was done.
+fn check_stamp(data_dir: &Path) -> Result<Option<PathBuf>, OpenError> {
     let path = data_dir.join("version");
+    let stamp = || {
+        let text = format!("{STAMP_PREFIX}{FORMAT}\n");
+        let path = data_dir.join("version");
+        crate::backend::replace(&RealDisk, &path, text.as_bytes())
+            .map_err(|source| OpenError::Io { path, source })
+    };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let stamp = format!("{STAMP_PREFIX}{FORMAT}\n");
-            return crate::backend::replace(&RealDisk, &path, stamp.as_bytes())
-                .map_err(|source| OpenError::Io { path, source });
+            return stamp().map(|()| None);
         }
         Err(source) if source.kind() == io::ErrorKind::InvalidData => {
             return Err(OpenError::Stamp { path });
@@ -117,7 +129,18 @@ fn check_stamp(data_dir: &Path) -> Result<(), OpenError> {
         .strip_prefix(STAMP_PREFIX)
         .and_then(|number| number.parse::<u32>().ok());
     match found {
-        Some(FORMAT) => Ok(()),
+        Some(FORMAT) => Ok(None),
+        Some(found @ FORMAT_FIRST..FORMAT) => {
+            let failed = |source| OpenError::Io {
+                path: data_dir.to_owned(),
+                source,
+            };
+            let backup = upgrade::back_up(data_dir, found).map_err(failed)?;
+            for format in found..FORMAT {
+                upgrade::step(data_dir, format).map_err(failed)?;
+            }
+            stamp().map(|()| Some(backup))
+        }
         Some(found) if found > FORMAT => Err(OpenError::NewerVersion {
             path: data_dir.to_owned(),
             found,

@@ -9,10 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gannet_base::{PeerAddress, PeerId};
+use gannet_base::{ContentId, PeerAddress, PeerId};
 use gannet_node::api::{
-    BrowsePage, DownloadInfo, DownloadRequest, LinkInfo, PeerInfo, SearchState, ShareInfo, Status,
-    UploadInfo,
+    BrowsePage, DownloadInfo, DownloadRequest, HeldFile, KeepRequest, KeptFile, LinkInfo, PeerInfo,
+    Refused, SearchState, ShareInfo, Status, UploadInfo,
 };
 use hyper::Method;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,10 @@ pub(crate) struct SearchBody {
     #[serde(default = "SearchBody::limit")]
     #[schema(default = 100)]
     pub(crate) limit: u32,
+    /// Keeps it from being the latest search, for who asks again and again.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub(crate) aside: bool,
 }
 
 impl SearchBody {
@@ -235,6 +239,7 @@ impl Client {
         let body = SearchBody {
             query: query.to_owned(),
             limit,
+            aside: false,
         };
         let started: Started = self.write("/searches", &body).await?;
         Ok(started.id)
@@ -250,6 +255,7 @@ impl Client {
         let body = SearchBody {
             query: query.to_owned(),
             limit,
+            aside: false,
         };
         let body = exchange::json(&body)?;
         let events = self
@@ -353,10 +359,7 @@ impl Client {
         let text = path.to_str().ok_or_else(|| ClientError::Unsendable {
             reason: format!("{} is not Unicode", path.display()),
         })?;
-        let path = format!("/shares?path={}", exchange::escape(text));
-        let answer = self.timeouts.answer;
-        self.exchange
-            .json(Method::DELETE, &path, None, answer)
+        self.delete(&format!("/shares?path={}", exchange::escape(text)))
             .await
     }
 
@@ -371,6 +374,51 @@ impl Client {
         self.exchange
             .json(Method::POST, "/links", body, self.timeouts.link)
             .await
+    }
+
+    /// Has others keep a file that the peer shares; may take as long as hashing it
+    /// takes. Paths must be absolute.
+    pub async fn keep(&self, request: &KeepRequest) -> Result<KeptFile, ClientError> {
+        let body = exchange::json(request)?;
+        self.exchange
+            .json(Method::POST, "/kept", body, self.timeouts.link)
+            .await
+    }
+
+    /// The files that others keep for the peer.
+    pub async fn kept(&self) -> Result<Vec<KeptFile>, ClientError> {
+        self.list("/kept").await
+    }
+
+    /// Has others keep a file no more.
+    pub async fn unkeep(&self, content: ContentId) -> Result<KeptFile, ClientError> {
+        self.delete(&format!("/kept?content={content}")).await
+    }
+
+    /// What the peer holds for others.
+    pub async fn held(&self) -> Result<Vec<HeldFile>, ClientError> {
+        self.list("/held").await
+    }
+
+    /// Has the peer hold a content, or anything of a peer, for nobody.
+    pub async fn refuse(&self, what: Refused) -> Result<(), ClientError> {
+        let _: Done = self.write("/held/refused", &what).await?;
+        Ok(())
+    }
+
+    /// Takes a refusal back.
+    pub async fn allow(&self, what: Refused) -> Result<(), ClientError> {
+        let which = match what {
+            Refused::Content { content } => format!("content={content}"),
+            Refused::Keeper { keeper } => format!("keeper={keeper}"),
+        };
+        let _: Done = self.delete(&format!("/held/refused?{which}")).await?;
+        Ok(())
+    }
+
+    /// What the peer refuses to hold.
+    pub async fn refused(&self) -> Result<Vec<Refused>, ClientError> {
+        self.list("/held/refused").await
     }
 
     /// A link that lets one browser in, once and within an hour.
@@ -412,6 +460,11 @@ impl Client {
     async fn read<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, ClientError> {
         let answer = self.timeouts.answer;
         self.exchange.json(Method::GET, path, None, answer).await
+    }
+
+    async fn delete<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.timeouts.answer;
+        self.exchange.json(Method::DELETE, path, None, answer).await
     }
 
     async fn act<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, ClientError> {

@@ -41,7 +41,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
             Ok(_) => too_large(u64::try_from(bytes_max).unwrap_or(u64::MAX)),
             Err(error) => invalid(format!("the body broke off: {error}")).closing(),
         })?;
-        let value = serde_json::from_slice(&body.to_bytes());
+        let body = body.to_bytes();
+        // The decoder takes a list for an object whose keys are left out.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(invalid("the body is not a JSON object".to_owned()));
+        }
+        let value = serde_json::from_slice(&body);
         value
             .map(Self)
             .map_err(|error| invalid(format!("the body is not what it should be: {error}")))

@@ -221,7 +221,14 @@ fn needs_token(request: &Parts) -> bool {
         Method::HEAD => &Method::GET,
         ref other => other,
     };
-    !routes::PUBLIC.contains(&(method.as_str(), request.uri.path()))
+    let path = request.uri.path();
+    let prefix = routes::ASSETS.trim_end_matches("{name}");
+    let is_asset = |name: &str| !name.is_empty() && !name.contains('/');
+    let path = match path.strip_prefix(prefix) {
+        Some(name) if is_asset(name) => routes::ASSETS,
+        _ => path,
+    };
+    !routes::PUBLIC.contains(&(method.as_str(), path))
 }
 
 fn is_json(value: &[u8]) -> bool {

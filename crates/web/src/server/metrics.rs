@@ -349,6 +349,20 @@ fn dht(text: &mut Text, dht: &DhtInfo) {
         "Questions for lists answered.",
         dht.answered,
     );
+    let keeping = &dht.keeping;
+    let granted = "Disk space granted to others.";
+    text.gauge("keep_grant_bytes", granted, keeping.grant_bytes);
+    text.gauge("keep_held_bytes", "Of that, taken.", keeping.held_bytes);
+    text.gauge(
+        "keep_held_blocks",
+        "Parts of files held for others.",
+        keeping.held_blocks,
+    );
+    text.gauge(
+        "keep_own_files",
+        "Own files that others keep.",
+        keeping.kept_files,
+    );
 }
 
 fn api(text: &mut Text, app: &App) {

@@ -1,6 +1,7 @@
 //! The server.
 
 mod accept;
+mod assets;
 mod changes;
 mod extract;
 mod guard;
@@ -9,6 +10,7 @@ mod openapi;
 mod options;
 mod pages;
 mod problem;
+mod range;
 mod routes;
 mod searches;
 mod sessions;

@@ -23,10 +23,12 @@ use crate::Problem;
     security(("token" = []), ("cookie" = [])),
     tags(
         (name = "peer", description = "The peer itself"),
+        (name = "page", description = "The page for people"),
         (name = "session", description = "Letting browsers in"),
         (name = "searches", description = "Finding"),
         (name = "transfers", description = "Fetching and serving"),
         (name = "shares", description = "What the peer shares"),
+        (name = "kept", description = "Files that outlive their publishers"),
         (name = "peers", description = "Other peers"),
     )
 )]

@@ -1,6 +1,6 @@
 //! Which page of a list a caller wants.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use utoipa::IntoParams;
 
 use super::extract::invalid;
@@ -11,13 +11,26 @@ use crate::Page;
 // Guess: a page of peers stays below 10 MB.
 pub(crate) const PAGE_ITEMS_MAX: u32 = 10_000;
 
+/// Furthest that a page may begin: as far as other languages count.
+const OFFSET_MAX: u64 = i64::MAX.unsigned_abs();
+
+/// Reads where a page begins.
+pub(super) fn offset<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let offset = u64::deserialize(from)?;
+    if offset > OFFSET_MAX {
+        let wrong = format!("offset is from 0 to {OFFSET_MAX}");
+        return Err(de::Error::custom(wrong));
+    }
+    Ok(offset)
+}
+
 /// Which part of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageParams {
     /// How many items to leave out first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "offset")]
     #[param(default = 0)]
     offset: u64,
     /// Most items.

@@ -2,7 +2,10 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use gannet_node::{BrowseError, DownloadError, LinkError, SearchError, ShareError, Stopped};
+use gannet_node::{
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, SettingsError, ShareError,
+    Stopped, ViewError,
+};
 use hyper::{StatusCode, header};
 
 use crate::Problem;
@@ -129,12 +132,56 @@ impl From<LinkError> for Refusal {
     }
 }
 
+impl From<KeepError> for Refusal {
+    fn from(error: KeepError) -> Self {
+        let (status, kind) = match error {
+            KeepError::Off => (StatusCode::CONFLICT, "overlay-off"),
+            KeepError::NoPlace => (StatusCode::CONFLICT, "no-place"),
+            KeepError::Link(link) => return link.into(),
+            KeepError::UnknownSearch { .. } => (StatusCode::NOT_FOUND, "unknown-search"),
+            KeepError::UnknownRow { .. } => (StatusCode::NOT_FOUND, "unknown-row"),
+            KeepError::NoLink(_) => (StatusCode::BAD_REQUEST, "link"),
+            KeepError::NotHere { .. } => (StatusCode::CONFLICT, "not-here"),
+            KeepError::Bounds(_) => (StatusCode::BAD_REQUEST, "bounds"),
+            KeepError::Order(_) => (StatusCode::CONFLICT, "not-to-be-kept"),
+            KeepError::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-kept"),
+            KeepError::NotKept { .. } => (StatusCode::NOT_FOUND, "not-kept"),
+            KeepError::Stopped(stopped) => return stopped.into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<SettingsError> for Refusal {
+    fn from(error: SettingsError) -> Self {
+        let (status, kind) = match &error {
+            SettingsError::Range { .. } => (StatusCode::BAD_REQUEST, "range"),
+            SettingsError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<ViewError> for Refusal {
+    fn from(error: ViewError) -> Self {
+        let (status, kind) = match &error {
+            ViewError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown-content"),
+            ViewError::Beyond { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range"),
+            ViewError::Changed => (StatusCode::CONFLICT, "changed"),
+            ViewError::Stalled => (StatusCode::GATEWAY_TIMEOUT, "stalled"),
+            ViewError::Unreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
+            ViewError::Stopped(stopped) => return (*stopped).into(),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Display;
     use std::path::PathBuf;
 
-    use gannet_base::{ParseLinkError, PeerId};
+    use gannet_base::{ContentId, InvalidKeep, ParseLinkError, PeerId};
 
     use super::*;
 
@@ -207,6 +254,72 @@ mod tests {
             ),
             (problem(LinkError::NotShared { path: path() }), 409),
             (problem(LinkError::Stopped(Stopped)), 503),
+        ];
+        check(&cases);
+    }
+
+    #[track_caller]
+    fn check(cases: &[((u16, String, String), u16)]) {
+        for ((status, detail, expected), code) in cases {
+            assert_eq!((status, detail), (code, expected));
+        }
+    }
+
+    #[test]
+    fn so_is_every_error_about_what_is_kept() {
+        let number = 3;
+        let path = PathBuf::from("/p");
+        let cases = [
+            (problem(KeepError::Off), 409),
+            (problem(KeepError::NoPlace), 409),
+            (problem(KeepError::Link(LinkError::NotShared { path })), 409),
+            (problem(KeepError::UnknownSearch { number }), 404),
+            (problem(KeepError::NoLink(ParseLinkError::Size)), 400),
+            (
+                problem(KeepError::NotHere {
+                    name: "x".to_owned(),
+                }),
+                409,
+            ),
+            (problem(KeepError::Bounds("so many".to_owned())), 400),
+            (problem(KeepError::Order(InvalidKeep::Life)), 409),
+            (problem(KeepError::TooMany { max: 5 }), 429),
+            (
+                problem(KeepError::NotKept {
+                    content: ContentId::of(b"x"),
+                }),
+                404,
+            ),
+            (problem(KeepError::Stopped(Stopped)), 503),
+        ];
+        check(&cases);
+    }
+
+    #[test]
+    fn what_the_page_asks_is_refused_in_words_too() {
+        let reason = || "because".to_owned();
+        let cases = [
+            (
+                problem(SettingsError::Range {
+                    name: "x",
+                    min: 1,
+                    max: 2,
+                    found: 3,
+                }),
+                400,
+            ),
+            (problem(SettingsError::Stopped(Stopped)), 503),
+            (
+                problem(ViewError::Unknown {
+                    content: ContentId::of(b"x"),
+                }),
+                404,
+            ),
+            (problem(ViewError::Beyond { offset: 2, size: 1 }), 416),
+            (problem(ViewError::Changed), 409),
+            (problem(ViewError::Stalled), 504),
+            (problem(ViewError::Unreadable(reason())), 500),
+            (problem(ViewError::Stopped(Stopped)), 503),
         ];
         for ((status, detail, expected), code) in cases {
             assert_eq!((status, detail), (code, expected));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gannet_base::PeerAddress;
-use gannet_node::api::{DownloadRequest, NodeEvent, SearchUpdate};
+use gannet_node::api::{DownloadRequest, KeepRequest, NodeEvent, SearchUpdate, ToKeep};
 use gannet_web::{
     ApiServer, Client, ClientError, Limits, Peer, SearchStream, ServeError, ServeOptions, Timeouts,
     serve,
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, connected, end, peer_id, row, upload};
+use crate::fake::{DEADLINE, Fake, connected, end, held, kept, peer_id, row, upload};
 
 async fn served() -> (Fake, ApiServer, Client) {
     let fake = Fake::new();
@@ -50,6 +50,24 @@ async fn calls_arrive_and_answers_come_back() {
         addresses,
     };
     assert_eq!(client.browse(&peer, 1, 2).await.unwrap().peer, peer_id());
+    let content = kept().content;
+    let request = KeepRequest {
+        file: ToKeep::Path { path: "/a".into() },
+        copies: Some(3),
+        days: None,
+    };
+    assert_eq!(client.keep(&request).await.unwrap(), kept());
+    assert_eq!(client.kept().await.unwrap(), [kept()]);
+    assert_eq!(client.unkeep(content).await.unwrap(), kept());
+    assert_eq!(client.held().await.unwrap(), [held()]);
+    fake.calls();
+    for what in client.refused().await.unwrap() {
+        client.refuse(what).await.unwrap();
+        client.allow(what).await.unwrap();
+        let calls = fake.calls();
+        let expected = [format!("refuse {what:?}"), format!("allow {what:?}")];
+        assert!(calls.ends_with(&expected), "{calls:?}");
+    }
     fake.calls();
 
     let path = "/mu sic/ä?&=%41+".as_ref();

@@ -8,12 +8,19 @@ use gannet_web::{Limits, openapi_json};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, end, peer_id, row};
+use crate::fake::{DEADLINE, Fake, content, end, peer_id, row};
 use crate::http::{Reply, bare, honest};
 
 fn document() -> Value {
     serde_json::from_str(openapi_json()).unwrap()
 }
+
+/// A peer of whom nothing is to be held.
+const REFUSAL: &str = concat!(
+    r#"{"what":"keeper","keeper":""#,
+    "0707070707070707070707070707070707070707070707070707070707070707",
+    r#""}"#
+);
 
 /// Methods and paths of all operations, parameters in place.
 fn operations(document: &Value) -> Vec<(String, String, Value)> {
@@ -30,17 +37,27 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 /// A path with values that the fake peer knows, and a body if there is one.
 fn filled(method: &str, path: &str) -> (String, &'static str) {
     let mut line = path.replace("{id}", "1").replace("{number}", "1");
+    line = line
+        .replace("{name}", "app.js")
+        .replace("{content}", &content().to_string());
     if path.ends_with("/browse") {
         line += &format!("?peer={}", peer_id());
     }
     if (method, path) == ("DELETE", "/api/v1/shares") {
         line += "?path=/a";
     }
+    if method == "DELETE" && (path.ends_with("/kept") || path.ends_with("/refused")) {
+        line += &format!("?content={}", content());
+    }
     let body = match (method, path) {
         ("POST", "/api/v1/searches") => r#"{"query":"x"}"#,
         ("POST", "/api/v1/downloads") => r#"{"from":"link","link":"l"}"#,
         ("POST", "/api/v1/shares" | "/api/v1/links") => r#"{"path":"/a"}"#,
+        ("POST", "/api/v1/settings") => "{}",
+        ("POST", "/api/v1/downloads/{number}/priority") => r#"{"priority":1}"#,
         ("POST", "/api/v1/session") => r#"{"code":"0"}"#,
+        ("POST", "/api/v1/kept") => r#"{"file":{"from":"path","path":"/a"}}"#,
+        ("POST", "/api/v1/held/refused") => REFUSAL,
         _ => "",
     };
     (format!("{method} {line}"), body)
@@ -167,6 +184,13 @@ async fn no_get_changes_anything() {
                     "peers",
                     "browse",
                     "shares",
+                    "kept",
+                    "held",
+                    "refused",
+                    "settings",
+                    "shared_files",
+                    "ring_map",
+                    "view",
                 ];
                 assert!(reads.contains(&verb), "{line}: {call}");
             }

@@ -6,16 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use gannet_base::{ContentId, Dimensions, FileEntry, FileKind, Media, PeerAddress, PeerId};
 use gannet_node::api::{
-    Asked, BrowsePage, DhtInfo, DhtReach, DownloadInfo, DownloadRequest, DownloadSource,
-    DownloadState, FloodInfo, FloodReach, FoundBy, HomeInfo, HubInfo, HubServerInfo, LinkInfo,
-    NodeEvent, OverlayEnd, PeerInfo, ScanProgress, SearchEnd, SearchRow, SearchState, SearchUpdate,
-    ShareInfo, SharesSummary, SourceInfo, Status, SupernodeInfo, SupernodeReach, Tie, Traffic,
-    UploadInfo,
+    Asked, BrowsePage, Check, DhtInfo, DhtReach, DownloadInfo, DownloadRequest, DownloadSource,
+    DownloadState, FloodInfo, FloodReach, FoundBy, HeldFile, HeldOrder, HomeInfo, HubInfo,
+    HubServerInfo, KeepRequest, KeptFile, LinkInfo, NodeEvent, OverlayEnd, PeerInfo, Pointer,
+    Refused, RingMap, RingPlace, ScanProgress, SearchEnd, SearchRow, SearchState, SearchUpdate,
+    SelfTest, Settings, SettingsChange, ShareInfo, SharedFile, SharedFiles, SharesSummary,
+    SourceInfo, Status, SupernodeInfo, SupernodeReach, Tie, Traffic, UploadInfo, Verdict,
 };
-use gannet_node::{BrowseError, DownloadError, LinkError, SearchError, ShareError, Stopped};
-use gannet_web::{Answer, ApiServer, Client, Limits, Peer, ServeOptions, serve};
+use gannet_node::{
+    BrowseError, DownloadError, KeepError, LinkError, SearchError, SettingsError, ShareError,
+    Stopped, ViewError,
+};
+use gannet_web::{Answer, ApiServer, Client, Limits, Peer, Reading, ServeOptions, serve};
 use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -173,6 +178,8 @@ impl Fake {
             size: Some(3),
             have_bytes: 2,
             received_bytes: 1,
+            pieces: "a".repeat(64),
+            priority: 0,
             state: DownloadState::Active,
             reason: None,
             bytes_per_second: 5,
@@ -221,6 +228,43 @@ pub(crate) fn upload() -> UploadInfo {
         queue_position: None,
         bytes_per_second: 1,
         bytes: 2,
+    }
+}
+
+pub(crate) fn kept() -> KeptFile {
+    KeptFile {
+        content: content(),
+        name: "name".to_owned(),
+        path: "music/name".to_owned(),
+        size: 20_000_000,
+        copies: 8,
+        copies_kept: 4,
+        copies_online: 3,
+        copies_possible: 8,
+        blocks: 2,
+        blocks_kept: 0,
+        refused: Some("they grant no space".to_owned()),
+        expires_unix_seconds: 2_000_000_000,
+        seconds_left: 86_400,
+    }
+}
+
+pub(crate) fn held() -> HeldFile {
+    HeldFile {
+        content: content(),
+        name: "<b>name</b>".to_owned(),
+        path: "x/<b>name</b>".to_owned(),
+        size: 20_000_000,
+        blocks: 2,
+        blocks_held: 1,
+        blocks_coming: 1,
+        bytes: 20_000_000,
+        orders: vec![HeldOrder {
+            keeper: peer_id(),
+            copies: 8,
+            expires_unix_seconds: 2_000_000_000,
+            seconds_left: 86_400,
+        }],
     }
 }
 
@@ -425,6 +469,49 @@ impl Peer for Fake {
         }))
     }
 
+    fn keep(&self, request: KeepRequest) -> Answer<'_, Result<KeptFile, KeepError>> {
+        self.note(format!("keep {request:?}"));
+        now(Ok(kept()))
+    }
+
+    fn kept(&self) -> Answer<'_, Result<Vec<KeptFile>, Stopped>> {
+        self.note("kept");
+        now(Ok(vec![kept()]))
+    }
+
+    fn unkeep(&self, content: ContentId) -> Answer<'_, Result<KeptFile, KeepError>> {
+        self.note(format!("unkeep {content}"));
+        now(if content == kept().content {
+            Ok(kept())
+        } else {
+            Err(KeepError::NotKept { content })
+        })
+    }
+
+    fn held(&self) -> Answer<'_, Result<Vec<HeldFile>, Stopped>> {
+        self.note("held");
+        now(Ok(vec![held()]))
+    }
+
+    fn refuse(&self, what: Refused) -> Answer<'_, Result<(), KeepError>> {
+        self.note(format!("refuse {what:?}"));
+        now(Ok(()))
+    }
+
+    fn allow(&self, what: Refused) -> Answer<'_, Result<(), KeepError>> {
+        self.note(format!("allow {what:?}"));
+        now(Ok(()))
+    }
+
+    fn refused(&self) -> Answer<'_, Result<Vec<Refused>, Stopped>> {
+        self.note("refused");
+        let (content, keeper) = (content(), peer_id());
+        now(Ok(vec![
+            Refused::Content { content },
+            Refused::Keeper { keeper },
+        ]))
+    }
+
     fn events(&self) -> broadcast::Receiver<NodeEvent> {
         self.note("events");
         self.0.events.subscribe()
@@ -441,5 +528,126 @@ impl Peer for Fake {
         Box::pin(async move {
             stopped.wait_for(|stopped| *stopped).await.unwrap();
         })
+    }
+
+    fn search_aside<'a>(
+        &'a self,
+        query: &'a str,
+        limit: u32,
+    ) -> Answer<'a, Result<(u64, mpsc::Receiver<SearchUpdate>), SearchError>> {
+        self.note("aside");
+        self.search(query, limit)
+    }
+
+    fn settings(&self) -> Answer<'_, Result<Settings, Stopped>> {
+        self.note("settings");
+        now(Ok(Settings {
+            hubs: vec![PeerAddress {
+                peer: peer_id(),
+                addresses: Vec::new(),
+            }],
+            ..Settings::default()
+        }))
+    }
+
+    fn change_settings(
+        &self,
+        change: SettingsChange,
+    ) -> Answer<'_, Result<Settings, SettingsError>> {
+        self.note(format!("change_settings {change:?}"));
+        now(match change.upload_slots {
+            Some(found @ 101..) => Err(SettingsError::Range {
+                name: "upload_slots",
+                min: 1,
+                max: 100,
+                found: found.into(),
+            }),
+            _ => Ok(Settings::default()),
+        })
+    }
+
+    fn prioritise(
+        &self,
+        number: u32,
+        priority: u8,
+    ) -> Answer<'_, Result<DownloadInfo, DownloadError>> {
+        now(self.change(&format!("prioritise {priority}"), number))
+    }
+
+    fn shared_files(&self, offset: u64, limit: u32) -> Answer<'_, Result<SharedFiles, Stopped>> {
+        self.note(format!("shared_files {offset} {limit}"));
+        now(Ok(SharedFiles {
+            files: vec![SharedFile {
+                entry: FileEntry {
+                    content: content(),
+                    size: 3,
+                    path: "music/x".to_owned(),
+                    media: media(),
+                },
+                link: "gannet:x".to_owned(),
+            }],
+            total: 1,
+        }))
+    }
+
+    fn ring_map(&self) -> Answer<'_, Result<RingMap, Stopped>> {
+        self.note("ring_map");
+        let places = [Pointer::Predecessor, Pointer::Successor, Pointer::Finger];
+        let place = |pointer| RingPlace {
+            peer: peer_id(),
+            position: "0".repeat(32),
+            pointer,
+        };
+        now(Ok(RingMap {
+            position: Some("f".repeat(32)),
+            places: places.map(place).into(),
+        }))
+    }
+
+    fn self_test(&self) -> Answer<'_, Result<SelfTest, Stopped>> {
+        self.note("self_test");
+        let verdicts = [Verdict::Yes, Verdict::Partly, Verdict::No];
+        let check = |verdict| Check {
+            question: "Am I?".to_owned(),
+            verdict,
+            answer: "Perhaps.".to_owned(),
+        };
+        now(Ok(SelfTest {
+            checks: verdicts.map(check).into(),
+        }))
+    }
+
+    fn view(
+        &self,
+        wanted: ContentId,
+        offset: u64,
+    ) -> Answer<'_, Result<Box<dyn Reading>, ViewError>> {
+        self.note(format!("view {offset}"));
+        if wanted != content() {
+            return now(Err(ViewError::Unknown { content: wanted }));
+        }
+        now(Ok(Box::new(Text) as Box<dyn Reading>))
+    }
+}
+
+/// What every content is.
+pub(crate) const TEXT: &str = "<script>alert(1)</script> and a little more";
+
+struct Text;
+
+impl Reading for Text {
+    fn name(&self) -> &str {
+        "a \"name\"\n.html"
+    }
+
+    fn size(&self) -> u64 {
+        TEXT.len() as u64
+    }
+
+    // Three bytes at a time.
+    fn read(&mut self, offset: u64) -> Answer<'_, Result<Bytes, ViewError>> {
+        let start = usize::try_from(offset).unwrap();
+        let end = TEXT.len().min(start + 3);
+        now(Ok(Bytes::from_static(&TEXT.as_bytes()[start..end])))
     }
 }

@@ -238,7 +238,10 @@ async fn only_the_token_opens() {
     // No token in the address, and unknown routes tell strangers nothing.
     for line in [
         "/api/v1/status?token=TOKEN",
-        "/",
+        "/none",
+        "/assets",
+        "/assets/",
+        "/assets/app.js/x",
         "/api",
         "/api/v1/none",
         "/%68ealthz",
@@ -278,7 +281,14 @@ async fn paths_that_climb_lead_nowhere() {
         ";/..",
         ".",
     ] {
-        for start in ["/", "/open/", "/open.js/", "/api/v1/", "/api/v1/downloads/"] {
+        for start in [
+            "/",
+            "/open/",
+            "/assets/",
+            "/api/v1/contents/",
+            "/api/v1/",
+            "/api/v1/downloads/",
+        ] {
             for end in ["/etc/passwd", "/api.json"] {
                 let line = format!("GET {start}{climb}{end}");
                 let reply = honest(&server, &line, "").await;
@@ -289,7 +299,7 @@ async fn paths_that_climb_lead_nowhere() {
             }
         }
     }
-    assert_eq!(refused, 12 * 5 * 2);
+    assert_eq!(refused, 12 * 6 * 2);
     assert_eq!(fake.calls(), Vec::<String>::new());
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod client;
+mod contents;
 mod described;
 mod fake;
 mod guard;

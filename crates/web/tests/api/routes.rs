@@ -1,6 +1,6 @@
 //! Every route, and every error's answer.
 
-use gannet_web::Limits;
+use gannet_web::{ApiServer, Limits};
 
 use crate::fake::{Fake, peer_id};
 use crate::http::honest;
@@ -22,6 +22,11 @@ async fn every_method_of_the_node_has_a_route() {
             "search x 5",
         ),
         ("POST /api/v1/searches", r#"{"query":"y"}"#, "search y 100"),
+        (
+            "POST /api/v1/searches",
+            r#"{"query":"z","aside":true}"#,
+            "aside",
+        ),
         ("GET /api/v1/searches/1", "", "search_state Some(1)"),
         ("GET /api/v1/searches/latest", "", "search_state None"),
         ("GET /api/v1/searches", "", "search_state None"),
@@ -56,8 +61,39 @@ async fn every_method_of_the_node_has_a_route() {
         ),
         ("POST /api/v1/links", r#"{"path":"/f"}"#, "link /f"),
     ];
-    for (line, body, call) in routes {
-        let reply = honest(&server, line, body).await;
+    each_calls(&fake, &server, &routes).await;
+    // Streams and the shutdown have tests of their own.
+}
+
+#[tokio::test]
+async fn what_the_page_asks_has_a_route() {
+    let fake = Fake::new();
+    let server = fake.serve(Limits::default()).await;
+    let routes = [
+        ("GET /api/v1/settings", "", "settings"),
+        (
+            "POST /api/v1/settings",
+            r#"{"limit_up":5}"#,
+            "change_settings SettingsChange { limit_up: Some(5), limit_down: None, upload_slots: \
+             None, hubs: None }",
+        ),
+        ("POST /api/v1/self-test", "", "self_test"),
+        ("GET /api/v1/ring", "", "ring_map"),
+        ("GET /api/v1/files", "", "shared_files 0 100"),
+        ("GET /api/v1/files?offset=3&limit=4", "", "shared_files 3 4"),
+        (
+            "POST /api/v1/downloads/1/priority",
+            r#"{"priority":7}"#,
+            "prioritise 7 1",
+        ),
+    ];
+    each_calls(&fake, &server, &routes).await;
+}
+
+/// Each of these, a line and a body, is answered and has the peer called so.
+async fn each_calls(fake: &Fake, server: &ApiServer, routes: &[(&str, &str, &str)]) {
+    for &(line, body, call) in routes {
+        let reply = honest(server, line, body).await;
         assert!([200, 201].contains(&reply.status), "{line}: {reply:?}");
         assert!(
             reply.head.contains("content-type: application/json"),
@@ -69,7 +105,6 @@ async fn every_method_of_the_node_has_a_route() {
             "{line}: {calls:?}"
         );
     }
-    // Streams and the shutdown have tests of their own.
 }
 
 #[tokio::test]
@@ -82,7 +117,7 @@ async fn a_page_of_a_list_is_what_was_asked_for() {
         ("?limit=2", 1, 2),
         ("?offset=1499&limit=2", 1_500, 1),
         ("?offset=1500", 0, 0),
-        ("?offset=18446744073709551615&limit=10000", 0, 0),
+        ("?offset=9223372036854775807&limit=10000", 0, 0),
         ("?limit=10000", 1, 1_500),
     ] {
         let line = format!("GET /api/v1/downloads{query}");
@@ -107,7 +142,17 @@ async fn what_is_wrong_with_a_request_is_said() {
     let server = fake.serve(Limits::default()).await;
     let big = format!(r#"{{"query":"{}"}}"#, "x".repeat(64 << 10));
     let cases = [
-        ("GET /", "", 404, "unknown-route"),
+        ("GET /none", "", 404, "unknown-route"),
+        ("GET /assets/none.js", "", 404, "unknown-asset"),
+        ("GET /api/v1/contents/none", "", 400, "request"),
+        ("GET /api/v1/files?limit=x", "", 400, "request"),
+        (
+            "POST /api/v1/settings",
+            r#"{"upload_slots":101}"#,
+            400,
+            "range",
+        ),
+        ("POST /api/v1/settings", r#"{"limit":1}"#, 400, "request"),
         ("GET /api/v1/nothing", "", 404, "unknown-route"),
         ("GET /api/v2/status", "", 404, "unknown-route"),
         ("POST /api/v1/status", "", 405, "method"),

@@ -156,16 +156,16 @@ async fn guessing_codes_is_slowed() {
 async fn the_page_runs_no_inline_script() {
     let fake = Fake::new();
     let server = fake.serve(Limits::default()).await;
-    let page = browser(&server).send("GET /open", &[], "").await;
-    assert_eq!(page.body.matches("<script").count(), 1);
-    assert!(
-        page.body.contains(r#"src="/open.js"></script>"#),
-        "{page:?}"
-    );
-    for inline in ["<style", " style=", " onload=", "javascript:"] {
-        assert!(!page.body.contains(inline), "{inline}");
+    for path in ["/", "/open", "/api/"] {
+        let page = browser(&server).send(&format!("GET {path}"), &[], "").await;
+        let scripts = page.body.matches("<script").count();
+        let own = page.body.matches("src=\"/assets/").count();
+        assert!(scripts >= 2 && own >= scripts, "{path}: {page:?}");
+        for inline in ["<style", " style=", " onload=", " onclick=", "javascript:"] {
+            assert!(!page.body.contains(inline), "{path}: {inline}");
+        }
     }
-    let script = browser(&server).send("GET /open.js", &[], "").await;
+    let script = browser(&server).send("GET /assets/open.js", &[], "").await;
     assert!(
         script.head.contains("content-type: text/javascript"),
         "{script:?}"
@@ -174,4 +174,10 @@ async fn the_page_runs_no_inline_script() {
         script.body.contains("history.replaceState"),
         "the code leaves the address"
     );
+    let gzip = [("Accept-Encoding", "br, gzip")];
+    let small = browser(&server)
+        .send("GET /assets/open.js", &gzip, "")
+        .await;
+    assert!(small.head.contains("content-encoding: gzip"), "{small:?}");
+    assert!(!small.body.contains("history"), "{small:?}");
 }

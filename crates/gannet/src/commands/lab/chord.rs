@@ -175,6 +175,16 @@ pub(super) struct FailArgs {
     /// The share of them that dies, all at once
     #[arg(long, value_name = "P", default_value_t = fail::Params::default().fail)]
     fail: f64,
+    /// The share of those left that lie: they answer every question with themselves.
+    /// Lookups go as the overlay lets them then, not as Chord was published
+    #[arg(long, value_name = "P", default_value_t = fail::Params::default().liars)]
+    liars: f64,
+    /// Disjoint ways of each lookup, with --liars
+    #[arg(long, value_name = "D", default_value_t = fail::Params::default().paths)]
+    paths: u8,
+    /// With --liars: believe every claim, however much it leaves out
+    #[arg(long)]
+    trusting: bool,
     /// How many lookups, each from a random node that is left for a random key
     #[arg(long, value_name = "L", default_value_t = fail::Params::default().lookups)]
     lookups: u32,
@@ -185,6 +195,9 @@ pub(super) fn run_fail(args: &FailArgs, how: &How, out: &mut Printer) -> Outcome
         nodes: args.nodes,
         successors: args.successors,
         fail: args.fail,
+        liars: args.liars,
+        paths: args.paths,
+        is_wary: !args.trusting,
         lookups: args.lookups,
         seed: how.seed,
     };
@@ -195,7 +208,10 @@ fn view_fail(report: &fail::Report) -> View {
     let facts = vec![
         (
             "nodes",
-            format!("{}, {} of them died", report.nodes, report.failed_nodes),
+            format!(
+                "{}, {} of them died, {} lie",
+                report.nodes, report.failed_nodes, report.liars
+            ),
         ),
         ("lookups", report.lookups.to_string()),
         ("failures", report.failures.to_string()),

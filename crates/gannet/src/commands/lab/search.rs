@@ -36,9 +36,18 @@ pub(super) struct SearchArgs {
     /// How many searches there are
     #[arg(long, value_name = "Q", default_value_t = Params::default().queries)]
     queries: u32,
-    /// How many holders of the file are enough
+    /// How many words each search has: one number, or LEAST-MOST; fewer than 4
+    /// with --overlay dht only
+    #[arg(long, value_name = "WORDS", default_value = "4")]
+    words: String,
+    /// How many holders of the file are enough; of fewer words than 4, how many
+    /// files
     #[arg(long, value_name = "N", default_value_t = Params::default().enough)]
     enough: u32,
+    /// Entries from which --overlay dht splits the list of a word [default: as
+    /// everywhere]
+    #[arg(long, value_name = "ENTRIES")]
+    list_max: Option<u32>,
     #[command(flatten)]
     strategy: StrategyArgs,
     /// No query routing tables: the last hop goes to everybody
@@ -139,6 +148,8 @@ fn params(args: &SearchArgs, seed: u64) -> Result<Params, Failure> {
         copies: workload.copies,
         common_share: args.common_share,
         queries: args.queries,
+        words: words(&args.words)?,
+        list_max: args.list_max,
         zipf: workload.zipf,
         strategy: args.strategy.strategy()?,
         enough: args.enough,
@@ -152,6 +163,15 @@ fn params(args: &SearchArgs, seed: u64) -> Result<Params, Failure> {
         interval: seconds("--interval", args.interval)?,
         seed,
     })
+}
+
+/// A number of words, or two with a dash between them.
+fn words(typed: &str) -> Result<(u8, u8), Impossible> {
+    let (least, most) = typed.split_once('-').unwrap_or((typed, typed));
+    match (least.parse(), most.parse()) {
+        (Ok(least), Ok(most)) => Ok((least, most)),
+        _ => Err(Impossible::new("--words", typed, "a number, or 1-4")),
+    }
 }
 
 fn view(report: &Report) -> View {

@@ -48,6 +48,9 @@ pub(super) struct SupernodeArgs {
     /// Supernodes below which everybody is one
     #[arg(long, value_name = "N", default_value_t = Params::default().supernodes_min)]
     supernodes_min: u16,
+    /// Supernodes that each peer remembers, some 70 bytes each
+    #[arg(long, value_name = "N", default_value_t = Params::default().known_max)]
+    known: usize,
     #[command(flatten)]
     workload: Workload,
     /// Seconds from one search to the next
@@ -81,6 +84,7 @@ fn params(args: &SupernodeArgs, seed: u64) -> Result<Params, Failure> {
         jitter: !args.no_jitter,
         shedding: !args.no_shedding,
         supernodes_min: args.supernodes_min,
+        known_max: args.known,
         latency: workload.latency()?,
         loss: workload.loss,
         interval: seconds("--interval", args.interval)?,

@@ -78,6 +78,11 @@ impl Round {
         Some(self.soon_at.map_or(self.due, |soon| soon.min(self.due)))
     }
 
+    /// Has what is due then told then.
+    pub(super) fn wake(&mut self, at: Timestamp) {
+        self.soon_at = Some(self.soon_at.map_or(at, |soon| soon.min(at)));
+    }
+
     /// Has blocks told again in a while.
     pub(super) fn again(
         &mut self,
@@ -175,9 +180,8 @@ impl Keep {
             for ((index, copies), begun) in (0..).zip(&kept.blocks).zip(&kept.begun) {
                 let block = BlockId { content, index };
                 let fresh = !begun;
-                // While it is being placed only what is not.
-                let lacks = copies.kept < kept.order.copies;
-                if soon.contains(&block) || (due && (lacks || kept.is_placed())) {
+                // While something lacks only that.
+                if soon.contains(&block) || (due && (kept.lacks(copies) || kept.is_well())) {
                     tasks.push(Task {
                         key: Position::of_block(content, index),
                         block,
@@ -192,8 +196,7 @@ impl Keep {
         if let Some(due) = self.kept.values().map(|kept| kept.due).min()
             && due < self.round.due
         {
-            let at = self.round.soon_at.map_or(due, |soon| soon.min(due));
-            self.round.soon_at = Some(at);
+            self.round.wake(due);
         }
     }
 

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use gannet_base::{BlockId, ContentId, KeepOrder, KeepRelease, Timestamp};
+use gannet_base::{BlockId, ContentId, KeepOrder, KeepRelease, Timestamp, WallTime};
 
 use super::api::{KeepEvent, KeepStatus, KeptInfo};
 use super::message::Copies;
 use super::{Keep, Neighbourhood};
 
 /// First wait for copies to be made; doubles.
-// Guess: blocks take some seconds.
-const WAIT_FIRST: Duration = Duration::from_secs(10);
+// Guess: a block takes a second or some.
+const WAIT_FIRST: Duration = Duration::from_millis(500);
+/// Wait while copies are coming.
+// Guess: somebody may be waiting to leave.
+const WAIT_COMING: Duration = Duration::from_secs(1);
 /// Longest wait while a file is being placed.
 // Guess: by then something is wrong, which somebody has to change.
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -42,20 +45,31 @@ impl Kept {
         }
     }
 
-    /// Whether every block has its copies.
-    pub(super) fn is_placed(&self) -> bool {
+    /// Whether every block has its copies, though some may be away or on their way.
+    fn is_placed(&self) -> bool {
         let copies = self.order.copies;
         self.blocks.iter().all(|block| block.kept >= copies)
     }
 
-    /// It was looked at.
+    /// Whether every block has its copies, complete and online.
+    pub(super) fn is_well(&self) -> bool {
+        self.blocks.iter().all(|block| !self.lacks(block))
+    }
+
+    /// Whether a block lacks copies that are complete and online.
+    pub(super) fn lacks(&self, block: &Copies) -> bool {
+        block.kept.min(block.online) < self.order.copies
+    }
+
+    /// It was looked at: next after `interval` if all is well, sooner if not.
     pub(super) fn wait(&mut self, now: Timestamp, interval: Duration) {
-        if self.is_placed() {
+        if self.is_well() {
             self.wait = WAIT_FIRST;
             self.due = now + interval;
         } else {
+            let most = if self.is_placed() { interval } else { WAIT_MAX };
             self.due = now + self.wait;
-            self.wait = (self.wait * 2).min(WAIT_MAX);
+            self.wait = (self.wait * 2).min(most);
         }
     }
 
@@ -82,6 +96,14 @@ impl Keep {
             order: kept.order.clone(),
             status: kept.status(),
         })
+    }
+
+    /// When this peer last gave its word on a content, an order or a release: the next
+    /// must be later.
+    pub fn latest_word(&self, content: ContentId) -> Option<WallTime> {
+        let order = self.kept.get(&content).map(|kept| kept.order.issued);
+        let release = self.orders.releases.get(&(content, self.me));
+        order.max(release.map(|known| known.release.issued))
     }
 
     /// Whether nobody can have a block of an own file yet.
@@ -111,6 +133,7 @@ impl Keep {
             Some(kept) if kept.order.entry.size == order.entry.size => {
                 kept.order = order;
                 kept.due = now;
+                kept.wait = WAIT_FIRST;
             }
             _ => {
                 self.kept.insert(content, Kept::new(order, begun, now));
@@ -146,7 +169,9 @@ impl Keep {
             let Some(kept) = self.kept.get_mut(content) else {
                 continue;
             };
-            let was_placed = kept.is_placed();
+            let was_well = kept.is_well();
+            let online = |kept: &Kept| kept.blocks.iter().map(|b| u64::from(b.online)).sum::<u64>();
+            let before = online(kept);
             for (index, copies) in blocks {
                 let place = usize::try_from(*index).unwrap_or(usize::MAX);
                 if let Some(known) = kept.blocks.get_mut(place) {
@@ -156,8 +181,12 @@ impl Keep {
                     *begun |= copies.kept > 0;
                 }
             }
-            if !was_placed && kept.is_placed() {
+            if !was_well && kept.is_well() {
                 kept.wait(now, self.config.keeper_interval);
+            } else if !kept.is_well() && online(kept) > before {
+                kept.wait = WAIT_COMING;
+                kept.due = kept.due.min(now + WAIT_COMING);
+                self.round.wake(kept.due);
             }
             let status = kept.status();
             if kept.told.replace(status) != Some(status) {

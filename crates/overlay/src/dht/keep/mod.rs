@@ -480,7 +480,8 @@ impl Keep {
     }
 
     fn on_restore(&mut self, now: Timestamp, saved: KeepSaved, here: &[BlockId]) {
-        self.returns = saved.returns.saturating_add(1);
+        // Who comes back with nothing has not shown that it keeps.
+        self.returns = saved.returns.saturating_add(u8::from(!here.is_empty()));
         let orders = saved.orders.into_iter().take(self.config.contents_max);
         orders.for_each(|order| self.orders.restore(order));
         self.holdings.refusals = saved.refusals;

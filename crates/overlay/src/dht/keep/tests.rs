@@ -48,6 +48,29 @@ fn a_file_is_placed_within_a_minute() {
 }
 
 #[test]
+fn few_peers_make_as_many_copies_as_they_are_and_the_keeper_knows_soon() {
+    let mut bench = Bench::new(4, Config::default());
+    let wish = Box::new(order(0, 3, 8, 30));
+    bench.command(peer(0), KeepCommand::Keep(wish));
+    bench.run(5);
+    for index in 0..3 {
+        assert_eq!(bench.on_disk(block(index)).len(), 3);
+    }
+    let status = bench.status(peer(0)).unwrap();
+    assert_eq!((status.copies_min, status.online_min), (3, 3));
+    assert_eq!((status.blocks_kept, status.refused), (0, None));
+    // More come: they get theirs, and it is asked for ever more seldom.
+    let before = bench.sent;
+    bench.run(HOUR);
+    assert!(bench.sent - before < 1_000, "{}", bench.sent - before);
+    for n in 4..12 {
+        bench.start(peer(n));
+    }
+    bench.run(HOUR);
+    assert_eq!(bench.status(peer(0)).unwrap().online_min, 8);
+}
+
+#[test]
 fn it_outlives_its_keeper_and_costs_nothing_while_all_is_well() {
     let mut bench = placed(2, 4);
     bench.stop(peer(0));

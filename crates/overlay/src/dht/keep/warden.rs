@@ -179,7 +179,8 @@ impl Keep {
         };
         let asks = matches!(role, Role::Keeps { .. });
         Heard {
-            copies: (asks && ward.is_warm()).then_some(copies),
+            // A node that has heard nobody does not know that there is nobody.
+            copies: (asks && (ward.is_warm() || tally.kept() > 0)).then_some(copies),
             is_spare: holds && ward.is_spare(peer, (now, tally), &horizon, &self.config),
             mates: ward.mates(now, &horizon, &self.config).filter(|_| holds),
         }

@@ -260,9 +260,20 @@ impl Ring {
             .filter(|node| **node != self.me)
     }
 
+    /// Where the nodes before it are, nearest first; at most r. The first may not be
+    /// the predecessor of this very moment yet.
+    pub fn predecessors(&self) -> &[Position] {
+        &self.predecessors
+    }
+
     /// The nodes after it that it knows, nearest first; at most r.
     pub fn successors(&self) -> impl Iterator<Item = &Contact> {
         self.pointers.successors.iter().filter_map(Entry::node)
+    }
+
+    /// Its shortcuts across the ring.
+    pub fn fingers(&self) -> impl Iterator<Item = &Contact> {
+        self.fingers.contacts()
     }
 
     /// What the proof is about; for checking.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gannet_base::{PeerId, Timestamp};
 use gannet_index::Tokens;
 
+use super::requests::Purpose;
 use super::shelf::Put;
 use super::{
     Contact, Item, ListState, Load, Mark, Mode, Place, Position, Posting, Record, Refusal, Refused,
@@ -55,7 +56,7 @@ impl Store {
     }
 
     /// What its publishers may not know yet of the words of these records.
-    fn hints_for(&self, now: Timestamp, load: &Load) -> Vec<super::Hint> {
+    fn hints_for(&mut self, now: Timestamp, load: &Load) -> Vec<super::Hint> {
         if self.hints.is_empty() {
             return Vec::new();
         }
@@ -63,7 +64,9 @@ impl Store {
         let tokens: Vec<Tokens> = items
             .map(|item| Tokens::of_entry(item.record.entry()))
             .collect();
-        self.hints.of(now, tokens.iter().flat_map(Tokens::iter))
+        let mut hints = self.hints.of(now, tokens.iter().flat_map(Tokens::iter));
+        self.gossip(now, &mut hints);
+        hints
     }
 
     /// A load from this peer to itself.
@@ -93,9 +96,10 @@ impl Store {
     }
 
     fn is_neighbour(&self, peer: PeerId) -> bool {
+        let first = Position::of_peer(peer, 0);
         self.known.nodes.iter().any(|node| {
             let near = node.predecessor.iter().chain(&node.successors);
-            near.into_iter().any(|other| other.peer == peer)
+            near.into_iter().any(|other| other.peer == peer) || node.before.contains(&first)
         })
     }
 
@@ -131,8 +135,11 @@ impl Store {
                 (&mut taken, &mut refused),
             );
         }
-        if mode != Mode::Copy {
-            self.pass_on(taken);
+        if is_asked {
+            // One of those with copies had it, the others may lack it as well.
+            self.pass_on(now, taken, Some(from));
+        } else if mode != Mode::Copy {
+            self.pass_on(now, taken, None);
         }
         self.expect_sweep(now);
         refused
@@ -236,7 +243,8 @@ impl Store {
     ) -> Result<(Position, Put), Refusal> {
         let content = record.entry().content;
         let key = place.key(content);
-        if !self.known.holds(key) {
+        let is_copy = mode == Mode::Copy;
+        if !self.known.holds(key) || (!is_copy && self.is_for_others(key)) {
             return Err(Refusal::NotMine);
         }
         if let Place::Word(word, shard) = place {
@@ -256,6 +264,9 @@ impl Store {
         let until = now + left;
         let record = record.clone();
         let put = self.shelf.put(place, Posting { record, until });
+        if !is_copy && put != Put::Known && !self.known.owns(key) {
+            self.on_orphan(now, key);
+        }
         if put == Put::New {
             self.on_grown(now, key);
         }
@@ -371,8 +382,8 @@ impl Store {
     }
 
     /// The owner passes on what is new to those that hold replicas. What gets
-    /// lost is found by the next comparison.
-    fn pass_on(&mut self, taken: Taken) {
+    /// lost is a reason to compare soon.
+    fn pass_on(&mut self, now: Timestamp, taken: Taken, but: Option<PeerId>) {
         if taken.items.is_empty() && taken.marks.is_empty() {
             return;
         }
@@ -381,6 +392,8 @@ impl Store {
             .map(|(number, node)| (number, node.replicas(self.config.copies)))
             .collect();
         for (number, replicas) in nodes {
+            let needs = |replica: &Contact| but != Some(replica.peer);
+            let replicas: Vec<Contact> = replicas.into_iter().filter(needs).collect();
             let node = &self.known.nodes[number];
             let owns = |key: Position| node.owns(key);
             let mut load = Load::default();
@@ -398,29 +411,29 @@ impl Store {
             let marks = taken.marks.iter();
             let own = marks.filter(|mark| owns(mark.shard.key(&mark.word)));
             load.marks.extend(own.cloned());
-            self.send_copies(&replicas, &load);
+            self.send_copies(now, &replicas, &load);
         }
     }
 
-    /// Sends a load to those that hold replicas, for no answer.
-    pub(super) fn send_copies(&mut self, replicas: &[Contact], load: &Load) {
+    /// Sends a load to those that hold replicas.
+    fn send_copies(&mut self, now: Timestamp, replicas: &[Contact], load: &Load) {
         if load.items.is_empty() && load.marks.is_empty() {
             return;
         }
         for replica in replicas {
-            let message = StoreMessage::Store {
-                request: 0,
+            let message = |request| StoreMessage::Store {
+                request,
                 mode: Mode::Copy,
                 load: Box::new(load.clone()),
             };
-            self.send(replica.clone(), message);
+            self.request(now, replica, Purpose::Copies, message);
         }
     }
 
     /// Tells the replicas of a list what it is now.
-    pub(super) fn pass_on_mark(&mut self, mark: Mark) {
+    pub(super) fn pass_on_mark(&mut self, now: Timestamp, mark: Mark) {
         let marks = vec![mark];
         let items = Vec::new();
-        self.pass_on(Taken { items, marks });
+        self.pass_on(now, Taken { items, marks }, None);
     }
 }

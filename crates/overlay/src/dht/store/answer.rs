@@ -9,6 +9,7 @@ use super::shelf::item_hash;
 use super::{
     Ask, Cursor, Found, Hint, ListState, Place, Position, Record, Shard, Store, StoreMessage,
 };
+use crate::flood::below;
 
 impl Store {
     pub(super) fn on_ask(&mut self, now: Timestamp, from: PeerId, request: u64, ask: &Ask) {
@@ -27,12 +28,20 @@ impl Store {
     }
 
     /// What is known of the words of a question.
-    fn hints_on(&self, now: Timestamp, ask: &Ask) -> Vec<Hint> {
+    fn hints_on(&mut self, now: Timestamp, ask: &Ask) -> Vec<Hint> {
         let text = ask.query.as_ref().map_or("", |query| query.text());
         if self.hints.is_empty() || text.is_empty() {
             return Vec::new();
         }
-        self.hints.of(now, tokenize(text).iter())
+        let mut hints = self.hints.of(now, tokenize(text).iter());
+        self.gossip(now, &mut hints);
+        hints
+    }
+
+    /// Adds words that others may want to know to be split.
+    pub(super) fn gossip(&mut self, now: Timestamp, hints: &mut Vec<Hint>) {
+        let from = below(&mut self.rng, self.hints.len().max(1));
+        self.hints.gossip(now, from, hints);
     }
 
     /// What this peer has for a question.
@@ -42,7 +51,7 @@ impl Store {
             .unwrap_or(gannet_base::ContentId::from_bytes([0; 32]));
         let key = ask.place.key(content);
         let is_empty = self.shelf.count(key) == 0;
-        if is_empty && !self.known.holds(key) {
+        if is_empty && self.is_for_others(key) {
             return Found::NotMine;
         }
         match self.shelf.mark(key).map(|mark| (mark.state, mark.count)) {
@@ -61,6 +70,12 @@ impl Store {
             },
         };
         self.entries(now, key, ask, expression.as_ref())
+    }
+
+    /// Whether this peer is known to be none of those that hold a key.
+    pub(super) fn is_for_others(&self, key: Position) -> bool {
+        let is_holder = self.known.is_holder(key, self.config.copies);
+        is_holder == Some(false) || !self.known.holds(key)
     }
 
     fn entries(
@@ -111,7 +126,7 @@ impl Store {
             total: u32::try_from(matching.len()).unwrap_or(u32::MAX),
             digest,
             listed: self.shelf.count(key),
-            is_sure: self.known.is_agreed(now, &self.config, key),
+            is_sure: self.is_sure(now, key),
             records,
         }
     }

@@ -19,6 +19,11 @@ pub(crate) struct Around {
     pub(crate) predecessor: Option<Contact>,
     /// The nodes after it, in order; in a small ring all of them, once.
     pub(crate) successors: Vec<Contact>,
+    /// Where the nodes before it are, nearest first; not all that hold copies of the
+    /// same may be known.
+    pub(crate) before: Vec<Position>,
+    /// These are all there are.
+    pub(crate) is_everybody: bool,
 }
 
 impl Around {
@@ -34,9 +39,34 @@ impl Around {
         let is_alone = !ring.is_joined();
         (ring.is_member() && (is_alone || predecessor.is_some())).then(|| Self {
             me: ring.me().clone(),
+            before: before(ring),
+            is_everybody: !ring.is_on_ring(),
             predecessor,
             successors: ring.successors().cloned().collect(),
         })
+    }
+
+    /// Whether there is no other peer.
+    pub(super) fn is_alone(&self) -> bool {
+        let mut near = self.successors.iter().chain(&self.predecessor);
+        near.all(|node| node.peer == self.me.peer)
+    }
+
+    /// Whether this node is one of the `copies` from the owner of a key on; nothing if
+    /// it cannot tell.
+    pub(super) fn is_holder(&self, key: Position, copies: usize) -> Option<bool> {
+        if self.owns(key) {
+            return Some(true);
+        }
+        let within = |bound: &Position| self.me.position.owns(*bound, key);
+        match copies
+            .checked_sub(1)
+            .and_then(|place| self.before.get(place))
+        {
+            Some(bound) => Some(within(bound)),
+            None if self.is_everybody => Some(true),
+            None => self.before.last().is_some_and(within).then_some(true),
+        }
     }
 
     /// Whether the key may be meant for this node, or for one of the few before it:
@@ -66,6 +96,20 @@ impl Around {
     }
 }
 
+/// Where the nodes before this one are, beginning with its predecessor.
+fn before(ring: &Ring) -> Vec<Position> {
+    let here = ring.me().position;
+    let mut before: Vec<Position> = Vec::new();
+    let first = ring.predecessor().map(|node| node.position);
+    for position in first.iter().chain(ring.predecessors()) {
+        let last = before.last().copied();
+        if last.is_none_or(|last| position.is_between(here, last)) {
+            before.push(*position);
+        }
+    }
+    before
+}
+
 /// A stretch of the ring with one owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Way {
@@ -93,7 +137,7 @@ impl Region {
 
 /// Who is responsible for a key, given the nodes after `from` in order. The last
 /// ones' replicas are not known, so nothing is said of their keys.
-fn way(from: Position, owners: &[Contact], key: Position, copies: usize) -> Option<Way> {
+pub(super) fn way(from: Position, owners: &[Contact], key: Position, copies: usize) -> Option<Way> {
     let mut before = from;
     for (place, owner) in owners.iter().enumerate() {
         let left = &owners[place..];
@@ -118,17 +162,6 @@ fn way(from: Position, owners: &[Contact], key: Position, copies: usize) -> Opti
     None
 }
 
-/// A stretch whose replicas are known to have the same.
-#[derive(Debug)]
-struct Agreed {
-    from: Position,
-    to: Position,
-    at: Timestamp,
-}
-
-/// Stretches remembered as agreed.
-const AGREED_MAX: usize = 64;
-
 /// What is known of the ring.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -137,7 +170,6 @@ pub(super) struct Known {
     /// Nobody comes or goes, so nothing is compared.
     pub(super) is_still: bool,
     regions: Vec<Region>,
-    agreed: Vec<Agreed>,
 }
 
 impl Known {
@@ -149,6 +181,20 @@ impl Known {
     /// Whether the key may be meant for this peer.
     pub(super) fn holds(&self, key: Position) -> bool {
         self.nodes.iter().any(|node| node.holds(key))
+    }
+
+    /// Whether this peer is one of those that hold copies of a key; nothing if it
+    /// cannot tell.
+    pub(super) fn is_holder(&self, key: Position, copies: usize) -> Option<bool> {
+        let mut is_known = true;
+        for node in &self.nodes {
+            match node.is_holder(key, copies) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => is_known = false,
+            }
+        }
+        is_known.then_some(false)
     }
 
     /// Whether there are others on the ring.
@@ -206,26 +252,6 @@ impl Known {
     pub(super) fn doubt(&mut self, peer: PeerId) {
         let names = |region: &Region| region.owners.iter().any(|owner| owner.peer == peer);
         self.regions.retain(|region| !names(region));
-    }
-
-    /// A stretch was compared.
-    pub(super) fn agree(&mut self, now: Timestamp, from: Position, to: Position) {
-        self.agreed.retain(|old| (old.from, old.to) != (from, to));
-        if self.agreed.len() >= AGREED_MAX {
-            self.agreed.remove(0);
-        }
-        let at = now;
-        self.agreed.push(Agreed { from, to, at });
-    }
-
-    /// Whether all that is under a key was compared lately.
-    pub(super) fn is_agreed(&self, now: Timestamp, config: &Config, key: Position) -> bool {
-        let alone = |node: &Around| node.predecessor.is_none();
-        let fresh = |old: &&Agreed| now - old.at < config.sync_interval * 4;
-        let mut agreed = self.agreed.iter().filter(fresh);
-        self.is_still
-            || agreed.any(|old| old.to.owns(old.from, key))
-            || self.nodes.iter().any(alone)
     }
 
     /// Regions remembered.

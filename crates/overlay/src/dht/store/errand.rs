@@ -286,7 +286,7 @@ impl Store {
             For::Fold(key) => self.on_fold_errand(now, key, &done),
             For::Session(session) => {
                 self.counters.repaired += errand.taken;
-                self.on_pushed(now, session, done.is_whole);
+                self.on_pushed(now, session, done);
             }
         }
     }

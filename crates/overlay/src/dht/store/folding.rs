@@ -22,9 +22,10 @@ impl Store {
         mark.count = count;
         mark.epoch = mark.epoch.saturating_add(1);
         self.shelf.put_mark(now, mark.clone());
+        self.shards.gather(now, mark.shard.key(&mark.word));
         self.hints.forget(&mark.word);
         let (word, halves) = (mark.word.clone(), mark.shard.halves());
-        self.pass_on_mark(mark);
+        self.pass_on_mark(now, mark);
         for (shard, owner) in halves.into_iter().flatten().zip(owners) {
             match owner {
                 Some(owner) if owner.peer == self.me => {
@@ -139,7 +140,7 @@ impl Store {
                 count: 0,
             };
             self.shelf.put_mark(now, mark.clone());
-            self.pass_on_mark(mark);
+            self.pass_on_mark(now, mark);
         }
     }
 }

@@ -9,15 +9,23 @@ use super::Config;
 use super::message::{HINTS_MAX, Hint};
 use super::record::{Shard, Word};
 
+/// Words told of with an answer beyond those that it is about.
+// Guess: a hundred bytes; after ten answers the commonest hundred words are known.
+const GOSSIP_MAX: usize = 8;
+
 #[derive(Debug)]
 struct Known {
     bits: u8,
     count: u32,
     until: Timestamp,
+    /// It is not only hearsay.
+    is_proven: bool,
 }
 
-/// Words known to be split. Learnt from those that publish and search; wrong
-/// ones are noticed where they lead to.
+/// Words known to be split. Learnt from those that publish and search, who tell a few
+/// with every answer; wrong ones are noticed where they lead to, and only what has
+/// proven right is passed on: else all would ask the few nodes that hold the own keys
+/// of the commonest words.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
     words: BTreeMap<Word, Known>,
@@ -40,8 +48,26 @@ impl Hints {
         self.words.len()
     }
 
-    /// A word is split, as somebody says.
+    /// A word is split, as who has its own key says.
     pub(super) fn learn(&mut self, now: Timestamp, config: &Config, hint: Hint) {
+        self.put(now, config, hint, true);
+    }
+
+    /// A word is split, as somebody says.
+    pub(super) fn hear(&mut self, now: Timestamp, config: &Config, hint: Hint) {
+        if self.find(now, &hint.word).is_none() {
+            self.put(now, config, hint, false);
+        }
+    }
+
+    /// It led where it should.
+    pub(super) fn prove(&mut self, word: &Word) {
+        if let Some(known) = self.words.get_mut(word) {
+            known.is_proven = true;
+        }
+    }
+
+    fn put(&mut self, now: Timestamp, config: &Config, hint: Hint, is_proven: bool) {
         if hint.bits == 0 || config.hints_max == 0 {
             return;
         }
@@ -59,6 +85,7 @@ impl Hints {
             bits: hint.bits.min(Shard::BITS_MAX),
             count: hint.count,
             until: now + config.hint_life,
+            is_proven,
         };
         self.words.insert(hint.word, known);
     }
@@ -82,10 +109,28 @@ impl Hints {
             if hints.iter().any(|hint| hint.word == word) {
                 continue;
             }
-            if let Some((bits, count)) = self.find(now, &word) {
+            let known = self.words.get(&word);
+            if let Some(known) = known.filter(|known| known.until > now && known.is_proven) {
+                let (bits, count) = (known.bits, known.count);
                 hints.push(Hint { word, bits, count });
             }
         }
         hints
+    }
+
+    /// Adds some from a place of the list on, for whoever may need them.
+    pub(super) fn gossip(&self, now: Timestamp, from: usize, hints: &mut Vec<Hint>) {
+        let all = self.words.len();
+        let proven = self.words.iter().cycle().skip(from % all.max(1)).take(all);
+        let proven = proven.filter(|(_, known)| known.until > now && known.is_proven);
+        for (word, known) in proven.take(GOSSIP_MAX) {
+            if hints.len() < HINTS_MAX && hints.iter().all(|hint| hint.word != *word) {
+                hints.push(Hint {
+                    word: word.clone(),
+                    bits: known.bits,
+                    count: known.count,
+                });
+            }
+        }
     }
 }

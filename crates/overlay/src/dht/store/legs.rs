@@ -44,6 +44,8 @@ pub(super) struct Leg {
     pub(super) readers: Vec<Reader>,
     split: Option<(u8, u32)>,
     is_missing: bool,
+    /// Whether those that hold it were looked up for this very search.
+    is_located: bool,
     is_relocated: bool,
 }
 
@@ -92,6 +94,7 @@ impl Store {
             readers: Vec::new(),
             split: None,
             is_missing: false,
+            is_located: false,
             is_relocated: false,
         };
         search.legs.insert(key, leg);
@@ -112,6 +115,9 @@ impl Store {
         way: Option<Way>,
         cost: LookupCost,
     ) {
+        if let Some(leg) = self.leg(leg.0, leg.1) {
+            leg.is_located = true;
+        }
         self.go_leg_way(now, leg, way, cost);
         self.after_leg(now, leg.0);
     }
@@ -125,11 +131,11 @@ impl Store {
     ) {
         let mut owners = way.map(|way| way.owners).unwrap_or_default();
         shuffle(&mut self.rng, &mut owners);
-        let is_agreed = self.known.is_agreed(now, &self.config, key);
+        let is_sure = self.is_sure(now, key);
         // This peer first, if it has the list; liars last.
         owners.sort_by_key(|owner| {
             let is_me = owner.peer == self.me;
-            (!(is_me && is_agreed), self.is_liar(now, owner.peer), is_me)
+            (!(is_me && is_sure), self.is_liar(now, owner.peer), is_me)
         });
         let Some(search) = self.searches.get_mut(&id) else {
             return;
@@ -179,7 +185,6 @@ impl Store {
         let Some(reader) = leg.readers.get_mut(number) else {
             return;
         };
-        let is_first = reader.pages == 0;
         reader.pages += 1;
         reader.state = ReaderState::Asked;
         let owner = reader.owner.clone();
@@ -190,13 +195,9 @@ impl Store {
             after: reader.after,
             limit: if reader.reads { limit } else { 0 },
         };
-        let messages = u32::from(owner.peer != me);
-        if is_first {
-            search.on_asked(messages);
+        if owner.peer != me {
+            search.on_asked(owner.peer);
         } else {
-            search.on_page();
-        }
-        if owner.peer == me {
             let found = self.look(now, &ask);
             self.take_answer(now, me, (id, key), found);
             return;
@@ -235,14 +236,15 @@ impl Store {
         (id, key): (RequestId, Position),
         found: Found,
     ) {
-        let messages = u32::from(from != self.me);
         let Some(reader) = self.reader(id, key, from) else {
             return;
         };
         reader.request = None;
-        let (is_first, reads) = (reader.pages == 1, reader.reads);
-        if let Some(search) = self.searches.get_mut(&id) {
-            search.on_answered(messages, is_first);
+        let reads = reader.reads;
+        if from != self.me
+            && let Some(search) = self.searches.get_mut(&id)
+        {
+            search.on_answered(from);
         }
         let state = match found {
             Found::Entries {
@@ -419,6 +421,8 @@ impl Leg {
         }
         Next::End(match (is_told, is_sure) {
             (true, true) => Outcome::Read,
+            // Those that hold it now may be others than those remembered.
+            (true, false) if !(self.is_located || self.is_relocated) => return Next::Locate,
             (true, false) => Outcome::Unsure,
             (false, _) if self.is_missing => Outcome::NoShard,
             (false, _) if !self.is_relocated => return Next::Locate,

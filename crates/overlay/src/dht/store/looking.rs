@@ -157,7 +157,7 @@ impl Store {
             (mark.state, mark.count) = (state, count);
             self.shelf.put_mark(now, mark.clone());
             self.on_mark(now, &mark);
-            self.pass_on_mark(mark);
+            self.pass_on_mark(now, mark);
         }
     }
 

@@ -227,6 +227,28 @@ pub enum Difference {
     },
 }
 
+/// What an answerer of a comparison has everything of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Vouch {
+    /// It may lack something.
+    No,
+    /// It was alone until a moment ago, and had all that there was.
+    Alone,
+    /// Everything.
+    Yes,
+}
+
+/// What an answerer of a comparison is to the stretches, by the ring as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Whether it owns them.
+    pub is_owner: bool,
+    /// Whether it is, and the asker is one of those that hold its copies.
+    pub is_replica: bool,
+    /// Whether it has everything.
+    pub vouch: Vouch,
+}
+
 /// Messages of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StoreMessage {
@@ -307,6 +329,8 @@ pub enum StoreMessage {
         differences: Vec<Difference>,
         /// Stretches that it has not got round to.
         left: Vec<Span>,
+        /// What it is to all of them.
+        standing: Standing,
     },
     /// Give me these.
     Fetch {
@@ -324,6 +348,14 @@ pub enum StoreMessage {
     },
     /// We have the same from (exclusive) here to (inclusive) there.
     Agreed {
+        /// Behind this position.
+        from: Position,
+        /// Up to this.
+        to: Position,
+    },
+    /// I had everything from (exclusive) here to (inclusive) there, and it is with
+    /// you now.
+    Brought {
         /// Behind this position.
         from: Position,
         /// Up to this.
@@ -398,7 +430,7 @@ impl StoreMessage {
                 check_differences(differences)
             }
             Self::Fetch { spots, .. } => Malformed::unless(spots.len() <= ITEMS_MAX, "spots"),
-            Self::Polled { .. } | Self::Agreed { .. } => Ok(()),
+            Self::Polled { .. } | Self::Agreed { .. } | Self::Brought { .. } => Ok(()),
         }
     }
 }

@@ -43,8 +43,11 @@ mod answer;
 mod around;
 mod budgets;
 mod config;
+mod custody;
 mod errand;
 mod folding;
+#[doc(hidden)]
+pub mod fuzz;
 mod hints;
 mod legs;
 mod looking;
@@ -57,6 +60,7 @@ mod search;
 mod shards;
 mod shelf;
 mod status;
+mod strays;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -78,11 +82,12 @@ pub(crate) use around::Around;
 use around::Known;
 use budgets::Budgets;
 pub use config::Config;
+use custody::Custody;
 use errand::Errand;
 use hints::Hints;
 pub use message::{
     Ask, Cursor, Difference, Found, Hint, Item, ListState, Load, Mark, Mode, Refusal, Refused,
-    Span, Spot, StoreMessage, Summary, Summed,
+    Span, Spot, Standing, StoreMessage, Summary, Summed, Vouch,
 };
 use own::OwnFiles;
 use publish::Publishing;
@@ -121,6 +126,7 @@ pub(crate) struct Store {
     calendar: Option<(WallTime, Timestamp)>,
     addresses: Vec<SocketAddr>,
     known: Known,
+    custody: Custody,
     hints: Hints,
     own: OwnFiles,
     publishing: Publishing,
@@ -154,6 +160,7 @@ impl Store {
             calendar: None,
             addresses: Vec::new(),
             known: Known::default(),
+            custody: Custody::default(),
             hints: Hints::default(),
             own: OwnFiles::default(),
             publishing: Publishing::default(),
@@ -181,6 +188,11 @@ impl Store {
         self.known.is_still = true;
     }
 
+    /// The ring begins with everybody in its place, and nothing held.
+    pub(crate) fn found(&mut self) {
+        self.custody.found();
+    }
+
     /// Takes a message.
     pub(crate) fn handle_message(&mut self, now: Timestamp, from: PeerId, message: StoreMessage) {
         match message {
@@ -203,6 +215,7 @@ impl Store {
             } => self.on_compare(now, from, request, (salt, spans)),
             StoreMessage::Fetch { request, spots } => self.on_fetch(now, from, request, spots),
             StoreMessage::Agreed { from: start, to } => self.on_agreed(now, from, (start, to)),
+            StoreMessage::Brought { from, to } => self.on_brought_here(now, (from, to)),
             answer => self.on_reply(now, from, answer),
         }
     }
@@ -235,11 +248,19 @@ impl Store {
             (
                 Purpose::Compare(id),
                 StoreMessage::Compared {
-                    differences, left, ..
+                    differences,
+                    left,
+                    standing,
+                    ..
                 },
-            ) => self.on_compared(now, id, differences, left),
+            ) => self.on_compared(now, id, (differences, left), standing),
             (Purpose::Fetch(id), StoreMessage::Fetched { load, .. }) => {
                 self.on_fetched(now, from, id, *load);
+            }
+            (Purpose::Copies, StoreMessage::Stored { refused, .. }) => {
+                if refused.iter().any(|refused| refused.why == Refusal::Busy) {
+                    self.on_copies_lost(now);
+                }
             }
             (purpose, _) => self.on_no_reply(now, from, purpose),
         }
@@ -247,9 +268,7 @@ impl Store {
 
     fn learn_hints(&mut self, now: Timestamp, hints: Vec<Hint>) {
         for hint in hints {
-            if self.hints.find(now, &hint.word).is_none() {
-                self.hints.learn(now, &self.config, hint);
-            }
+            self.hints.hear(now, &self.config, hint);
         }
     }
 
@@ -260,6 +279,7 @@ impl Store {
             Purpose::Leg(id, key) => self.on_reader_failed(now, (id, key), peer),
             Purpose::Poll(look) => self.on_polled(now, look, None),
             Purpose::Compare(id) | Purpose::Fetch(id) => self.end_session(now, id, false),
+            Purpose::Copies => self.on_copies_lost(now),
         }
     }
 
@@ -273,11 +293,29 @@ impl Store {
     }
 
     /// The ring around this peer changed. `nodes`: the own nodes that are members.
-    pub(crate) fn on_neighbourhood(&mut self, now: Timestamp, nodes: Vec<Around>) {
-        if self.known.nodes != nodes {
-            self.known.nodes = nodes;
+    pub(crate) fn on_neighbourhood(&mut self, now: Timestamp, mut nodes: Vec<Around>) {
+        for node in &mut nodes {
+            node.before.truncate(self.config.copies);
+        }
+        if self.known.nodes == nodes {
+            return;
+        }
+        let was_alone = !self.known.has_others();
+        self.known.nodes = nodes;
+        if was_alone && self.known.has_others() {
+            self.publish_again(now);
+        }
+        if self.custody.update(now, &self.config, &self.known.nodes) {
             self.on_change(now);
         }
+    }
+
+    /// Whether everything is here that is stored under a key, as far as can be known.
+    fn is_sure(&self, now: Timestamp, key: Position) -> bool {
+        let is_holder = self.known.is_holder(key, self.config.copies) == Some(true);
+        let custody = &self.custody;
+        let is_whole = self.known.is_still || custody.is_sure(now, &self.config, (key, is_holder));
+        is_whole && !self.shards.is_gathering(now, key)
     }
 
     /// Where the way to a key leads.
@@ -294,15 +332,16 @@ impl Store {
         let key = self.waiting_key(&waiting);
         let way = found.and_then(|led| {
             let (from, owners) = (led.predecessor.position, led.owners);
+            // It is fresher than what is remembered.
+            let way = key.and_then(|key| around::way(from, &owners, key, self.config.copies));
             self.known.learn(now, &self.config, from, owners);
-            let key = key?;
-            self.known.way(now, &self.config, key)
+            way.or_else(|| self.known.way(now, &self.config, key?))
         });
         match waiting {
             Waiting::Publish(position) => self.on_publish_way(now, position, way),
             Waiting::Errand(id) => self.on_errand_way(now, id, way),
             Waiting::Leg(id, key) => self.on_leg_way(now, (id, key), way, cost),
-            Waiting::Stray(_) => self.on_stray_way(now, way),
+            Waiting::Stray(key) => self.on_stray_way(now, key, way),
             Waiting::Poll(look) => self.on_poll_way(now, look, way),
         }
     }

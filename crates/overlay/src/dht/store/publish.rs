@@ -18,7 +18,7 @@ const SAMPLE: usize = 64;
 /// How many of those must have a word for it to count as common.
 const COMMON: usize = 4;
 /// Times that a part of a list may be missing before it is begun.
-const MISSING_MAX: u8 = 2;
+const MISSING_MAX: u8 = 4;
 
 /// A list that own files are to be in.
 #[derive(Debug)]
@@ -131,6 +131,23 @@ impl Store {
             }
         }
         self.walk(now);
+    }
+
+    /// There are others by now: what nobody but this peer has taken is published to
+    /// them.
+    pub(super) fn publish_again(&mut self, now: Timestamp) {
+        let keys: Vec<Position> = self.publishing.jobs.keys().copied().collect();
+        for key in keys {
+            let Some(job) = self.publishing.jobs.get_mut(&key) else {
+                continue;
+            };
+            job.was_taken = false;
+            let old = std::mem::replace(&mut job.due, now);
+            if !job.is_flying {
+                self.publishing.due.remove(&(old, key));
+                self.publishing.due.insert((now, key));
+            }
+        }
     }
 
     /// Publishes these no more.
@@ -290,6 +307,11 @@ impl Store {
                 continue;
             }
             job.failures = 0;
+            if let Place::Word(word, shard) = &job.place
+                && *shard != Shard::ROOT
+            {
+                self.hints.prove(word);
+            }
             job.was_taken = job.due == Timestamp::MAX;
             // Between seven eighths and all of it.
             let part = interval / 4;
@@ -316,11 +338,9 @@ impl Store {
             Refusal::Split { bits } if bits > shard.bits() => {
                 let (word, count) = (word.clone(), 0);
                 let hint = Hint { word, bits, count };
-                if self
-                    .hints
-                    .find(now, &hint.word)
-                    .is_none_or(|(known, _)| known < bits)
-                {
+                // What a part says holds for that part only.
+                let known = self.hints.find(now, &hint.word);
+                if *shard == Shard::ROOT && known.is_none_or(|(known, _)| known < bits) {
                     self.hints.learn(now, &self.config, hint);
                 }
                 self.move_file(now, todo, Shard::of(content, bits), 0);

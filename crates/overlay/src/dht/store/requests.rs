@@ -21,6 +21,8 @@ pub(super) enum Purpose {
     Compare(u64),
     /// Records that were missing.
     Fetch(u64),
+    /// Copies for one that holds them.
+    Copies,
 }
 
 #[derive(Debug)]

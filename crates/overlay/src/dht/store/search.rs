@@ -25,6 +25,12 @@ pub(super) struct OwnSearch {
     told: BTreeSet<RecordId>,
     /// Words not tried yet; the rarest last.
     words: Vec<Word>,
+    /// Words of each alternative that is not looked up yet.
+    alternatives: Vec<Vec<Word>>,
+    /// Something of an earlier alternative was missed.
+    was_partial: bool,
+    asked: BTreeSet<PeerId>,
+    answered: BTreeSet<PeerId>,
     /// Words that are split: entries, bits.
     split: Vec<(u32, u8, Word)>,
     /// Parts of the list of the word that is read in parts.
@@ -46,21 +52,20 @@ impl OwnSearch {
         self.outcome.messages = self.outcome.messages.saturating_add(cost.messages);
     }
 
-    /// A node is asked.
-    pub(super) fn on_asked(&mut self, messages: u32) {
-        self.outcome.asked += 1;
-        self.outcome.messages = self.outcome.messages.saturating_add(messages);
+    /// Another peer is asked.
+    pub(super) fn on_asked(&mut self, peer: PeerId) {
+        self.asked.insert(peer);
+        self.on_message();
     }
 
-    /// A page more of a node that was asked.
-    pub(super) fn on_page(&mut self) {
+    fn on_message(&mut self) {
         self.outcome.messages = self.outcome.messages.saturating_add(1);
     }
 
-    /// A node answered.
-    pub(super) fn on_answered(&mut self, messages: u32, is_first: bool) {
-        self.outcome.answered += u32::from(is_first);
-        self.outcome.messages = self.outcome.messages.saturating_add(messages);
+    /// Another peer answered.
+    pub(super) fn on_answered(&mut self, peer: PeerId) {
+        self.answered.insert(peer);
+        self.on_message();
     }
 
     pub(super) fn is_enough(&self) -> bool {
@@ -201,9 +206,24 @@ impl Store {
         words.sort_unstable();
         words.dedup();
         if words.is_empty() {
-            self.end_search(now, id, Ending::NoWord);
-            return;
+            let alternatives = expression.alternative_words().unwrap_or_default();
+            let to_words = |texts: Vec<&str>| texts.into_iter().map(Word::from).collect();
+            let alternatives: Vec<Vec<Word>> = alternatives.into_iter().map(to_words).collect();
+            if alternatives.is_empty() {
+                self.end_search(now, id, Ending::NoWord);
+                return;
+            }
+            if let Some(search) = self.searches.get_mut(&id) {
+                search.alternatives = alternatives;
+            }
+        } else {
+            self.begin_words(now, id, words);
         }
+        self.after_leg(now, id);
+    }
+
+    /// Every match has these words, or is of another alternative.
+    fn begin_words(&mut self, now: Timestamp, id: RequestId, words: Vec<Word>) {
         let mut split = Vec::new();
         let mut guesses: Vec<(usize, std::cmp::Reverse<usize>, Word)> = Vec::new();
         for word in words {
@@ -221,7 +241,6 @@ impl Store {
             search.words = guesses.into_iter().rev().map(|(.., word)| word).collect();
         }
         self.next_word(now, id);
-        self.after_leg(now, id);
     }
 
     /// Reads the list of the next word, or the parts of a split one.
@@ -268,15 +287,24 @@ impl Store {
                 }
                 continue;
             }
-            if search.legs.is_empty() {
-                let was_asked = search.outcome.messages > 0;
-                let ending = match (was_asked, search.is_partial) {
-                    (false, _) if !self.known.has_others() => Ending::Alone,
-                    (_, true) => Ending::Partial,
-                    (_, false) => Ending::Everything,
-                };
-                self.end_search(now, id, ending);
+            if !search.legs.is_empty() {
+                return;
             }
+            if let Some(words) = search.alternatives.pop() {
+                search.was_partial |= std::mem::take(&mut search.is_partial);
+                search.visited.clear();
+                search.divided.clear();
+                self.begin_words(now, id, words);
+                continue;
+            }
+            let was_asked = search.outcome.messages > 0;
+            let is_partial = search.is_partial || search.was_partial;
+            let ending = match (was_asked, is_partial) {
+                (false, _) if !self.known.has_others() => Ending::Alone,
+                (_, true) => Ending::Partial,
+                (_, false) => Ending::Everything,
+            };
+            self.end_search(now, id, ending);
             return;
         }
     }
@@ -304,7 +332,7 @@ impl Store {
                 search.words.clear();
                 search.split.clear();
             }
-            Outcome::Read => {}
+            Outcome::Read => self.hints.prove(word),
             Outcome::Split { bits, count } => {
                 let (bits, word) = (bits.max(shard.bits() + 1), word.clone());
                 if is_whole {
@@ -370,8 +398,11 @@ impl Store {
     }
 
     fn tell_end(&mut self, now: Timestamp, id: RequestId, search: &OwnSearch, ending: Ending) {
+        let count = |peers: &BTreeSet<PeerId>| u32::try_from(peers.len()).unwrap_or(u32::MAX);
         let outcome = DhtOutcome {
             ending,
+            asked: count(&search.asked),
+            answered: count(&search.answered),
             elapsed: now - search.started,
             ..search.outcome
         };
@@ -396,6 +427,10 @@ fn new_search(now: Timestamp, wanted: Wanted, enough: usize) -> OwnSearch {
         found: BTreeSet::new(),
         told: BTreeSet::new(),
         words: Vec::new(),
+        alternatives: Vec::new(),
+        was_partial: false,
+        asked: BTreeSet::new(),
+        answered: BTreeSet::new(),
         split: Vec::new(),
         parts: VecDeque::new(),
         visited: BTreeSet::new(),

@@ -27,6 +27,11 @@ pub(super) const CHANGES_MAX: usize = 8;
 pub(super) const FOLD_PART: u32 = 4;
 /// Looks that are missed before a half wonders whether it is one.
 const MISSED_MAX: u32 = 4;
+/// How long a list that is whole again is not believed to be.
+// Guess: its parts need a look and some messages.
+const GATHERING_FOR: Duration = Duration::from_secs(30);
+/// Lists of which that is remembered.
+const GATHERING_MAX: usize = 1_024;
 /// Pause after a failed change.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
@@ -85,12 +90,29 @@ pub(super) struct Shards {
     pub(super) splitting: BTreeMap<Position, Moving>,
     pub(super) folding: BTreeMap<Position, (Moving, Shard, Mode)>,
     pub(super) looking: BTreeMap<Position, Halves>,
+    /// Lists that are whole again, and until when their parts may still bring entries.
+    gathering: BTreeMap<Position, Timestamp>,
     at: Option<Timestamp>,
 }
 
 impl Shards {
     pub(super) fn due(&self) -> Option<Timestamp> {
         self.at
+    }
+
+    /// A list is whole again, as soon as its parts have brought what they have.
+    pub(super) fn gather(&mut self, now: Timestamp, key: Position) {
+        if self.gathering.len() >= GATHERING_MAX {
+            self.gathering.retain(|_, until| *until > now);
+        }
+        if self.gathering.len() < GATHERING_MAX {
+            self.gathering.insert(key, now + GATHERING_FOR);
+        }
+    }
+
+    /// Whether entries of a list may still be with its parts.
+    pub(super) fn is_gathering(&self, now: Timestamp, key: Position) -> bool {
+        self.gathering.get(&key).is_some_and(|until| *until > now)
     }
 
     pub(super) fn by(&mut self, at: Timestamp) {
@@ -277,7 +299,7 @@ impl Store {
         self.counters.splits += 1;
         self.shelf.put_mark(now, mark.clone());
         self.on_mark(now, &mark);
-        self.pass_on_mark(mark);
+        self.pass_on_mark(now, mark);
     }
 
     /// Believes a note, without losing what is in the list.
@@ -302,8 +324,15 @@ impl Store {
                 self.start_errand(now, owner, (part, None), todo, Vec::new());
             }
         }
+        let was_split = self
+            .shelf
+            .mark(key)
+            .is_some_and(|mark| mark.state != ListState::Whole);
         let is_news = self.shelf.put_mark(now, mark.clone());
         if is_news {
+            if was_split && mark.state == ListState::Whole {
+                self.shards.gather(now, key);
+            }
             self.on_mark(now, &mark);
         }
         is_news

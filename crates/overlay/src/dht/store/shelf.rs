@@ -202,6 +202,11 @@ impl Shelf {
         self.marks.get(&key).map(|kept| &kept.mark)
     }
 
+    /// Which of several notes on a list is the one held here.
+    pub(super) fn mark_version(&self, key: Position) -> Option<u64> {
+        self.mark(key).map(mark_version)
+    }
+
     /// All notes.
     pub(super) fn marks(&self) -> impl Iterator<Item = (Position, &Kept)> {
         self.marks.iter().map(|(key, kept)| (*key, kept))

@@ -5,24 +5,27 @@
 //! down to short lists of numbers. Then it gives what the other lacks and fetches
 //! what it lacks itself. All state is the asker's; the other only answers.
 //!
-//! What is held here and no owner speaks for was this peer's before rings merged
-//! or nodes came: it is compared with the owner in the same way, and then let go.
+//! Whoever answers says what it is to the stretch, and whether it has everything of
+//! it: so owners know whether they have (`custody`), and those who bring records
+//! that belong to others know whether they brought them to the right one (`strays`).
 // Source: Meyer, Range-Based Set Reconciliation (2023), section 3.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_base::{PeerId, Timestamp};
 use rand_core::Rng as _;
 
 use super::around::Way;
-use super::errand::{For, Todo};
+use super::errand::{Done, For, Todo};
 use super::message::{ITEMS_MAX, LISTED_ALL_MAX, LISTED_MAX, LOAD_BYTES_MAX, MARKS_MAX, SPANS_MAX};
 use super::requests::Purpose;
 use super::shelf::{Posting, spans};
+use super::strays::{Bringing, Strays};
 use super::{
-    Contact, Difference, Item, Load, Mark, Mode, Position, RecordId, Span, Spot, Store,
-    StoreMessage, Summed, Waiting,
+    Contact, Difference, Item, Load, Mark, Mode, Place, Position, RecordId, Refusal, Shard, Span,
+    Spot, Standing, Store, StoreMessage, Summed, Vouch,
 };
 use crate::flood::jittered;
 
@@ -32,45 +35,47 @@ const ROUNDS_MAX: u32 = 10_000;
 /// Virtual nodes of a peer that are tried to find one of its own.
 const VIRTUAL_NODES_MAX: u8 = 64;
 /// Comparisons at once.
-const SESSIONS_MAX: usize = 16;
+pub(super) const SESSIONS_MAX: usize = 16;
+/// Times that the pause doubles after which an owner compares again that is not
+/// known to have everything.
+const DOUBLED_MAX: u32 = 5;
 
 /// Why two nodes compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
+#[derive(Debug)]
+pub(super) enum Why {
     /// This peer owns the stretch, and the other holds replicas.
     Copies,
-    /// The other owns it.
-    Stray,
+    /// The other owns it, and this one brings what it has of it.
+    Stray(Bringing),
 }
 
 /// A comparison under way.
 #[derive(Debug)]
-struct Session {
-    peer: Contact,
-    why: Why,
-    from: Position,
-    to: Position,
+pub(super) struct Session {
+    pub(super) peer: Contact,
+    pub(super) why: Why,
+    pub(super) from: Position,
+    pub(super) to: Position,
     salt: u64,
-    todo: Vec<Span>,
+    pub(super) todo: Vec<Span>,
     request: Option<u64>,
     pushes: Vec<Todo>,
     marks: Vec<Mark>,
     wants: VecDeque<Spot>,
-    /// Fetched in this round.
     is_pushing: bool,
     rounds: u32,
+    /// The least that the other said of itself.
+    vouch: Vouch,
 }
 
 /// Comparisons, and when there will be more.
 #[derive(Debug, Default)]
 pub(super) struct Syncing {
-    sessions: BTreeMap<u64, Session>,
+    pub(super) sessions: BTreeMap<u64, Session>,
     sync_at: Option<Timestamp>,
-    stray_at: Option<Timestamp>,
-    /// Whether the way to a stray record is being looked up.
-    is_looking: bool,
-    /// Where the search for stray records goes on.
-    stray_from: Position,
+    /// Comparisons in a row after which not everything was known to be here.
+    tries: u32,
+    pub(super) strays: Strays,
 }
 
 impl Store {
@@ -80,17 +85,16 @@ impl Store {
             self.syncing.sync_at = None;
             return;
         }
-        let settled = now + jittered(&mut self.rng, self.config.settle_delay * 2);
-        let due = self.syncing.sync_at;
-        self.syncing.sync_at = Some(due.map_or(settled, |due| due.min(settled)));
-        if self.syncing.stray_at.is_none() {
-            self.stray_later(now);
-        }
+        self.syncing.tries = 0;
+        self.syncing.strays.try_again();
+        self.sync_by(now, self.config.settle_delay);
+        self.stray_by(now, self.config.settle_delay * 2);
     }
 
-    fn stray_later(&mut self, now: Timestamp) {
-        let wait = self.jittered(self.config.stray_interval);
-        self.syncing.stray_at = Some(now + wait);
+    fn sync_by(&mut self, now: Timestamp, wait: Duration) {
+        let at = now + self.jittered(wait);
+        let due = self.syncing.sync_at;
+        self.syncing.sync_at = Some(due.map_or(at, |due| due.min(at)));
     }
 
     /// Between three and five quarters of it.
@@ -99,26 +103,44 @@ impl Store {
     }
 
     pub(super) fn sync_due(&self) -> Option<Timestamp> {
-        let stray = self.syncing.stray_at.filter(|_| !self.syncing.is_looking);
-        [self.syncing.sync_at, stray].into_iter().flatten().min()
+        let strays = self.syncing.strays.due();
+        [self.syncing.sync_at, strays].into_iter().flatten().min()
     }
 
     pub(super) fn on_timeout_sync(&mut self, now: Timestamp) {
         if self.syncing.sync_at.is_some_and(|at| at <= now) {
-            let wait = self.jittered(self.config.sync_interval);
-            self.syncing.sync_at = Some(now + wait);
+            self.syncing.sync_at = None;
             self.sync_with(now, self.config.copies);
+            let mut wait = self.config.sync_interval;
+            if self.custody.is_open(now, &self.config) {
+                let tries = self.syncing.tries;
+                wait = wait.min(self.config.settle_delay * (2 << tries.min(DOUBLED_MAX)));
+                self.syncing.tries = tries.saturating_add(1);
+            }
+            if !self.known.is_still {
+                self.sync_by(now, wait);
+            }
         }
-        if self.syncing.stray_at.is_some_and(|at| at <= now) && !self.syncing.is_looking {
-            self.stray_later(now);
-            self.look_for_strays(now);
-        }
+        self.on_timeout_strays(now);
     }
 
-    /// Compares all own stretches with all that hold replicas of them.
+    /// One that holds copies did not take some.
+    pub(super) fn on_copies_lost(&mut self, now: Timestamp) {
+        self.sync_by(now, self.config.settle_delay);
+    }
+
+    /// Compares all own stretches with all that hold replicas of them; where nobody
+    /// vouched for them yet, with more: those who held them before may be farther
+    /// away.
     fn sync_with(&mut self, now: Timestamp, copies: usize) {
         let mut due = Vec::new();
+        let tries = usize::try_from(self.syncing.tries).unwrap_or(usize::MAX);
         for node in &self.known.nodes {
+            let copies = match self.custody.wants(now, node.me.position) {
+                None => copies,
+                Some(false) => copies.saturating_add(tries),
+                Some(true) => usize::MAX,
+            };
             if let Some(before) = &node.predecessor {
                 for replica in node.replicas(copies) {
                     due.push((replica, before.position, node.me.position));
@@ -133,22 +155,23 @@ impl Store {
     /// This peer goes: one node more than usual gets a copy of what it owns.
     pub(crate) fn leave(&mut self, now: Timestamp) {
         self.syncing.sync_at = None;
-        self.syncing.stray_at = None;
+        self.syncing.strays.stop();
         self.sync_with(now, self.config.copies + 1);
     }
 
-    fn start_session(
+    /// False if there are too many already, or the same.
+    pub(super) fn start_session(
         &mut self,
         now: Timestamp,
         why: Why,
         peer: Contact,
         (from, to): (Position, Position),
-    ) {
+    ) -> bool {
         let same =
             |session: &Session| session.peer == peer && (session.from, session.to) == (from, to);
         let sessions = &self.syncing.sessions;
         if sessions.len() >= SESSIONS_MAX || sessions.values().any(same) || peer.peer == self.me {
-            return;
+            return false;
         }
         let session = Session {
             peer,
@@ -163,10 +186,12 @@ impl Store {
             wants: VecDeque::new(),
             is_pushing: false,
             rounds: 0,
+            vouch: Vouch::Yes,
         };
         let id = self.id();
         self.syncing.sessions.insert(id, session);
         self.step_session(now, id);
+        true
     }
 
     /// The next thing to do of a comparison.
@@ -189,7 +214,7 @@ impl Store {
             let marks = std::mem::take(&mut session.marks);
             let mode = match session.why {
                 Why::Copies => Mode::Copy,
-                Why::Stray => Mode::Create,
+                Why::Stray(_) => Mode::Create,
             };
             let (from, to) = (session.from, session.to);
             let owners = vec![peer];
@@ -202,7 +227,11 @@ impl Store {
             let request = self.request(now, &peer, Purpose::Fetch(id), message);
             self.note_request(id, request);
         } else if session.todo.is_empty() {
-            self.end_session(now, id, true);
+            if !self.goes_over_it_again(id) {
+                self.end_session(now, id, true);
+            } else {
+                self.step_session(now, id);
+            }
         } else {
             let salt = session.salt;
             let count = session.todo.len().min(SPANS_MAX);
@@ -240,6 +269,8 @@ impl Store {
         if !self.may_ask(now, from) {
             return;
         }
+        let stretches: Vec<Span> = spans.iter().map(|summed| summed.span).collect();
+        let standing = self.standing(now, from, &stretches);
         let (mut differences, mut left, mut listed) = (Vec::new(), Vec::new(), 0);
         for Summed { span, summary } in spans {
             let own = self.shelf.summary(span, salt);
@@ -263,22 +294,55 @@ impl Store {
             request,
             differences,
             left,
+            standing,
         };
         self.reply(from, message);
+    }
+
+    /// What this peer is to stretches that another one asks about.
+    fn standing(&self, now: Timestamp, asker: PeerId, spans: &[Span]) -> Standing {
+        let owner = |span: &Span| {
+            let (first, last) = (span.first.0, span.last.0);
+            self.known.nodes.iter().find(|node| {
+                let before = node.predecessor.as_ref();
+                let start = before.map_or(node.me.position, |node| node.position);
+                let is_in_order = start.distance_to(first) <= start.distance_to(last);
+                node.owns(first) && node.owns(last) && is_in_order
+            })
+        };
+        let copies = self.config.copies;
+        let has_copy = |span: &Span| {
+            owner(span).is_some_and(|node| {
+                let replicas = node.replicas(copies);
+                replicas.iter().any(|replica| replica.peer == asker)
+            })
+        };
+        Standing {
+            is_owner: spans.iter().all(|span| owner(span).is_some()),
+            is_replica: spans.iter().all(has_copy),
+            vouch: self.custody.vouch(now, &self.config, spans),
+        }
     }
 
     pub(super) fn on_compared(
         &mut self,
         now: Timestamp,
         id: u64,
-        differences: Vec<Difference>,
-        left: Vec<Span>,
+        (differences, left): (Vec<Difference>, Vec<Span>),
+        standing: Standing,
     ) {
         let Some(session) = self.syncing.sessions.get_mut(&id) else {
             return;
         };
         session.request = None;
         session.todo.extend(left);
+        session.vouch = session.vouch.min(standing.vouch);
+        if let Why::Stray(bringing) = &mut session.why
+            && !bringing.is_welcome(standing)
+        {
+            self.on_wrong_owner(now, id);
+            return;
+        }
         let (salt, mut lacking) = (session.salt, Vec::new());
         for difference in differences {
             match difference {
@@ -298,7 +362,11 @@ impl Store {
                         than.get(spot).is_none_or(|other| *other < version)
                     };
                     let wanted = theirs.iter();
-                    let wanted = wanted.filter(|(spot, version)| newer(spot, **version, &ours));
+                    // Who brings records needs none, but for notes on where they belong.
+                    let is_bringing = matches!(session.why, Why::Stray(_));
+                    let wanted = wanted
+                        .filter(|(spot, version)| newer(spot, **version, &ours))
+                        .filter(|(spot, _)| !is_bringing || spot.1 == RecordId(0));
                     session.wants.extend(wanted.map(|(spot, _)| *spot));
                     let lacked = ours.iter();
                     let lacked = lacked.filter(|(spot, version)| newer(spot, **version, &theirs));
@@ -308,6 +376,9 @@ impl Store {
         }
         let (pushes, marks) = self.pushed(now, &lacking);
         if let Some(session) = self.syncing.sessions.get_mut(&id) {
+            if let Why::Stray(bringing) = &mut session.why {
+                bringing.lacks(&lacking);
+            }
             session.pushes = pushes;
             session.marks = marks;
         }
@@ -402,7 +473,23 @@ impl Store {
         self.step_session(now, id);
     }
 
-    pub(super) fn on_pushed(&mut self, now: Timestamp, id: u64, is_whole: bool) {
+    /// What the other lacked was sent. Some lists are split by now: there what they
+    /// have no room for belongs into the parts.
+    pub(super) fn on_pushed(&mut self, now: Timestamp, id: u64, done: Done) {
+        let is_whole = done.is_whole;
+        let mut parts: BTreeMap<Position, Vec<Todo>> = BTreeMap::new();
+        for (todo, why) in done.refused {
+            if let (Refusal::Split { bits }, Place::Word(word, _)) = (why, &todo.place) {
+                let shard = Shard::of(todo.record.entry().content, bits);
+                let place = Place::Word(word.clone(), shard);
+                let todo = Todo { place, ..todo };
+                parts.entry(todo.key()).or_default().push(todo);
+            }
+        }
+        for (part, todo) in parts {
+            let owner = (For::Session(0), Mode::Create);
+            self.start_errand(now, owner, (part, None), todo, Vec::new());
+        }
         if let Some(session) = self.syncing.sessions.get_mut(&id) {
             session.is_pushing = false;
             if is_whole {
@@ -419,19 +506,63 @@ impl Store {
             return;
         };
         if !is_whole {
+            match session.why {
+                Why::Copies => {
+                    let stretch = (session.from, session.to);
+                    self.on_copies_compared(now, &session.peer, stretch, None);
+                }
+                Why::Stray(_) => self.on_not_brought(now),
+            }
             return;
         }
         self.counters.compared += 1;
-        let (from, to) = (session.from, session.to);
         match session.why {
             Why::Copies => {
-                self.known.agree(now, from, to);
-                self.send(session.peer, StoreMessage::Agreed { from, to });
+                let vouch = Some(session.vouch);
+                self.on_copies_compared(now, &session.peer, (session.from, session.to), vouch);
             }
-            Why::Stray => {
-                self.let_go(now, (from, to));
-                self.look_for_strays(now);
+            Why::Stray(bringing) => {
+                self.on_brought(now, session.peer, (session.from, session.to), bringing);
             }
+        }
+    }
+
+    /// A stretch was compared with one that has copies of it, or could not be.
+    fn on_copies_compared(
+        &mut self,
+        now: Timestamp,
+        peer: &Contact,
+        (from, to): Spanned,
+        vouch: Option<Vouch>,
+    ) {
+        let config = Arc::clone(&self.config);
+        let id = (peer.peer, to);
+        if self.custody.on_compared(now, &config, id, vouch) {
+            self.tell_whole(now);
+        } else if vouch.is_some() {
+            let is_it = |whole: &(Position, Position, Vec<PeerId>)| {
+                (whole.0, whole.1) == (from, to) && whole.2.contains(&peer.peer)
+            };
+            if self.custody.whole(now, &config).any(|whole| is_it(&whole)) {
+                self.send(peer.clone(), StoreMessage::Agreed { from, to });
+            }
+        }
+    }
+
+    /// An own stretch is known to be whole: whoever was compared with has all of it.
+    fn tell_whole(&mut self, now: Timestamp) {
+        let whole: Vec<_> = self.custody.whole(now, &self.config).collect();
+        let mut told = Vec::new();
+        for (from, to, peers) in whole {
+            let mut nodes = self.known.nodes.iter();
+            if let Some(node) = nodes.find(|node| node.me.position == to) {
+                let replicas = node.replicas(self.config.copies).into_iter();
+                let compared = replicas.filter(|replica| peers.contains(&replica.peer));
+                told.extend(compared.map(|replica| (replica, from, to)));
+            }
+        }
+        for (replica, from, to) in told {
+            self.send(replica, StoreMessage::Agreed { from, to });
         }
     }
 
@@ -440,65 +571,17 @@ impl Store {
         // It can only speak for its own, and that ends where it is.
         let ends_there = (0..VIRTUAL_NODES_MAX).any(|index| Position::of_peer(from, index) == to);
         if ends_there {
-            self.known.agree(now, start, to);
+            self.custody.on_agreed(now, &self.config, (start, to));
         }
     }
 
-    fn is_stray(&self, now: Timestamp, key: Position) -> bool {
-        !self.known.owns(key) && !self.known.is_agreed(now, &self.config, key)
-    }
-
-    /// Brings what nobody speaks for to its owner.
-    fn look_for_strays(&mut self, now: Timestamp) {
-        if self.known.nodes.is_empty() || self.syncing.is_looking {
-            return;
-        }
-        let from = self.syncing.stray_from;
-        let keys = self.shelf.lists().map(|(key, _)| key);
-        let marked = self.shelf.marks().map(|(key, _)| key);
-        let stray = keys.chain(marked).filter(|key| self.is_stray(now, *key));
-        let Some(key) = stray.min_by_key(|key| from.distance_to(*key)) else {
-            return;
-        };
-        match self.known.way(now, &self.config, key) {
-            Some(way) => self.go_stray_way(now, way),
-            None => {
-                self.syncing.is_looking = true;
-                self.locate(key, Waiting::Stray(key));
-            }
-        }
-    }
-
-    pub(super) fn on_stray_way(&mut self, now: Timestamp, way: Option<Way>) {
-        self.syncing.is_looking = false;
-        if let Some(way) = way {
-            self.go_stray_way(now, way);
-        }
-    }
-
-    fn go_stray_way(&mut self, now: Timestamp, way: Way) {
-        self.syncing.stray_from = way.to.plus(1);
-        let mut owners = way.owners.into_iter();
-        let is_copy = owners.clone().any(|owner| owner.peer == self.me);
-        if let Some(owner) = owners.next().filter(|_| !is_copy) {
-            self.start_session(now, Why::Stray, owner, (way.from, way.to));
-        }
-    }
-
-    /// The owner has it all.
-    fn let_go(&mut self, now: Timestamp, (from, to): Spanned) {
-        let mut keys = BTreeSet::new();
-        for span in spans(from, to) {
-            keys.extend(self.shelf.items(span).map(|((key, _), _)| key));
-        }
-        for key in keys {
-            if self.is_stray(now, key) {
-                self.shelf.clear(key);
-                self.shelf.drop_mark(key);
-            }
+    /// Somebody had everything of a stretch, and has brought it here.
+    pub(super) fn on_brought_here(&mut self, now: Timestamp, stretch: Spanned) {
+        if self.custody.on_vouched(now, &self.config, stretch) {
+            self.tell_whole(now);
         }
     }
 }
 
 /// A stretch of the ring.
-type Spanned = (Position, Position);
+pub(super) type Spanned = (Position, Position);

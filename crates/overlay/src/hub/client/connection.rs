@@ -207,7 +207,7 @@ impl HubClient {
     }
 
     fn greet(&mut self, now: Timestamp, hub: PeerId, again: bool) {
-        let nonce = self.rng.next_u64();
+        let nonce = self.rng.wake().next_u64();
         let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
@@ -328,7 +328,7 @@ impl HubClient {
             _ => Duration::ZERO,
         };
         let bounds = (self.config.backoff_min, self.config.backoff_max);
-        let delay = retry_after + backoff(bounds, state.failures, &mut self.rng);
+        let delay = retry_after + backoff(bounds, state.failures, &mut self.rng.wake());
         state.failures = state.failures.saturating_add(1);
         state.strikes = 0;
         state.phase = Phase::Resting { until: now + delay };

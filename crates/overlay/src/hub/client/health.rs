@@ -87,7 +87,7 @@ impl HubClient {
     fn next_round(&mut self, now: Timestamp, hub: PeerId) -> Timestamp {
         let interval = self.keepalive_interval(hub);
         let eighth = u64::try_from(interval.as_micros() / 8).unwrap_or(0);
-        let early = Duration::from_micros(self.rng.next_u64() % eighth.max(1));
+        let early = Duration::from_micros(self.rng.wake().next_u64() % eighth.max(1));
         now + (interval - early)
     }
 
@@ -136,7 +136,7 @@ impl HubClient {
     }
 
     fn ping_first(&mut self, now: Timestamp, hub: PeerId) {
-        let nonce = self.rng.next_u64();
+        let nonce = self.rng.wake().next_u64();
         let resend_at = now + self.question_pause(hub, 0).min(self.config.silence_max);
         if let Some(state) = self.hubs.get_mut(hub) {
             let registration = state.registration.as_ref();
@@ -215,7 +215,7 @@ impl HubClient {
         let Some(registration) = &mut state.registration else {
             return;
         };
-        let Some((canary, content)) = registration.canary(&self.log, &mut self.rng) else {
+        let Some((canary, content)) = registration.canary(&self.log, &mut self.rng.wake()) else {
             return;
         };
         let number = registration.number;

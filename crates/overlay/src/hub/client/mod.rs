@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use gannet_base::wire::WireMessage as _;
-use gannet_base::{Core, Link, Output, PeerAddress, PeerId, Rng, Timestamp};
+use gannet_base::{Core, Link, Output, PeerAddress, PeerId, RestingRng, Rng, Timestamp};
 use rand_core::Rng as _;
 
 pub use api::{
@@ -66,7 +66,7 @@ use searches::{Ask, Search};
 #[derive(Debug)]
 pub struct HubClient {
     config: Arc<ClientConfig>,
-    rng: Rng,
+    rng: RestingRng,
     hubs: Hubs,
     log: Log,
     /// This peer, known from what it publishes.
@@ -87,7 +87,7 @@ impl HubClient {
         Self {
             next_request: rng.next_u64(),
             config: config.into(),
-            rng,
+            rng: RestingRng::new(&rng),
             hubs: Hubs::default(),
             log: Log::default(),
             own: None,

@@ -172,7 +172,7 @@ impl HubClient {
         });
         if let Some(registration) = begun
             && registration
-                .advance(now, &standing, &self.log, &mut self.rng)
+                .advance(now, &standing, &self.log, &mut self.rng.wake())
                 .is_ok()
         {
             registration.send_again();
@@ -207,7 +207,7 @@ impl HubClient {
         }
         let begun = standing.registration == registration.number;
         let progress = match begun {
-            true => registration.advance(now, &standing, &self.log, &mut self.rng),
+            true => registration.advance(now, &standing, &self.log, &mut self.rng.wake()),
             false => Ok(false),
         };
         let Ok(progress) = progress else {
@@ -256,7 +256,7 @@ impl HubClient {
             acknowledged || standing.registration > registration.number
         };
         let advanced = match begun && !lost {
-            true => registration.advance(now, &standing, &self.log, &mut self.rng),
+            true => registration.advance(now, &standing, &self.log, &mut self.rng.wake()),
             false => Ok(false),
         };
         if lost || advanced.is_err() {

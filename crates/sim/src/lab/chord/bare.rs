@@ -2,9 +2,10 @@
 //! timer is ever due, and who is dead is known as soon as it is dialled. For
 //! lookups in a network that stands still: a million nodes fit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use gannet_base::{Core, Link, Output, PeerId, Timestamp};
+use gannet_overlay::dht::ring::{Contact, RingBody, RingMessage, Step};
 use gannet_overlay::dht::{Dht, DhtCommand, DhtEvent, DhtMessage, Located, LookupCost, Position};
 
 use super::super::index;
@@ -39,6 +40,8 @@ pub(super) struct Bare {
     now: Timestamp,
     queue: VecDeque<(u32, Input)>,
     ended: Option<Looked>,
+    /// Who answers every question for a way with itself.
+    liars: BTreeSet<u32>,
     /// Inputs so far.
     pub(super) events: u64,
     fingerprint: Fingerprint,
@@ -53,6 +56,7 @@ impl Bare {
             now: Timestamp::from_secs(1),
             queue: VecDeque::new(),
             ended: None,
+            liars: BTreeSet::new(),
             events: 0,
             fingerprint: Fingerprint::default(),
         }
@@ -69,6 +73,15 @@ impl Bare {
         if let Some(core) = self.slot(peer) {
             *core = None;
         }
+    }
+
+    /// A peer says that every key is its own, from now on.
+    pub(super) fn corrupt(&mut self, peer: u32) {
+        self.liars.insert(peer);
+    }
+
+    pub(super) fn is_liar(&self, peer: u32) -> bool {
+        self.liars.contains(&peer)
     }
 
     /// A peer becomes as new.
@@ -118,6 +131,17 @@ impl Bare {
     fn give(&mut self, to: u32, input: Input) {
         let now = self.now;
         self.events += 1;
+        if self.core(to).is_none() {
+            return;
+        }
+        let lie = match &input {
+            Input::Message(from, message) if self.is_liar(to) => lie(to, *from, message),
+            _ => None,
+        };
+        if let Some(lie) = lie {
+            self.queue.push_back(lie);
+            return;
+        }
         let Some(core) = self.core(to) else {
             return;
         };
@@ -183,6 +207,26 @@ impl Bare {
                 .push_back((from, Input::Link(number, Link::Unreachable)));
         }
     }
+}
+
+/// The answer of one that says that every key is its own.
+fn lie(liar: u32, asker: u32, message: &DhtMessage) -> Option<(u32, Input)> {
+    let DhtMessage::Ring(message) = message else {
+        return None;
+    };
+    let RingBody::Find { nonce, .. } = message.body else {
+        return None;
+    };
+    let step = Box::new(Step {
+        closer: Vec::new(),
+        owners: vec![Contact::new(peer_id(liar), message.to)],
+    });
+    let answer = DhtMessage::Ring(RingMessage {
+        from: message.to,
+        to: message.from,
+        body: RingBody::Step { nonce, step },
+    });
+    Some((asker, Input::Message(liar, Box::new(answer))))
 }
 
 /// What a new core says of itself is of no interest.

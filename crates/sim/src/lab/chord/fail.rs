@@ -4,9 +4,13 @@ use gannet_base::{PeerId, Rng, seeded_rng};
 use serde::Serialize;
 
 use super::super::{EventHash, index};
-use super::still::{Still, as_published, checked, random_key};
+use super::still::{Still, as_it_is, as_published, checked, random_key};
 use super::tally::Tally;
 use crate::{Impossible, draw, node_of, stats};
+
+/// Most disjoint ways of a lookup.
+// Guess: some more than are of use.
+const PATHS_MAX: u8 = 16;
 
 /// A ring, a catastrophe, and lookups after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +21,15 @@ pub struct Params {
     pub successors: u32,
     /// The share of them that dies.
     pub fail: f64,
+    /// The share of those that are left that lie: they answer every question for a
+    /// way with themselves. Above 0, lookups go as the overlay lets them go; else as
+    /// Chord was published, to compare.
+    pub liars: f64,
+    /// Disjoint ways that each lookup goes, where there are liars.
+    pub paths: u8,
+    /// Whether claims are weighed against how dense the ring is, where there are
+    /// liars.
+    pub is_wary: bool,
     /// How many lookups, each from a random node that is left for a random key.
     pub lookups: u32,
     /// Of everything.
@@ -29,6 +42,9 @@ impl Default for Params {
             nodes: 1_000,
             successors: 20,
             fail: 0.5,
+            liars: 0.0,
+            paths: 1,
+            is_wary: true,
             lookups: 10_000,
             seed: 1,
         }
@@ -45,6 +61,10 @@ pub struct Report {
     pub successors: u32,
     /// Nodes that died.
     pub failed_nodes: u32,
+    /// Nodes that lie.
+    pub liars: u32,
+    /// Ways that each lookup went.
+    pub paths: u8,
     /// How many lookups.
     pub lookups: u64,
     /// Hops on average.
@@ -63,6 +83,8 @@ pub struct Report {
     pub timeouts_p99: u64,
     /// Lookups that did not lead to the first live node at or after the key.
     pub failures: u64,
+    /// The share of lookups that did.
+    pub success_share: f64,
     /// Nodes all of whose successors died.
     pub stranded: u64,
     /// What theory says of those: the nodes that are left, times p^r.
@@ -83,17 +105,23 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
     let (successors, virtuals) = checked(params.nodes, params.successors, 1)?;
     let dead = check(params)?;
     let mut rng = seeded_rng(params.seed);
-    let mut still = Still::new(params.nodes, as_published(successors, virtuals), &mut rng);
+    let config = if params.liars > 0.0 {
+        as_it_is(successors, params.is_wary)
+    } else {
+        as_published(successors, virtuals)
+    };
+    let mut still = Still::new(params.nodes, config, &mut rng);
     let living = catastrophe(&mut still, dead, &mut rng);
+    let (honest, liars) = corrupt(&mut still, params, &living, &mut rng);
     let mut alive = still.layout.clone();
     let numbers: Vec<u32> = living.iter().map(|peer| still.number(*peer)).collect();
     alive.retain(|number| numbers.binary_search(&number).is_ok());
     let (mut paths, mut timeouts, mut failures) = (Tally::default(), Tally::default(), 0);
     for _ in 0..params.lookups {
         let key = random_key(&mut rng);
-        let peer = living[draw::place(&mut rng, living.len())];
+        let peer = honest[draw::place(&mut rng, honest.len())];
         still.renew(peer, &mut rng);
-        let looked = still.lookup(peer, key);
+        let looked = still.lookup_by(peer, key, params.paths);
         let owner = alive.node(alive.owner(key)).peer;
         // Who asks tries them in order.
         let lives = |peer: &PeerId| {
@@ -113,6 +141,8 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
         nodes: params.nodes,
         successors: params.successors,
         failed_nodes: dead,
+        liars,
+        paths: params.paths,
         lookups: params.lookups.into(),
         path_mean: paths.mean(),
         path_p01: paths.percentile(1.0),
@@ -122,6 +152,7 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
         timeouts_p01: timeouts.percentile(1.0),
         timeouts_p99: timeouts.percentile(99.0),
         failures,
+        success_share: 1.0 - stats::share(failures, params.lookups.into()),
         stranded: stranded(&still, &numbers, successors),
         stranded_expected: stats::share(living.len() as u64, 1) * share.powi(power),
         events: still.bare.events,
@@ -134,6 +165,14 @@ fn check(params: &Params) -> Result<u32, Impossible> {
     if !(0.0..1.0).contains(&params.fail) {
         let possible = "a share from 0 to less than 1";
         return Err(Impossible::new("--fail", params.fail, possible));
+    }
+    if !(0.0..1.0).contains(&params.liars) {
+        let possible = "a share from 0 to less than 1";
+        return Err(Impossible::new("--liars", params.liars, possible));
+    }
+    if !(1..=PATHS_MAX).contains(&params.paths) || (params.paths > 1 && params.liars == 0.0) {
+        let possible = format!("1, with --liars up to {PATHS_MAX}");
+        return Err(Impossible::new("--paths", params.paths, possible));
     }
     if params.lookups == 0 {
         return Err(Impossible::new("--lookups", 0, "at least one lookup"));
@@ -160,6 +199,24 @@ fn catastrophe(still: &mut Still, dead: u32, rng: &mut Rng) -> Vec<u32> {
     }
     living.sort_unstable();
     living
+}
+
+/// Some of those that are left lie: who does not, and how many do.
+fn corrupt(still: &mut Still, params: &Params, living: &[u32], rng: &mut Rng) -> (Vec<u32>, u32) {
+    if params.liars == 0.0 {
+        return (living.to_vec(), 0);
+    }
+    let mut honest = living.to_vec();
+    draw::shuffle(rng, &mut honest);
+    let all = stats::share(living.len() as u64, 1);
+    let count = usize::try_from(draw::whole(all * params.liars)).expect("fewer than all");
+    let liars = honest.split_off(honest.len() - count.min(honest.len() - 1));
+    for liar in &liars {
+        still.bare.corrupt(still.number(*liar));
+    }
+    honest.sort_unstable();
+    let liars = u32::try_from(liars.len()).expect("fewer than all");
+    (honest, liars)
 }
 
 /// Nodes that live, none of whose successors does. `numbers` of those that live
@@ -212,6 +269,32 @@ mod tests {
         assert_eq!(report.stranded_expected, 500.0);
         // The standard deviation is at most 40.
         assert!(report.stranded.abs_diff(500) < 150, "{report:?}");
+    }
+
+    /// A fifth lies: disjoint ways and mistrust find the right one all the same.
+    #[test]
+    fn liars_are_gone_round() {
+        let share = |paths, is_wary| {
+            let params = Params {
+                nodes: 1_000,
+                successors: 16,
+                fail: 0.0,
+                liars: 0.2,
+                paths,
+                is_wary,
+                lookups: 1_000,
+                seed: 1,
+            };
+            let report = run(&params).unwrap();
+            assert_eq!((report.liars, report.paths), (200, paths));
+            report.success_share
+        };
+        assert!(share(4, true) >= 0.99);
+        let (wary, trusting) = (share(1, true), share(1, false));
+        assert!(trusting < 0.75, "{trusting}");
+        assert!(wary > trusting + 0.2, "{wary} {trusting}");
+        let alone = share(8, false);
+        assert!(alone > trusting, "{alone} {trusting}");
     }
 
     #[test]

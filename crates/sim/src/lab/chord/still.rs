@@ -49,6 +49,19 @@ pub(super) fn as_published(successors: usize, virtuals: u8) -> Config {
     }
 }
 
+/// The overlay as it is, but for maintenance.
+pub(super) fn as_it_is(successors: usize, is_wary: bool) -> Config {
+    Config {
+        ring: ring::Config {
+            successors,
+            is_maintained: false,
+            is_wary,
+            ..ring::Config::default()
+        },
+        ..Config::default()
+    }
+}
+
 impl Still {
     /// So many peers. Where they lie is drawn: other peers for another seed.
     pub(super) fn new(peers: u32, config: Config, rng: &mut Rng) -> Self {
@@ -107,7 +120,12 @@ impl Still {
 
     /// One of the peers looks for a key.
     pub(super) fn lookup(&mut self, peer: u32, key: Position) -> Looked {
-        self.bare.lookup(self.number(peer), key, 1)
+        self.lookup_by(peer, key, 1)
+    }
+
+    /// The same, by so many ways.
+    pub(super) fn lookup_by(&mut self, peer: u32, key: Position, paths: u8) -> Looked {
+        self.bare.lookup(self.number(peer), key, paths)
     }
 }
 

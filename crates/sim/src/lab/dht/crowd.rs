@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gannet_base::Timestamp;
+use gannet_overlay::dht::store::StoreMessage;
 use gannet_overlay::dht::{Dht, DhtCommand, DhtEvent, DhtMessage, DhtOutcome, Ending};
 use gannet_overlay::flood::{self, Coverage, FloodOutcome};
 
+use super::super::index;
 use super::super::library::Library;
 use super::super::people::{People, Purpose};
 use super::wire;
@@ -22,6 +24,8 @@ pub(super) struct Crowd {
     pub(super) people: People,
     /// The last search of each searcher, and when it ended.
     last: BTreeMap<u32, (u64, Option<Timestamp>)>,
+    /// Questions for entries of lists, by who was asked.
+    pub(super) lists_served: Vec<u32>,
 }
 
 impl Crowd {
@@ -29,12 +33,25 @@ impl Crowd {
         Self {
             people: People::new(library, nodes),
             last: BTreeMap::new(),
+            lists_served: vec![0; index(nodes)],
         }
     }
 
-    /// A search for a file begins; its number.
-    pub(super) fn begin(&mut self, now: Timestamp, searcher: u32, file: u32) -> u64 {
-        let id = self.people.begin(now, searcher, file);
+    /// From now on messages and searches count.
+    pub(super) fn begin_counting(&mut self) {
+        self.people.begin_counting();
+        self.lists_served.fill(0);
+    }
+
+    /// A search for a file begins, which these files match; its number.
+    pub(super) fn begin(
+        &mut self,
+        now: Timestamp,
+        searcher: u32,
+        file: u32,
+        sought: (Vec<u32>, u32),
+    ) -> u64 {
+        let id = self.people.begin_for(now, searcher, file, sought);
         self.last.insert(searcher, (id, None));
         id
     }
@@ -109,6 +126,9 @@ impl App<Dht> for Crowd {
         let search = searcher.and_then(|searcher| self.search_of(now, searcher));
         let purpose = search.map_or(Purpose::Upkeep, |_| wanted);
         self.people.count(to, purpose, wire::size(message));
+        if matches!(message, DhtMessage::Store(StoreMessage::Search { .. })) {
+            self.lists_served[index(to)] += 1;
+        }
         if let Some(id) = search {
             self.people.count_for(id);
         }

@@ -10,6 +10,7 @@ use super::super::chord::layout::Layout;
 use super::super::index;
 use super::super::library::{Library, calendar};
 use super::super::search::Params;
+use super::super::search::report::Listed;
 use super::super::turnover::{Comings, Turnover};
 use super::crowd::Crowd;
 use crate::{LinkModel, Mode, World, peer_id, stats};
@@ -71,6 +72,7 @@ pub(super) fn successors() -> usize {
 }
 
 fn config(params: &Params) -> Config {
+    let default = store::Config::default();
     Config {
         ring: ring::Config {
             is_maintained: params.churn.is_some(),
@@ -79,7 +81,8 @@ fn config(params: &Params) -> Config {
         store: Arc::new(store::Config {
             // The library signs nothing.
             checks_signatures: false,
-            ..store::Config::default()
+            list_max: params.list_max.unwrap_or(default.list_max),
+            ..default
         }),
         ..Config::default()
     }
@@ -146,6 +149,22 @@ impl Network {
         match &mut self.turnover {
             Some(turnover) => turnover.run_until(&mut self.world, &mut self.comings, until),
             None => self.world.run_until(until),
+        }
+    }
+
+    /// Who lists what, and was asked how often.
+    pub(super) fn listed(&self) -> Listed {
+        let of = |node| {
+            self.world
+                .core(node)
+                .map(|core| core.status().store.postings)
+        };
+        let held = (0..self.world.nodes()).map(|node| of(node).unwrap_or(0));
+        Listed {
+            served: self.world.app().lists_served.clone(),
+            held: held
+                .map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+                .collect(),
         }
     }
 

@@ -6,9 +6,9 @@ use gannet_base::{fork_rng, seeded_rng};
 use gannet_overlay::dht::DhtCommand;
 use gannet_overlay::flood::Wanted;
 
-use super::super::EventHash;
 use super::super::search::report::{self, Run};
 use super::super::search::{Params, Report, drawn};
+use super::super::{EventHash, below, index};
 use super::network::{Network, successors};
 use crate::Impossible;
 
@@ -37,7 +37,7 @@ pub(in crate::lab) fn run(params: &Params) -> Result<Report, Impossible> {
         network.pass(UNREST);
     }
     let began = network.world.now();
-    network.world.app_mut().people.begin_counting();
+    network.world.app_mut().begin_counting();
     for _ in 0..params.queries {
         network.pass(params.interval);
         ask(params, &mut network);
@@ -52,6 +52,7 @@ pub(in crate::lab) fn run(params: &Params) -> Result<Report, Impossible> {
         nodes: params.nodes,
         files: params.files,
         degree_mean: network.links_mean(),
+        listed: Some(network.listed()),
         took: network.world.now() - began,
         events: network.world.stats().events,
         event_hash: EventHash(network.world.fingerprint()),
@@ -80,9 +81,13 @@ fn ask(params: &Params, network: &mut Network) {
     let Some((searcher, file)) = drawn(library, params.nodes, &mut network.rng, is_up) else {
         return;
     };
-    let query = library.query(file);
+    let (least, most) = params.words;
+    let rng = &mut network.rng;
+    let count = u32::from(least) + below(rng, u32::from(most - least) + 1);
+    let (query, files) = library.query_of(file, index(count), rng);
     let now = world.now();
-    let id = world.app_mut().begin(now, searcher, file);
+    let sought = (files, params.enough);
+    let id = world.app_mut().begin(now, searcher, file, sought);
     let command = DhtCommand::Search {
         id,
         wanted: Wanted::Words(query),

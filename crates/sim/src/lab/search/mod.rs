@@ -32,6 +32,8 @@ const DEGREE: u32 = 8;
 /// Most copies of all files together.
 const COPIES_MAX: f64 = 1e8;
 
+/// Most of [`Params::words`]: names have no more.
+pub const WORDS_MAX: u8 = 4;
 /// Most of [`Params::common_share`]: there must be names enough without.
 const COMMON_MAX: f64 = 0.9;
 
@@ -78,10 +80,16 @@ pub struct Params {
     pub common_share: f64,
     /// How many searches there are.
     pub queries: u32,
+    /// Fewest and most words of a search, each number as likely: words of a file's
+    /// name. All four fit one file only; fewer are for the structured network.
+    pub words: (u8, u8),
     /// The exponent of the files' popularity with searchers.
     pub zipf: f64,
     /// How searches go.
     pub strategy: Strategy,
+    /// Entries of a list from which a structured network splits it; by default as
+    /// many as everywhere.
+    pub list_max: Option<u32>,
     /// How many holders are enough.
     pub enough: u32,
     /// Whether there are routing tables.
@@ -116,12 +124,14 @@ impl Default for Params {
             copies: 10.0,
             common_share: 0.0,
             queries: 200,
+            words: (WORDS_MAX, WORDS_MAX),
             // Source: Tsoumakos and Roussopoulos: 0.82; 0.6 to 1.2 is the usual range.
             zipf: 0.82,
             strategy: Strategy::Rings {
                 ttls: Vec::new(),
                 widen: true,
             },
+            list_max: None,
             enough: 1,
             tables: true,
             revisit: true,
@@ -198,6 +208,16 @@ impl Params {
         if !(1..=1_000_000).contains(&self.queries) {
             return wrong("--queries", &self.queries, "from 1 to 1000000".to_owned());
         }
+        let (least, most) = self.words;
+        if least == 0 || least > most || most > WORDS_MAX {
+            let given = format!("{least}..{most}");
+            return wrong("--words", &given, format!("from 1 to {WORDS_MAX} words"));
+        }
+        if least < WORDS_MAX && self.overlay != Overlay::Dht {
+            let given = format!("{least}..{most}");
+            let possible = format!("fewer than {WORDS_MAX} words only with --overlay dht");
+            return wrong("--words", &given, possible);
+        }
         if !(0.0..=10.0).contains(&self.zipf) {
             return wrong("--zipf", &self.zipf, "an exponent from 0 to 10".to_owned());
         }
@@ -245,6 +265,7 @@ pub fn run(params: &Params) -> Result<Report, Impossible> {
         nodes: params.nodes,
         files: params.files,
         degree_mean: network::degree_mean(&world),
+        listed: None,
         took: world.now() - began,
         events: world.stats().events,
         event_hash: EventHash(world.fingerprint()),

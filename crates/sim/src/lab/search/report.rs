@@ -28,10 +28,10 @@ pub struct Report {
     pub queries: u64,
     /// Searches whose searcher went away; they do not count.
     pub abandoned: u64,
-    /// The share of the searches that found the file, of those for which
-    /// somebody who was up had it.
+    /// The share of the searches that found as many files as were enough, or all
+    /// that match; of those for which somebody who was up had one.
     pub recall: f64,
-    /// The share of the copies of a file, on peers that were up, that was found;
+    /// The share of the copies of the file whose name was typed, on peers that were up, that was found;
     /// on average.
     pub copies_found_share: f64,
     /// Messages that a search causes: questions, answers, reports.
@@ -76,13 +76,24 @@ pub struct Report {
     pub served_p99_over_mean: f64,
     /// The most of a peer, in means.
     pub served_max_over_mean: f64,
+    /// In the structured network: questions of these for entries of lists, the rest
+    /// being for the way; on average.
+    pub lists_served_mean: Option<f64>,
+    /// What 99 of 100 peers do not exceed of those, in means.
+    pub lists_served_p99_over_mean: Option<f64>,
+    /// The most of a peer, in means.
+    pub lists_served_max_over_mean: Option<f64>,
+    /// There: entries that a peer holds for others, each list counted, on average.
+    pub held_mean: Option<f64>,
+    /// The most of a peer, in means.
+    pub held_max_over_mean: Option<f64>,
     /// Messages of other kinds, for each peer and minute.
     pub maintenance_messages_per_peer_minute: f64,
     /// How searches ended.
     pub ended: Endings,
     /// Answers that match nothing or are not their holder's: always 0.
     pub wrong: u64,
-    /// Searches that said that nobody has what somebody has.
+    /// Searches that said that this is all, though somebody has more.
     pub denied: u64,
     /// Virtual seconds from the first search to the end.
     pub seconds: f64,
@@ -131,8 +142,10 @@ impl Endings {
 struct Sums {
     queries: u64,
     messages: Vec<u32>,
-    /// Of which somebody had the file.
+    /// Of which somebody had a file that matches.
     possible: u64,
+    /// Of which somebody else had the file itself.
+    alive: u64,
     recalled: u64,
     copies: f64,
     hops: u64,
@@ -148,9 +161,12 @@ impl Sums {
     fn add(&mut self, trial: &Trial) {
         self.queries += 1;
         self.messages.extend(trial.messages);
-        if trial.alive > 0 {
+        if trial.available > 0 {
             self.possible += 1;
-            self.recalled += u64::from(!trial.found.is_empty());
+            self.recalled += u64::from(trial.is_recalled());
+        }
+        if trial.alive > 0 {
+            self.alive += 1;
             let found = trial.found.len() as u64;
             // Who came up later may be found too.
             self.copies += stats::share(found, u64::from(trial.alive)).min(1.0);
@@ -207,10 +223,20 @@ pub(in crate::lab) struct Run {
     pub(in crate::lab) files: u32,
     /// Neighbours of a peer, on average.
     pub(in crate::lab) degree_mean: f64,
+    /// Lists, where there are any.
+    pub(in crate::lab) listed: Option<Listed>,
     /// From the first search to the end.
     pub(in crate::lab) took: Duration,
     pub(in crate::lab) events: u64,
     pub(in crate::lab) event_hash: EventHash,
+}
+
+/// Who lists what for whom.
+pub(in crate::lab) struct Listed {
+    /// Questions for entries that came to each peer.
+    pub(in crate::lab) served: Vec<u32>,
+    /// Entries that each peer holds.
+    pub(in crate::lab) held: Vec<u32>,
 }
 
 pub(in crate::lab) fn of(people: &People, run: &Run) -> Report {
@@ -227,6 +253,11 @@ pub(in crate::lab) fn of(people: &People, run: &Run) -> Report {
     let per_query = |count: u64| stats::share(count, sums.queries);
     let load = Spread::of(&people.load);
     let served = Spread::of(&people.served);
+    let lists = run.listed.as_ref();
+    let (held, lists) = (
+        lists.map(|lists| Spread::of(&lists.held)),
+        lists.map(|lists| Spread::of(&lists.served)),
+    );
     let minutes = run.took.as_secs_f64() / 60.0 * f64::from(run.nodes);
     Report {
         overlay: run.overlay,
@@ -237,7 +268,7 @@ pub(in crate::lab) fn of(people: &People, run: &Run) -> Report {
         queries: sums.queries,
         abandoned: all.len() as u64 - sums.queries,
         recall: stats::share(sums.recalled, sums.possible),
-        copies_found_share: stats::ratio(sums.copies, sums.possible),
+        copies_found_share: stats::ratio(sums.copies, sums.alive),
         messages_per_query: per_query(messages),
         messages_p50: stats::percentile(&sums.messages, 50.0).map(f64::from),
         asks_per_query: per_query(tally.messages(Purpose::Question)),
@@ -258,6 +289,11 @@ pub(in crate::lab) fn of(people: &People, run: &Run) -> Report {
         served_mean: served.mean,
         served_p99_over_mean: served.in_means(99.0),
         served_max_over_mean: served.in_means(100.0),
+        lists_served_mean: lists.as_ref().map(|lists| lists.mean),
+        lists_served_p99_over_mean: lists.as_ref().map(|lists| lists.in_means(99.0)),
+        lists_served_max_over_mean: lists.as_ref().map(|lists| lists.in_means(100.0)),
+        held_mean: held.as_ref().map(|held| held.mean),
+        held_max_over_mean: held.as_ref().map(|held| held.in_means(100.0)),
         maintenance_messages_per_peer_minute: if minutes > 0.0 {
             stats::share(others, 1) / minutes
         } else {

@@ -19,6 +19,7 @@ pub(super) mod seeds;
 mod shrink;
 #[cfg(test)]
 mod tests;
+mod weigh;
 mod wire;
 
 use std::time::Duration;
@@ -32,6 +33,7 @@ use self::report::Measured;
 pub use self::report::Report;
 pub(super) use self::search::run as search;
 use self::searches::Series;
+pub use self::weigh::{Weight, weigh};
 use super::address;
 use super::library::{Library, Shares};
 pub use super::search::Churn;
@@ -82,6 +84,8 @@ pub struct Params {
     pub shedding: bool,
     /// Supernodes below which everybody is one.
     pub supernodes_min: u16,
+    /// Supernodes that a peer remembers: memory, some 70 bytes each.
+    pub known_max: usize,
     /// How long links take.
     pub latency: Latency,
     /// Messages lost, per mille.
@@ -112,6 +116,7 @@ impl Default for Params {
             jitter: true,
             shedding: true,
             supernodes_min: Config::default().supernodes_min,
+            known_max: Config::default().known_max,
             latency: Latency::Uniform(Duration::from_millis(20), Duration::from_millis(180)),
             loss: 0,
             interval: Duration::from_millis(500),
@@ -168,6 +173,10 @@ impl Params {
                 format!("at most the {nodes} peers there are"),
             );
         }
+        if !(1..=10_000).contains(&self.known_max) {
+            let possible = "from 1 to 10000 supernodes".to_owned();
+            return wrong("--known", &self.known_max, possible);
+        }
         if self.loss > 900 {
             return wrong("--loss", &self.loss, "from 0 to 900 per mille".to_owned());
         }
@@ -183,6 +192,7 @@ impl Params {
         let mut config = Config {
             leaves_max: self.leaves_max,
             supernodes_min: self.supernodes_min,
+            known_max: self.known_max,
             backup: self.backup,
             shedding: self.shedding,
             ..Config::default()

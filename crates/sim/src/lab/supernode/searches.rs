@@ -86,6 +86,7 @@ impl<P: Peer> Network<P> {
             nodes: self.world.nodes(),
             files: people.library.files(),
             degree_mean: super::report::links_of(self).mean,
+            listed: None,
             took,
             events: self.world.stats().events,
             event_hash: EventHash(self.world.fingerprint()),

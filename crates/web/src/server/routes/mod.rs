@@ -6,7 +6,11 @@
 #![allow(unused_qualifications, reason = "utoipa writes them")]
 
 mod about;
+mod assets;
+mod contents;
 mod events;
+mod kept;
+mod page;
 mod peers;
 mod searches;
 mod session;
@@ -31,12 +35,17 @@ use super::{App, openapi};
 /// Where the metrics are.
 pub(super) const METRICS: &str = "/metrics";
 
+/// Where the page's files are; any name.
+pub(super) const ASSETS: &str = "/assets/{name}";
+
 /// The routes that need no token: nothing of the peer is to be seen there, and
 /// nothing is done but exchanging a code for a cookie.
-pub(super) const PUBLIC: [(&str, &str); 4] = [
+pub(super) const PUBLIC: [(&str, &str); 6] = [
+    ("GET", "/"),
+    ("GET", "/api/"),
+    ("GET", ASSETS),
     ("GET", "/healthz"),
     ("GET", "/open"),
-    ("GET", "/open.js"),
     ("POST", "/api/v1/session"),
 ];
 
@@ -74,8 +83,10 @@ pub(super) fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(about::description))
         .routes(routes!(about::status))
         .routes(routes!(about::shutdown))
-        .routes(routes!(session::open_page))
-        .routes(routes!(session::open_script))
+        .routes(routes!(assets::index))
+        .routes(routes!(assets::try_page))
+        .routes(routes!(assets::asset))
+        .routes(routes!(assets::open_page))
         .routes(routes!(session::session_begin, session::session_end))
         .routes(routes!(session::session_link))
         .routes(routes!(searches::searches, searches::search))
@@ -98,7 +109,16 @@ pub(super) fn described() -> OpenApiRouter<Arc<App>> {
             shares::share_remove
         ))
         .routes(routes!(shares::link))
+        .routes(routes!(kept::keep, kept::kept, kept::unkeep))
+        .routes(routes!(kept::held))
+        .routes(routes!(kept::refuse, kept::refused, kept::allow))
         .routes(routes!(events::events))
+        .routes(routes!(contents::content))
+        .routes(routes!(page::settings, page::change_settings))
+        .routes(routes!(page::self_test))
+        .routes(routes!(page::ring))
+        .routes(routes!(page::files))
+        .routes(routes!(page::prioritise))
 }
 
 /// All routes behind the guard.

@@ -55,7 +55,7 @@ pub(super) struct BrowseParams {
     #[param(value_type = String)]
     peer: PeerAddress,
     /// The first entry, from 0.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::server::pages::offset")]
     #[param(default = 0)]
     offset: u64,
     /// Most entries.

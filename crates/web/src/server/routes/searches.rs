@@ -66,7 +66,12 @@ pub(super) async fn search(
         .is_some_and(|accept| accept.contains("text/event-stream"));
     // Before the search: it must not run for nobody.
     let permit = streamed.then(|| sse::permit(&app)).transpose()?;
-    let (id, updates) = app.peer.search(&body.query, body.limit).await?;
+    let started = if body.aside {
+        app.peer.search_aside(&body.query, body.limit)
+    } else {
+        app.peer.search(&body.query, body.limit)
+    };
+    let (id, updates) = started.await?;
     let feed = app.searches.start(&app.peer, id, updates);
     if let Some(permit) = permit {
         return Ok(sse::search(&app, feed, permit));

@@ -1,4 +1,4 @@
-//! Letting a browser in: the link, the page behind it, the cookie.
+//! Letting a browser in: the link and the cookie.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,36 +13,6 @@ use super::super::extract::{Answered, JsonBody, Reply};
 use super::super::problem::Refusal;
 use super::super::sessions::CODE_LIFE;
 use crate::client::{CodeBody, SessionLink};
-
-/// What the page may do: run the script beside it, which asks this API.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; \
-     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The page behind a link that lets a browser in.
-#[utoipa::path(
-    get, path = "/open", tag = "session", security(()),
-    responses((status = 200, description = "The page.", body = String, content_type = "text/html"))
-)]
-pub(super) async fn open_page() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
-    ];
-    (headers, include_str!("../open.html")).into_response()
-}
-
-/// The script of that page.
-#[utoipa::path(
-    get, path = "/open.js", tag = "session", security(()),
-    responses((
-        status = 200, description = "The script.", body = String,
-        content_type = "text/javascript"
-    ))
-)]
-pub(super) async fn open_script() -> Response {
-    let media_type = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
-    (media_type, include_str!("../open.js")).into_response()
-}
 
 /// Makes a link that lets one browser in.
 ///

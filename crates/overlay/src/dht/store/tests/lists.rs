@@ -62,7 +62,7 @@ fn a_hot_word_is_split_and_all_of_it_found() {
 #[test]
 fn it_shrinks_again_when_its_entries_go() {
     let mut town = town_with(30, 8);
-    let before = town.find(3, "common").outcome.asked;
+    let before = town.find(3, "common").outcome.messages;
     for n in 2..30 {
         let gone = (0..8).map(|i| {
             let path = format!("x/common n{n}i{i}.txt");
@@ -83,8 +83,8 @@ fn it_shrinks_again_when_its_entries_go() {
         .flat_map(|n| (0..8).map(move |i| format!("x/common n{n}i{i}.txt")))
         .collect();
     assert_eq!(answer.paths, expected, "{:?}", answer.outcome);
-    let after = answer.outcome.asked;
-    assert!(after * 3 <= before * 2, "{before} were asked, now {after}");
+    let after = answer.outcome.messages;
+    assert!(after * 3 <= before * 2, "{before} messages, now {after}");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn wrong_hints_are_found_out() {
             count: 5_000,
         };
         let dht = town.peers.get_mut(&id).unwrap();
-        dht.store.hints.learn(now, &dht.store.config.clone(), hint);
+        dht.store.hints.hear(now, &dht.store.config.clone(), hint);
     }
     let answer = town.find(5, "rare");
     assert_eq!(answer.paths.len(), 1, "{:?}", answer.outcome);

@@ -2,6 +2,7 @@
 //! of them, whatever becomes of those in between.
 
 mod costs;
+mod growing;
 mod hostile;
 mod lists;
 mod losing;

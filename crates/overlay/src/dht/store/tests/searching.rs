@@ -45,13 +45,30 @@ fn by_word_phrase_filter_and_content() {
         &["Music/Abba - Waterloo.flac", "Music/Waterloo sunset.mp3"],
     );
     check(&mut town, "waterloo abb*", &["Music/Abba - Waterloo.flac"]);
+    check(
+        &mut town,
+        "sunset OR abba",
+        &["Music/Abba - Waterloo.flac", "Music/Waterloo sunset.mp3"],
+    );
+    check(
+        &mut town,
+        "sunset OR \"harry potter\" type:video",
+        &potter[..1],
+    );
+    check(&mut town, "voldemort OR weasley", &[]);
     check(&mut town, "voldemort", &[]);
     let content = entry("Films/Harry Potter 1.mkv").content;
     check(&mut town, &format!("hash:{content} harry"), &potter[..1]);
 
     let answer = town.sources(7, "Films/Harry Potter 1.mkv");
     assert_eq!(answer.holders, BTreeSet::from([peer(1), peer(2)]));
-    assert_eq!(town.find(7, "pott*").outcome.ending, Ending::NoWord);
+    for query in ["pott*", "pott* OR abba"] {
+        assert_eq!(
+            town.find(7, query).outcome.ending,
+            Ending::NoWord,
+            "{query}"
+        );
+    }
 }
 
 #[test]
@@ -164,6 +181,8 @@ fn query() -> impl Strategy<Value = String> {
         "{} -{}",
         "{} re*",
         "{} {} OR {}",
+        "{} OR {}",
+        "{} OR {} OR {}",
     ];
     (select(shapes), vec(select(&WORDS[..]), 3)).prop_map(|(shape, words)| {
         words

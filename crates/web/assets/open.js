@@ -1,5 +1,5 @@
 // Exchanges the code behind # for the cookie, and leaves no trace of it.
-const says = document.getElementById("says");
+const says = /** @type {HTMLElement} */ (document.getElementById("says"));
 const code = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
 try {
@@ -8,9 +8,10 @@ try {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ code }),
   });
-  says.textContent = answer.ok
-    ? "This browser may use the peer from now on."
-    : (await answer.json()).detail;
+  if (answer.ok) location.replace("/");
+  else says.textContent = (await answer.json()).detail;
 } catch {
   says.textContent = "The peer does not answer: does it still run?";
 }
+
+export {};

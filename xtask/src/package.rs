@@ -1,0 +1,70 @@
+//! Everything that a package of the program has in it, and the package.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// Builds the program, lets it write its manual pages and completions into
+/// `target/package`, and makes a Debian package if `cargo-deb` is there.
+pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(&cargo)
+        .current_dir(root)
+        .args([
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "gannet",
+            "--bin",
+            "gannet",
+        ])
+        .status()?;
+    if !built.success() {
+        return Ok(false);
+    }
+    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => root.join(folder),
+        None => root.join("target"),
+    };
+    let program = target.join("release/gannet");
+    let folder = target.join("package");
+    let manual = folder.join("man");
+    fs::create_dir_all(&manual)?;
+    output(Command::new(&program).arg("man").arg(&manual))?;
+    for (shell, name) in [
+        ("bash", "gannet.bash"),
+        ("zsh", "_gannet"),
+        ("fish", "gannet.fish"),
+    ] {
+        let script = output(Command::new(&program).args(["completions", shell]))?;
+        fs::write(folder.join(name), script)?;
+    }
+    println!("manual pages and completions are in {}", folder.display());
+    let there = Command::new(&cargo)
+        .args(["deb", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    if !there.success() {
+        println!("no Debian package: `cargo install cargo-deb --locked` is needed for it");
+        return Ok(true);
+    }
+    let made = Command::new(&cargo)
+        .current_dir(root)
+        .args(["deb", "--no-build", "--package", "gannet"])
+        .status()?;
+    Ok(made.success())
+}
+
+fn output(command: &mut Command) -> anyhow::Result<Vec<u8>> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(output.stdout)
+}
