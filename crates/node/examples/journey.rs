@@ -29,7 +29,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     loop {
         if let NodeEvent::DownloadComplete { path, .. } = events.recv().await? {
             println!("{}", path.display());
-            return Ok(node.shutdown().await);
+            break;
         }
     }
+    node.shutdown().await;
+    Ok(())
 }
