@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const PROGRAM = resolve(process.env.GANNET ?? join(ROOT, "target/release/gannet"));
+const PROGRAM = resolve(process.env.GANNET ?? resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target", "release/gannet"));
 const START_MS = 20_000;
 
 /** Waits until something is so; a test that waits too long fails.

@@ -1,6 +1,7 @@
 // The tests, against a network of twenty peers that all of them share.
 //
-//   node run.js                    all tests
+//   node run.js                    all tests; times are told
+//   node run.js --figures          the same, and times are demanded
 //   node --test-name-pattern=NAME run.js   those with such names
 //   node run.js --types            writes api.d.ts anew
 //   node run.js --pictures DIR     makes the screenshots

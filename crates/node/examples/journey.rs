@@ -20,9 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     node.share_add(folder.into(), false).await?;
     let mut events = node.events();
     let (search, mut found) = node.search(words, 20).await?;
-    while let Some(update) = found.recv().await {
-        println!("{update:?}");
-    }
+    while found.recv().await.is_some() {}
     let (search, number) = (Some(search), 1);
     node.download(DownloadRequest::Row { search, number })
         .await?;

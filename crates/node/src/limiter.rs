@@ -124,6 +124,7 @@ mod tests {
             slow.pass(1_000_000).await;
             clock.now()
         });
+        tokio::task::yield_now().await;
         tokio::time::advance(Duration::from_secs(1)).await;
         limiter.set_rate(Some(1_000_000));
         let went = waiting.await.expect("it goes");

@@ -214,7 +214,7 @@ fn reachable(status: &crate::api::Status, visitors: u32) -> Check {
         .as_ref()
         .is_some_and(|one| one.is_reachable);
     if visitors > 0 {
-        let answer = format!("Of the connections, {visitors} were made by others.");
+        let answer = format!("Connections that others made: {visitors}.");
         check(question, Verdict::Yes, answer)
     } else if is_proven {
         check(

@@ -169,7 +169,10 @@ fn read_folder(root: &Path, prefix: &str, into: &mut BTreeMap<String, String>) -
 
 /// Folders that tools write and nobody commits.
 fn is_output(name: &str) -> bool {
-    matches!(name, ".git" | "target" | "corpus" | "artifacts") || name.starts_with("target-")
+    matches!(
+        name,
+        ".git" | "target" | "corpus" | "artifacts" | "node_modules"
+    ) || name.starts_with("target-")
 }
 
 fn is_test_path(path: &str) -> bool {

@@ -150,6 +150,8 @@ pub(crate) struct Keeping {
     /// What is to be remembered has changed since it was last written.
     pub(crate) is_stale: bool,
     pub(crate) is_saving: bool,
+    /// Answers to users that wait for that: as many as there are questions at once.
+    pub(crate) unanswered: Vec<Box<dyn FnOnce() + Send>>,
     parts_made: u64,
 }
 
@@ -164,6 +166,7 @@ impl Keeping {
             restored: Some(restored),
             is_stale: false,
             is_saving: false,
+            unanswered: Vec::new(),
             parts_made: 0,
         }
     }

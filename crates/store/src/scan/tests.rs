@@ -416,7 +416,11 @@ fn a_cancelled_scan_goes_on_where_it_was() {
 
 #[test]
 fn searching_works_while_hashing_goes_on() {
-    let world = World::with(|config| config.commit_every_millis = 0);
+    let world = World::with(|config| {
+        config.commit_every_millis = 0;
+        // Half a second's work, however busy the machine is.
+        config.scan_bytes_per_second = Some(100 << 20);
+    });
     world.share("share");
     for n in 0..6_u8 {
         world.write(&format!("share/{n}"), &vec![n; 9 << 20]);

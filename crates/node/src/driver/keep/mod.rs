@@ -183,11 +183,16 @@ impl Driver {
                 self.keeping.is_saving = false;
                 if let Err(error) = result {
                     tracing::error!(error, "what is kept is not remembered");
-                    self.keeping.is_stale = true;
                     // Tried again with the next change.
-                    return;
+                    self.keeping.is_stale = true;
+                } else {
+                    self.save_kept();
                 }
-                self.save_kept();
+                if !self.keeping.is_saving {
+                    for answer in std::mem::take(&mut self.keeping.unanswered) {
+                        answer();
+                    }
+                }
             }
         }
     }

@@ -28,7 +28,10 @@ impl Driver {
         match request {
             KeepingRequest::Keep { request, reply } => self.keep(request, reply),
             KeepingRequest::Kept(reply) => drop(reply.send(self.kept_files())),
-            KeepingRequest::Unkeep { content, reply } => drop(reply.send(self.unkeep(content))),
+            KeepingRequest::Unkeep { content, reply } => {
+                let released = self.unkeep(content);
+                self.answer_when_saved(move || drop(reply.send(released)));
+            }
             KeepingRequest::Held(reply) => drop(reply.send(self.held_files())),
             KeepingRequest::Refuse { what, reply } => {
                 let command = KeepCommand::Refuse(refusal(what));
@@ -167,7 +170,16 @@ impl Driver {
         reply: Reply<Result<KeptFile, KeepError>>,
     ) {
         let kept = entry.and_then(|entry| self.order(entry, wish));
-        drop(reply.send(kept));
+        self.answer_when_saved(move || drop(reply.send(kept)));
+    }
+
+    /// What a user is told is done is done, whatever happens next.
+    fn answer_when_saved(&mut self, answer: impl FnOnce() + Send + 'static) {
+        if self.keeping.is_saving || self.keeping.is_stale {
+            self.keeping.unanswered.push(Box::new(answer));
+        } else {
+            answer();
+        }
     }
 
     fn order(&mut self, entry: FileEntry, wish: KeepWish) -> Result<KeptFile, KeepError> {
@@ -198,6 +210,7 @@ impl Driver {
         let kept = kept.ok_or(KeepError::NotKept { content })?;
         let release = KeepRelease::sign(content, self.next_word(content), &self.key);
         self.keep_command(KeepCommand::Unkeep(Box::new(release)));
+        self.drain();
         Ok(kept)
     }
 

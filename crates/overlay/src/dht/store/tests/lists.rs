@@ -83,7 +83,8 @@ fn it_shrinks_again_when_its_entries_go() {
         .flat_map(|n| (0..8).map(move |i| format!("x/common n{n}i{i}.txt")))
         .collect();
     assert_eq!(answer.paths, expected, "{:?}", answer.outcome);
-    let after = answer.outcome.messages;
+    // Who was wrong about how deep it is split knows better now.
+    let after = town.find(3, "common").outcome.messages;
     assert!(after * 3 <= before * 2, "{before} messages, now {after}");
 }
 
