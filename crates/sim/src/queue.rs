@@ -125,6 +125,15 @@ impl<T> Calendar<T> {
         self.len == 0
     }
 
+    /// All that is pending, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        let slots = self.levels.iter().flat_map(|level| &level.slots);
+        let later = slots.flat_map(|slot| slot.full.iter().flatten().chain(&slot.tail));
+        let now = self.current.iter();
+        let now = now.chain(self.rest.as_slice().iter().flatten());
+        now.chain(later).map(|(_, value)| value)
+    }
+
     /// Puts something in.
     ///
     /// # Panics
@@ -331,6 +340,11 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(calendar.len(), model.len());
+                let mut pending: Vec<usize> = calendar.iter().copied().collect();
+                pending.sort_unstable();
+                let mut expected: Vec<usize> = model.keys().map(|(_, number)| *number).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(pending, expected);
             }
             while let Some(found) = calendar.pop_until(Timestamp::MAX) {
                 let ((at, number), ()) = model.pop_first().expect("as many");

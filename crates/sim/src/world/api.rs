@@ -96,6 +96,17 @@ where
         self.net.queue.len()
     }
 
+    /// The messages that are on their way: from whom, to whom. Some may never arrive,
+    /// if their link breaks before.
+    pub fn in_flight(&self) -> impl Iterator<Item = (u32, u32, &C::Message)> {
+        let held = self.held.values().flatten();
+        self.net
+            .queue
+            .iter()
+            .chain(held)
+            .filter_map(Happening::message)
+    }
+
     /// Gives a core a command now. Without effect while the peer is down; held
     /// while it is paused.
     pub fn command(&mut self, node: u32, command: C::Command) {

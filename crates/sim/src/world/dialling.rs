@@ -2,8 +2,8 @@
 //!
 //! A dial travels to the other end, which takes it at once; the answer travels
 //! back. Both ends may dial at the same time: then the dial of the peer with
-//! the lower number counts. A dial that is not answered in time fails, whatever
-//! the reason.
+//! the lower number counts, if both arrive. A dial that is not answered in time
+//! fails, whatever the reason.
 
 use gannet_base::{Core, Link, PeerId, Timestamp};
 
@@ -66,7 +66,9 @@ impl<C: Core> Net<C> {
                 let epoch = self.wires.next_epoch();
                 self.put_end(from, to, epoch, false);
                 self.announce(gives_up, from, to, epoch, News::GaveUp);
-                if !self.is_cut(to, from) {
+                if self.is_cut(to, from) || self.is_cut(from, to) {
+                    self.on_dial_lost(from, to, epoch);
+                } else {
                     self.announce_from(from, to, epoch, News::Dialled);
                 }
             }
@@ -104,9 +106,18 @@ impl<C: Core> Net<C> {
             peer,
             epoch,
             told,
+            lost: false,
             last: self.now,
         };
         self.wires.put(node, end);
+    }
+
+    /// Nobody is there to take this dial.
+    pub(super) fn on_dial_lost(&mut self, from: u32, to: u32, epoch: u32) {
+        let end = self.wires.end(from, to);
+        if let Some(end) = end.filter(|end| end.epoch == epoch) {
+            end.lost = true;
+        }
     }
 
     /// A peer dies: its links are gone, and the other ends will notice.
@@ -175,7 +186,7 @@ impl<C: Core> Net<C> {
 
     fn on_dialled(&mut self, to: u32, peer: u32, epoch: u32, end: Option<End>) -> Vec<Link> {
         let heard = match end {
-            Some(end) if !end.told && to < peer => return Vec::new(),
+            Some(end) if !end.told && !end.lost && to < peer => return Vec::new(),
             // The peer has forgotten the link that we believe in.
             Some(end) if end.told => vec![Link::Down, Link::Up],
             _ => vec![Link::Up],

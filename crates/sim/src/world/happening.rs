@@ -75,4 +75,17 @@ impl<C: Core> Happening<C> {
             | Self::Nobody { to, .. } => *to,
         }
     }
+
+    /// From whom, to whom, and what, if it is a message.
+    pub(super) fn message(&self) -> Option<(u32, u32, &C::Message)> {
+        match self {
+            Self::Message {
+                from, to, message, ..
+            }
+            | Self::Queued {
+                from, to, message, ..
+            } => Some((*from, *to, message)),
+            _ => None,
+        }
+    }
 }

@@ -223,6 +223,8 @@ where
                     for link in self.net.on_news(to, peer, epoch, news) {
                         self.tell(to, peer_id(peer), link);
                     }
+                } else if matches!(news, News::Dialled) {
+                    self.net.on_dial_lost(peer, to, epoch);
                 }
             }
             Happening::Nobody { to, peer } => self.tell(to, peer, Link::Unreachable),

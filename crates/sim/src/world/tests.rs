@@ -207,6 +207,28 @@ fn dials_to_nobody_to_the_dead_and_across_a_partition_fail() {
     );
 }
 
+/// A dial that met nobody, or a cut, is none that the other end's has to wait for.
+#[test]
+fn who_was_not_there_to_be_dialled_dials_back() {
+    let is_up = [(1_050, 0, link(1, Link::Up)), (1_100, 1, link(0, Link::Up))];
+    let mut down = world(2, connected());
+    down.crash(1);
+    down.command(0, Tell::Dial(1));
+    down.run_until(SECONDS(1));
+    down.restart(1, Parrot::default());
+    down.command(1, Tell::Dial(0));
+    down.run_until(SECONDS(9));
+    check(&mut down, &is_up);
+    let mut cut = world(2, connected());
+    cut.partition([1], Cut::Both);
+    cut.command(0, Tell::Dial(1));
+    cut.run_until(SECONDS(1));
+    cut.heal();
+    cut.command(1, Tell::Dial(0));
+    cut.run_until(SECONDS(9));
+    check(&mut cut, &is_up);
+}
+
 #[test]
 fn a_crash_is_noticed_late_and_a_restart_starts_anew() {
     let mut world = world(2, connected());

@@ -15,6 +15,8 @@ pub(super) struct End {
     pub(super) epoch: u32,
     /// Whether the core was told: until then it is a dial on its way.
     pub(super) told: bool,
+    /// It is a dial that will not arrive, or did where nobody was.
+    pub(super) lost: bool,
     /// Nothing that is sent now arrives earlier: links keep the order.
     pub(super) last: Timestamp,
 }

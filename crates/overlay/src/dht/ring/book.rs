@@ -35,6 +35,8 @@ pub(super) struct Gone {
     until: Timestamp,
     /// Until then it counts as dead, and not only as slow.
     dead_until: Timestamp,
+    /// It said so itself.
+    has_left: bool,
 }
 
 /// The neighbourhood of an address: /24, or /48 of the later version. Nothing for
@@ -141,6 +143,10 @@ impl Ring {
     /// It said goodbye.
     pub(super) fn part(&mut self, now: Timestamp, contact: &Contact) {
         self.mark(now, contact, GONE_LIFE);
+        let mut all = self.gone.iter_mut();
+        if let Some(gone) = all.find(|gone| contact.is(gone.peer, gone.index)) {
+            gone.has_left = true;
+        }
         self.forget(contact);
     }
 
@@ -160,6 +166,7 @@ impl Ring {
                 index: contact.index,
                 until,
                 dead_until,
+                has_left: false,
             });
         }
     }
@@ -168,6 +175,12 @@ impl Ring {
     pub(super) fn is_gone(&self, now: Timestamp, contact: &Contact) -> bool {
         let mut dead = self.gone.iter().filter(|gone| gone.dead_until > now);
         dead.any(|gone| contact.is(gone.peer, gone.index))
+    }
+
+    /// Whether it said goodbye, and nothing since.
+    pub(super) fn has_left(&self, now: Timestamp, contact: &Contact) -> bool {
+        let mut left = self.gone.iter().filter(|gone| gone.has_left);
+        left.any(|gone| gone.until > now && contact.is(gone.peer, gone.index))
     }
 
     /// It was heard from.

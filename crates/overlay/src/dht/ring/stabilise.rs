@@ -115,8 +115,13 @@ impl Ring {
         self.was_rectified = false;
         for _ in 0..self.replicas() {
             match self.pointers.successors[0].clone() {
-                Entry::Node(node) if !self.is_gone(now, &node) => {
+                Entry::Node(node) if !self.has_left(now, &node) => {
+                    let is_gone = self.is_gone(now, &node);
                     self.begin(now, Kind::Successor, node);
+                    if is_gone && let Some(operation) = &mut self.operation {
+                        // It may be back in its place since: one question says so.
+                        operation.misses = self.config.ring.misses.max(1) - 1;
+                    }
                     return;
                 }
                 _ => self.drop_successor(),

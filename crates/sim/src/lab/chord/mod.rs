@@ -11,6 +11,7 @@ pub mod churn;
 mod crowd;
 pub mod fail;
 pub mod heal;
+mod lawful;
 pub(super) mod layout;
 pub mod load;
 mod network;

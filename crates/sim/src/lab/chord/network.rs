@@ -1,6 +1,8 @@
 //! A ring in a world, and how it stands with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gannet_base::{PeerAddress, Rng, Timestamp, fork_rng, seeded_rng};
 use gannet_overlay::dht::ring::rules::Node as _;
@@ -19,6 +21,8 @@ pub(super) struct Network {
     pub(super) world: World<Dht, Crowd>,
     config: Arc<Config>,
     pub(super) rng: Rng,
+    /// When peers came back.
+    back: BTreeMap<u32, Timestamp>,
 }
 
 impl Network {
@@ -28,6 +32,7 @@ impl Network {
             world: World::new(seed, model, Crowd::default()),
             config: Arc::new(config),
             rng: seeded_rng(seed),
+            back: BTreeMap::new(),
         }
     }
 
@@ -78,6 +83,7 @@ impl Network {
     pub(super) fn restart(&mut self, node: u32, known: Vec<PeerAddress>) {
         self.crash(node);
         let core = self.fresh(node);
+        self.back.insert(node, self.world.now());
         self.world.restart(node, core);
         self.world.command(node, DhtCommand::Bootstrap(known));
     }
@@ -144,11 +150,10 @@ impl Network {
             .collect()
     }
 
-    /// Whether the proof allows that this peer dies now: the others keep what must
-    /// hold.
-    pub(super) fn may_go(&self, peer: u32) -> bool {
-        let others = self.snapshot(|node| node != peer);
-        !others.is_empty() && violations(&others, self.r() + 1).is_empty()
+    /// Whether this peer came back within `time`.
+    pub(super) fn is_back_since(&self, node: u32, time: Duration) -> bool {
+        let back = self.back.get(&node);
+        back.is_some_and(|at| self.world.now() - *at <= time)
     }
 
     /// r.

@@ -99,6 +99,21 @@ pub(crate) fn violations(members: &[Member], principals_min: usize) -> Vec<Prope
     ])
 }
 
+/// Whether what must hold does, whichever of these lists that are `coming` have been
+/// taken over already: each is of the node there, a member or one that is about to be.
+/// There is at least one member.
+pub(crate) fn holds_with(
+    members: &[Member],
+    coming: &[(Position, Vec<Position>)],
+    principals_min: usize,
+) -> bool {
+    let mut lists = Lists::read(members);
+    let mut coming = coming.iter();
+    let all_lead = coming.all(|(at, list)| lists.read_list(members, *at, list).is_some());
+    let principals = lists.skipped.iter().filter(|skipped| !**skipped).count();
+    all_lead && principals >= principals_min && violations(members, principals_min).is_empty()
+}
+
 /// What does not hold, given what does, in the order of [`PROPERTIES`].
 pub(super) fn broken(holds: [bool; PROPERTIES.len()]) -> Vec<Property> {
     let all = PROPERTIES.into_iter().zip(holds);
@@ -163,14 +178,20 @@ impl Lists {
     }
 
     fn read_one(&mut self, members: &[Member], place: usize) {
+        let Member { at, successors, .. } = &members[place];
+        self.first[place] = self.read_list(members, *at, successors);
+    }
+
+    /// The place of the first live one in this list.
+    fn read_list(&mut self, members: &[Member], at: Position, list: &[Position]) -> Option<usize> {
         let count = members.len();
-        let list = &members[place].successors;
-        self.repeated |= is_repeated(members[place].at, list);
-        self.disordered |= !is_in_order(members[place].at, list);
-        let mut before = members[place].at;
+        self.repeated |= is_repeated(at, list);
+        self.disordered |= !is_in_order(at, list);
+        let mut first = None;
+        let mut before = at;
         // The first member after `before`, going round.
-        let mut next = (place + 1) % count;
-        for entry in &members[place].successors {
+        let mut next = members.partition_point(|member| member.at <= at) % count;
+        for entry in list {
             for _ in 0..count {
                 if !members[next].at.is_between(before, *entry) {
                     break;
@@ -180,11 +201,12 @@ impl Lists {
             }
             // This is the first member at or after the entry.
             if members[next].at == *entry {
-                self.first[place].get_or_insert(next);
+                first.get_or_insert(next);
                 next = (next + 1) % count;
             }
             before = *entry;
         }
+        first
     }
 }
 
@@ -317,6 +339,23 @@ mod tests {
         let three = |n: u128| member(n * 10, &[(n + 3) % 7 * 10, (n + 4) % 7 * 10], 0);
         let members: Vec<Member> = (0..7).map(three).collect();
         assert!(violations(&members, 3).contains(&Property::OrderedRing));
+    }
+
+    #[test]
+    fn lists_on_their_way_count() {
+        let members = ideal(4, 2);
+        assert!(holds_with(&members, &[], 3) && holds_with(&members, &[], 4));
+        let list = |at: u128, list: &[u128]| {
+            let list = list.iter().copied().map(Position).collect();
+            (Position(at), list)
+        };
+        let skips_one = list(0, &[20, 30]);
+        assert!(holds_with(&members, std::slice::from_ref(&skips_one), 3));
+        assert!(!holds_with(&members, &[skips_one, list(10, &[30, 0])], 3));
+        let newcomer = list(15, &[20, 30]);
+        assert!(holds_with(&members, std::slice::from_ref(&newcomer), 4));
+        let leads_nowhere = list(0, &[1, 2]);
+        assert!(!holds_with(&members, &[leads_nowhere], 3));
     }
 
     /// The definitions, spelt out.
