@@ -68,8 +68,7 @@ export function tests(stage) {
     await key("?");
     await page.locator("#keys[open]").waitFor();
     await key("Escape");
-    await key("/");
-    assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("name")), "q");
+    await page.locator("#keys[open]").waitFor({ state: "detached" });
     assert.ok(name);
     assert.deepEqual(wrong, []);
     await context.close();
