@@ -69,6 +69,8 @@ export function tests(stage) {
     await page.locator("#keys[open]").waitFor();
     await key("Escape");
     await page.locator("#keys[open]").waitFor({ state: "detached" });
+    await key("/");
+    await until("the box has the focus", () => page.evaluate(() => document.activeElement?.getAttribute("name") === "q"));
     assert.ok(name);
     assert.deepEqual(wrong, []);
     await context.close();

@@ -114,7 +114,8 @@ function onEvent(event) {
 function onKey(event) {
   const target = /** @type {HTMLElement} */ (event.target);
   if (event.key === "Escape" && !one("dialog[open]")) one("g-" + shown + " .side:not([hidden]) .close")?.click();
-  if (event.altKey || event.ctrlKey || event.metaKey || target.closest("input, textarea, select, dialog")) return;
+  // A dialog that has closed may keep the focus until the page is drawn again.
+  if (event.altKey || event.ctrlKey || event.metaKey || target.closest("input, textarea, select, dialog[open]")) return;
   const part = PARTS[Number(event.key) - 1];
   if (part) location.hash = part;
   else if (event.key === "/") {
