@@ -94,6 +94,17 @@ pub(crate) enum Whose {
     Kept,
 }
 
+/// How committing some blocks of a part ended.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) content: ContentId,
+    /// Of the part.
+    pub(crate) number: u64,
+    /// Their indices.
+    pub(crate) blocks: Vec<u32>,
+    pub(crate) result: Result<(), String>,
+}
+
 /// News of what is kept for others, from the thread that does its disk work.
 #[derive(Debug)]
 pub(crate) enum KeptNews {
@@ -104,12 +115,7 @@ pub(crate) enum KeptNews {
         result: Result<Download, String>,
     },
     /// Blocks were committed, or could not be.
-    Committed {
-        content: ContentId,
-        number: u64,
-        blocks: Vec<u32>,
-        result: Result<(), String>,
-    },
+    Committed(Committed),
     /// What of a part is still good.
     Checked {
         content: ContentId,

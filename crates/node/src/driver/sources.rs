@@ -1,6 +1,7 @@
 //! Sources of downloads: when more are looked for, and whose word it was that
 //! there are some.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -105,13 +106,21 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    /// Notes what came by this way, with so many hops.
+    /// Notes what came by this way, with so many hops. The nearest word counts, the
+    /// latest of those: that others repeat it is no excuse.
     pub(super) fn note(&mut self, rows: &[Row], (via, hops): (PeerId, u8)) {
         for row in rows {
             for hit in &row.hits {
                 let key = (row.content, hit.holder());
-                if self.by.insert(key, (via, hops)).is_none() {
-                    self.order.push_back(key);
+                match self.by.entry(key) {
+                    Entry::Vacant(free) => {
+                        free.insert((via, hops));
+                        self.order.push_back(key);
+                    }
+                    Entry::Occupied(mut known) if hops <= known.get().1 => {
+                        known.insert((via, hops));
+                    }
+                    Entry::Occupied(_) => {}
                 }
             }
         }
@@ -268,14 +277,16 @@ mod tests {
     #[test]
     fn who_named_a_source_is_known_once_and_not_for_ever() {
         let mut named = Named::default();
-        let via = |n: u8| (PeerId::from_bytes([n; 32]), n);
+        let via = |n: u8| (PeerId::from_bytes([n; 32]), 1);
         named.note(&[row("x", &[1, 2])], via(7));
         named.note(&[row("x", &[2])], via(8));
+        let (further, _) = via(9);
+        named.note(&[row("x", &[1, 2])], (further, 2));
         let x = ContentId::of(b"x");
         let source = |n: u8| PeerId::from_bytes([n; 32]);
         assert_eq!(named.take(x, source(1)), Some(via(7)));
         assert_eq!(named.take(x, source(1)), None, "it counts once");
-        assert_eq!(named.take(x, source(2)), Some(via(8)), "the latest");
+        assert_eq!(named.take(x, source(2)), Some(via(8)), "the latest of the nearest");
         assert_eq!(named.order.len(), 0);
         named.note(&[row("x", &[1, 2, 3, 4])], via(7));
         named.praise(x, source(1));

@@ -10,7 +10,7 @@ use gannet_store::{Coverage, Download, Store};
 use tokio::sync::mpsc;
 
 use super::saved;
-use crate::report::{KeptNews, Report};
+use crate::report::{Committed, KeptNews, Report};
 
 /// Room on the disk that what is kept for others leaves to its owner, bytes.
 // Guess: a system with less than that left is in trouble.
@@ -130,12 +130,12 @@ impl DiskContext {
                 blocks,
             } => {
                 let result = download.checkpoint().map_err(|error| error.to_string());
-                self.report(KeptNews::Committed {
+                self.report(KeptNews::Committed(Committed {
                     content: download.content(),
                     number,
                     blocks,
                     result,
-                });
+                }));
             }
             Job::Retain { content, groups } => self.retain(content, &groups),
             Job::Check { content, number } => {

@@ -27,6 +27,7 @@ pub(crate) use disk::{Disk, DiskContext, Job};
 pub(crate) use saved::{Restored, restore};
 
 use crate::driver::Streams;
+use crate::report::Committed;
 
 /// Most sources of one content that are used.
 // Guess: an offer names twelve, the overlays some more.
@@ -152,6 +153,8 @@ pub(crate) struct Keeping {
     pub(crate) is_saving: bool,
     /// Answers to users that wait for that: as many as there are questions at once.
     pub(crate) unanswered: Vec<Box<dyn FnOnce() + Send>>,
+    /// Blocks on the disk that wait for that: at most as many as are held.
+    pub(crate) committed: Vec<Committed>,
     parts_made: u64,
 }
 
@@ -167,6 +170,7 @@ impl Keeping {
             is_stale: false,
             is_saving: false,
             unanswered: Vec::new(),
+            committed: Vec::new(),
             parts_made: 0,
         }
     }

@@ -16,7 +16,7 @@ use super::super::Driver;
 use super::super::links::Wanting;
 use crate::fetch::FetchHandle;
 use crate::keeping::{Job, Part, Stage};
-use crate::report::{FetchNews, Purpose, Whose};
+use crate::report::{Committed, FetchNews, Purpose, Whose};
 
 /// How long a block may take. The overlay believes in it for an hour.
 const FETCH_MAX: Duration = Duration::from_secs(50 * 60);
@@ -225,13 +225,23 @@ impl Driver {
         }
     }
 
-    pub(super) fn on_committed(
-        &mut self,
-        content: ContentId,
-        number: u64,
-        blocks: &[u32],
-        result: Result<(), String>,
-    ) {
+    /// Blocks are on the disk. They count when it is remembered, too, that they are to
+    /// be there: after a crash they would be deleted otherwise.
+    pub(super) fn on_committed(&mut self, committed: Committed) {
+        if self.keeping.is_stale || self.keeping.is_saving {
+            self.keeping.committed.push(committed);
+        } else {
+            self.hold_committed(committed);
+        }
+    }
+
+    pub(super) fn hold_committed(&mut self, committed: Committed) {
+        let Committed {
+            content,
+            number,
+            blocks,
+            result,
+        } = committed;
         let Some(part) = self.keeping.current(content, number) else {
             return;
         };
@@ -241,18 +251,15 @@ impl Driver {
         let have = part.download.as_ref().map(Download::have);
         let have = have.filter(|_| result.is_ok()).unwrap_or_default();
         for index in blocks {
-            let block = BlockId {
-                content,
-                index: *index,
-            };
+            let block = BlockId { content, index };
             let Some(part) = self.keeping.current(content, number) else {
                 return;
             };
-            if part.blocks.get(index) != Some(&Stage::Saving) {
+            if part.blocks.get(&index) != Some(&Stage::Saving) {
                 continue;
             }
-            if part.is_covered(*index, &have) {
-                part.blocks.insert(*index, Stage::Here);
+            if part.is_covered(index, &have) {
+                part.blocks.insert(index, Stage::Here);
                 tracing::debug!(content = %content.short(), index, "kept");
                 self.keep_command(KeepCommand::Held(block));
             } else {

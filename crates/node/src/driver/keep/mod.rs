@@ -149,12 +149,7 @@ impl Driver {
                 number,
                 result,
             } => self.on_part_opened(content, number, result),
-            KeptNews::Committed {
-                content,
-                number,
-                blocks,
-                result,
-            } => self.on_committed(content, number, &blocks, result),
+            KeptNews::Committed(committed) => self.on_committed(committed),
             KeptNews::Checked {
                 content,
                 number,
@@ -179,21 +174,28 @@ impl Driver {
                 self.keep_command(KeepCommand::Proof { id, proof });
             }
             KeptNews::Lent { content } => self.on_lent(content),
-            KeptNews::Saved(result) => {
-                self.keeping.is_saving = false;
-                if let Err(error) = result {
-                    tracing::error!(error, "what is kept is not remembered");
-                    // Tried again with the next change.
-                    self.keeping.is_stale = true;
-                } else {
-                    self.save_kept();
-                }
-                if !self.keeping.is_saving {
-                    for answer in std::mem::take(&mut self.keeping.unanswered) {
-                        answer();
-                    }
-                }
-            }
+            KeptNews::Saved(result) => self.on_saved(result),
+        }
+    }
+
+    /// What waited for it goes on, for better or worse.
+    fn on_saved(&mut self, result: Result<(), String>) {
+        self.keeping.is_saving = false;
+        if let Err(error) = result {
+            tracing::error!(error, "what is kept is not remembered");
+            // Tried again with the next change.
+            self.keeping.is_stale = true;
+        } else {
+            self.save_kept();
+        }
+        if self.keeping.is_saving {
+            return;
+        }
+        for answer in std::mem::take(&mut self.keeping.unanswered) {
+            answer();
+        }
+        for committed in std::mem::take(&mut self.keeping.committed) {
+            self.hold_committed(committed);
         }
     }
 
