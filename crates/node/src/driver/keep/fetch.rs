@@ -228,10 +228,10 @@ impl Driver {
     /// Blocks are on the disk. They count when it is remembered, too, that they are to
     /// be there: after a crash they would be deleted otherwise.
     pub(super) fn on_committed(&mut self, committed: Committed) {
-        if self.keeping.is_stale || self.keeping.is_saving {
-            self.keeping.committed.push(committed);
-        } else {
+        if self.is_kept_saved() {
             self.hold_committed(committed);
+        } else {
+            self.keeping.committed.push(committed);
         }
     }
 

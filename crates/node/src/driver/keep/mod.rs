@@ -131,11 +131,20 @@ impl Driver {
         self.keeping.disk.send(Job::Save(saved));
     }
 
+    /// Whether everything is written down. If not, it is begun: nothing waits for the next
+    /// time that the core tells of changes.
+    fn is_kept_saved(&mut self) -> bool {
+        let keep = self.dht.as_ref().and_then(super::Ring::keep);
+        self.keeping.is_stale |= keep.is_some_and(gannet_overlay::dht::keep::Keep::has_changed);
+        self.save_kept();
+        !self.keeping.is_saving && !self.keeping.is_stale
+    }
+
     /// At the end: the last that is remembered goes after everything else. The thread
     /// is to be waited for.
     pub(super) fn end_keep(&mut self) -> Option<std::thread::JoinHandle<()>> {
         let keep = self.dht.as_ref().and_then(super::Ring::keep);
-        if let Some(keep) = keep.filter(|_| self.keeping.is_stale) {
+        if let Some(keep) = keep.filter(|keep| self.keeping.is_stale || keep.has_changed()) {
             let saved = Box::new(keep.saved());
             self.keeping.disk.send(Job::Save(saved));
         }

@@ -34,12 +34,12 @@ impl Driver {
             }
             KeepingRequest::Held(reply) => drop(reply.send(self.held_files())),
             KeepingRequest::Refuse { what, reply } => {
-                let command = KeepCommand::Refuse(refusal(what));
-                drop(reply.send(self.command_if_on(command)));
+                let done = self.command_if_on(KeepCommand::Refuse(refusal(what)));
+                self.answer_when_saved(move || drop(reply.send(done)));
             }
             KeepingRequest::Allow { what, reply } => {
-                let command = KeepCommand::Allow(refusal(what));
-                drop(reply.send(self.command_if_on(command)));
+                let done = self.command_if_on(KeepCommand::Allow(refusal(what)));
+                self.answer_when_saved(move || drop(reply.send(done)));
             }
             KeepingRequest::Refused(reply) => {
                 let keep = self.dht.as_ref().and_then(Ring::keep);
@@ -175,10 +175,10 @@ impl Driver {
 
     /// What a user is told is done is done, whatever happens next.
     fn answer_when_saved(&mut self, answer: impl FnOnce() + Send + 'static) {
-        if self.keeping.is_saving || self.keeping.is_stale {
-            self.keeping.unanswered.push(Box::new(answer));
-        } else {
+        if self.is_kept_saved() {
             answer();
+        } else {
+            self.keeping.unanswered.push(Box::new(answer));
         }
     }
 

@@ -280,6 +280,12 @@ impl Keep {
         }
     }
 
+    /// Whether what is to survive has changed and [`KeepEvent::Changed`] is still to tell
+    /// of it: it comes at most once in some seconds.
+    pub fn has_changed(&self) -> bool {
+        self.changed
+    }
+
     /// Where this peer believes it can be reached; the first eight count.
     pub fn set_addresses(&mut self, addresses: &[SocketAddr]) {
         let most = addresses.len().min(PeerAddress::ADDRESSES_MAX);
