@@ -34,6 +34,8 @@ mod status;
 pub mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

@@ -1,19 +1,18 @@
-//! The town itself: who lives, who reaches whom, and what is on its way.
+//! The town itself: a world, and the invariants that are held against it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use gannet_base::{pump, seeded_rng};
+use gannet_base::seeded_rng;
 
 use super::super::ring::rules::{Node as _, Pointers};
 use super::super::ring::{Entry, RingBody, Step};
+use super::super::world::{World, address};
 use super::super::*;
 
-const LATENCY: Duration = Duration::from_millis(10);
 /// What it takes until a broken link is noticed.
 const NOTICED: Duration = Duration::from_secs(8);
-/// What a dial to nobody takes.
-const DIAL: Duration = Duration::from_millis(500);
 
 pub(super) fn peer(n: u16) -> PeerId {
     let mut bytes = [0; 32];
@@ -21,35 +20,26 @@ pub(super) fn peer(n: u16) -> PeerId {
     PeerId::from_bytes(bytes)
 }
 
-pub(super) fn address(n: u16) -> PeerAddress {
-    PeerAddress {
-        peer: peer(n),
-        addresses: Vec::new(),
-    }
-}
-
-enum Due {
-    Message(PeerId, PeerId, DhtMessage),
-    Link(PeerId, PeerId, Link),
-}
-
 pub(super) struct Town {
-    pub(super) now: Timestamp,
-    pub(super) peers: BTreeMap<PeerId, Dht>,
-    /// Who lies about the way.
-    pub(super) liars: BTreeSet<PeerId>,
-    pub(super) links: BTreeSet<(PeerId, PeerId)>,
-    due: BTreeMap<(Timestamp, u64), Due>,
-    pub(super) wakes: BTreeMap<PeerId, Timestamp>,
-    pub(super) next: u64,
-    pub(super) events: Vec<(PeerId, DhtEvent)>,
-    /// Which side of a cut a peer is on; all on one if there is none.
-    pub(super) side: BTreeMap<PeerId, u8>,
-    pub(super) config: Arc<Config>,
+    world: World,
     /// Whether the invariants are to be held against it.
     pub(super) is_checked: bool,
     /// The pointers that were checked last.
-    pub(super) checked: BTreeMap<PeerId, Vec<Pointers<Entry>>>,
+    checked: BTreeMap<PeerId, Vec<Pointers<Entry>>>,
+}
+
+impl Deref for Town {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for Town {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
 }
 
 pub(super) fn config(r: usize) -> Config {
@@ -63,136 +53,39 @@ pub(super) fn config(r: usize) -> Config {
 }
 
 impl Town {
-    pub(super) fn new(config: Config) -> Self {
+    fn of(mut world: World) -> Self {
+        world.noticed = NOTICED;
+        world.lies = Some(Box::new(lie));
         Self {
-            now: Timestamp::from_secs(1),
-            peers: BTreeMap::new(),
-            liars: BTreeSet::new(),
-            links: BTreeSet::new(),
-            due: BTreeMap::new(),
-            wakes: BTreeMap::new(),
-            next: 0,
-            events: Vec::new(),
-            side: BTreeMap::new(),
-            config: Arc::new(config),
+            world,
             is_checked: false,
             checked: BTreeMap::new(),
         }
     }
 
-    pub(super) fn join(&mut self, n: u16, knows: &[u16]) {
-        let core = Dht::new(peer(n), self.config.clone(), seeded_rng(u64::from(n) + 1));
-        self.peers.insert(peer(n), core);
-        let known = knows.iter().copied().map(address).collect();
-        self.command(n, DhtCommand::Bootstrap(known));
+    pub(super) fn new(config: Config) -> Self {
+        Self::of(World::new(config))
     }
 
     /// So many peers in their ideal places.
     pub(super) fn settled(config: Config, count: u16) -> Self {
-        let mut town = Self::new(config);
-        let mut nodes: Vec<Contact> = (0..count).map(|n| Contact::new(peer(n), 0)).collect();
-        nodes.sort_by_key(|node| node.position);
-        let r = town.config.ring.successors;
-        let size = nodes.len();
-        for (place, node) in nodes.iter().enumerate() {
-            let after = |step: usize| nodes[(place + step) % size].clone();
-            let fingers = (0..128).map(|bit| {
-                let start = node.position.plus(1 << bit);
-                let first = nodes.partition_point(|node| node.position < start) % size;
-                (bit, nodes[first].clone())
-            });
-            let place = Settled {
-                predecessor: after(size - 1),
-                successors: (1..=r.min(size - 1)).map(after).collect(),
-                fingers: fingers.filter(|(_, finger)| finger != node).collect(),
-            };
-            let seed = u64::try_from(town.peers.len()).unwrap();
-            let core = Dht::settled(
-                node.peer,
-                town.config.clone(),
-                seeded_rng(seed),
-                vec![place],
-            );
-            town.wakes
-                .insert(node.peer, core.next_deadline().unwrap_or(Timestamp::MAX));
-            town.peers.insert(node.peer, core);
-        }
-        town
+        Self::of(World::settled(config, (0..count).map(peer)))
+    }
+
+    pub(super) fn join(&mut self, n: u16, knows: &[u16]) {
+        let core = Dht::new(peer(n), self.config.clone(), seeded_rng(u64::from(n) + 1));
+        self.put(peer(n), core);
+        let known = knows.iter().map(|n| address(peer(*n))).collect();
+        self.command(n, DhtCommand::Bootstrap(known));
     }
 
     pub(super) fn command(&mut self, n: u16, command: DhtCommand) {
-        let now = self.now;
-        self.peers
-            .get_mut(&peer(n))
-            .unwrap()
-            .handle_command(now, command);
-        self.drain(peer(n));
+        self.tell(peer(n), command);
     }
 
-    fn later(&mut self, after: Duration, due: Due) {
-        self.next += 1;
-        self.due.insert((self.now + after, self.next), due);
-    }
-
-    pub(super) fn can_reach(&self, a: PeerId, b: PeerId) -> bool {
-        self.peers.contains_key(&b) && self.side.get(&a) == self.side.get(&b)
-    }
-
-    pub(super) fn drain(&mut self, id: PeerId) {
-        let mut outputs = Vec::new();
-        let core = self.peers.get_mut(&id).unwrap();
-        pump(core, |output| outputs.push(output));
-        self.wakes
-            .insert(id, core.next_deadline().unwrap_or(Timestamp::MAX));
-        for output in outputs {
-            match output {
-                Output::Send { to, message } => {
-                    if self.links.contains(&pair(id, to)) {
-                        self.later(LATENCY, Due::Message(id, to, message));
-                    }
-                }
-                Output::Dial { peer } if self.can_reach(id, peer) => {
-                    self.links.insert(pair(id, peer));
-                    self.later(LATENCY, Due::Link(peer, id, Link::Up));
-                    self.later(LATENCY * 2, Due::Link(id, peer, Link::Up));
-                }
-                Output::Dial { peer } => self.later(DIAL, Due::Link(id, peer, Link::Unreachable)),
-                Output::Disconnect { peer } => {
-                    if self.links.remove(&pair(id, peer)) {
-                        self.later(LATENCY, Due::Link(peer, id, Link::Down));
-                    }
-                }
-                Output::Event(event) => self.events.push((id, event)),
-            }
-        }
-    }
-
-    /// Dies without a word: its links are noticed only by silence.
+    /// Dies without a word.
     pub(super) fn kill(&mut self, n: u16) {
-        self.peers.remove(&peer(n));
-        self.wakes.remove(&peer(n));
-        let gone = peer(n);
-        let is_cut = |(a, b): &(PeerId, PeerId)| *a == gone || *b == gone;
-        let cut: Vec<_> = self.links.extract_if(.., is_cut).collect();
-        for (a, b) in cut {
-            let other = if a == gone { b } else { a };
-            self.later(NOTICED, Due::Link(other, gone, Link::Down));
-        }
-    }
-
-    /// Links across the cut break, and cannot be made.
-    pub(super) fn cut(&mut self, side: impl Fn(PeerId) -> u8) {
-        self.side = self.peers.keys().map(|id| (*id, side(*id))).collect();
-        let is_cut = |(a, b): &(PeerId, PeerId)| self.side.get(a) != self.side.get(b);
-        let cut: Vec<_> = self.links.extract_if(.., is_cut).collect();
-        for (a, b) in cut {
-            self.later(NOTICED, Due::Link(a, b, Link::Down));
-            self.later(NOTICED, Due::Link(b, a, Link::Down));
-        }
-    }
-
-    pub(super) fn mend(&mut self) {
-        self.side.clear();
+        self.world.kill(peer(n));
     }
 
     pub(super) fn run(&mut self, time: Duration) {
@@ -202,68 +95,18 @@ impl Town {
 
     /// Until it is so, or the end. Whether it is so.
     pub(super) fn run_until(&mut self, end: Timestamp, is_so: impl Fn(&Self) -> bool) -> bool {
-        loop {
-            if is_so(self) {
-                return true;
-            }
-            let message = self.due.first_key_value().map(|(at, _)| at.0);
-            let wake = self
-                .wakes
-                .iter()
-                .min_by_key(|(_, at)| **at)
-                .map(|(id, at)| (*at, *id));
-            let wake_at = wake.map(|(at, _)| at.max(self.now));
-            let next = [message, wake_at].into_iter().flatten().min();
-            let Some(next) = next.filter(|next| *next <= end) else {
-                self.now = end;
+        while !is_so(self) {
+            let Some(actor) = self.step(end) else {
                 return is_so(self);
             };
-            self.now = next;
-            let mut actor = wake.map(|(_, id)| id);
-            if message == Some(next) {
-                let (_, due) = self.due.pop_first().unwrap();
-                actor = self.deliver(due);
-            } else if let Some((_, id)) = wake {
-                self.peers.get_mut(&id).unwrap().handle_timeout(next);
-                self.drain(id);
-            }
             if let Some(actor) = actor.filter(|_| self.is_checked) {
                 self.check_after(actor);
             }
         }
+        true
     }
 
-    /// Who was there to take it.
-    fn deliver(&mut self, due: Due) -> Option<PeerId> {
-        let now = self.now;
-        match due {
-            Due::Message(from, to, message) => {
-                if !self.can_reach(from, to) || !self.links.contains(&pair(from, to)) {
-                    return None;
-                }
-                if self.liars.contains(&to)
-                    && let Some(lie) = lie(to, &message)
-                {
-                    self.later(LATENCY, Due::Message(to, from, lie));
-                    return None;
-                }
-                self.peers.get_mut(&to)?.handle_message(now, from, message);
-                self.drain(to);
-                Some(to)
-            }
-            Due::Link(to, other, link) => {
-                if link == Link::Down && self.links.contains(&pair(to, other)) {
-                    // There is another one by now.
-                    return None;
-                }
-                self.peers.get_mut(&to)?.handle_link(now, other, link);
-                self.drain(to);
-                Some(to)
-            }
-        }
-    }
-
-    pub(super) fn check_after(&mut self, actor: PeerId) {
+    fn check_after(&mut self, actor: PeerId) {
         let rings = self.peers[&actor].rings().iter();
         let pointers: Vec<_> = rings.map(|ring| ring.pointers().clone()).collect();
         if self.checked.get(&actor) != Some(&pointers) {
@@ -281,7 +124,7 @@ impl Town {
     }
 
     /// INV1 and INV2 of the proof.
-    pub(super) fn check(&self) {
+    fn check(&self) {
         let members = self.members();
         let Some(first) = members.first() else {
             return;
@@ -338,6 +181,14 @@ impl Town {
         nearest.unwrap().me().peer
     }
 
+    /// The same without this one.
+    pub(super) fn owner_but(&self, key: Position, but: u16) -> PeerId {
+        let members = self.members();
+        let others = members.iter().filter(|ring| ring.me().peer != peer(but));
+        let nearest = others.min_by_key(|ring| key.distance_to(ring.me().position));
+        nearest.unwrap().me().peer
+    }
+
     pub(super) fn lookup(
         &mut self,
         n: u16,
@@ -389,10 +240,6 @@ impl Town {
     }
 }
 
-pub(super) fn pair(a: PeerId, b: PeerId) -> (PeerId, PeerId) {
-    (a.min(b), a.max(b))
-}
-
 /// Claims every key.
 fn lie(liar: PeerId, message: &DhtMessage) -> Option<DhtMessage> {
     let DhtMessage::Ring(message) = message else {
@@ -413,15 +260,6 @@ fn lie(liar: PeerId, message: &DhtMessage) -> Option<DhtMessage> {
             step: Box::new(step),
         },
     }))
-}
-
-impl Town {
-    pub(super) fn owner_but(&self, key: Position, but: u16) -> PeerId {
-        let members = self.members();
-        let others = members.iter().filter(|ring| ring.me().peer != peer(but));
-        let nearest = others.min_by_key(|ring| key.distance_to(ring.me().position));
-        nearest.unwrap().me().peer
-    }
 }
 
 pub(super) fn standings(town: &Town) -> Vec<(PeerId, ring::Standing, usize)> {

@@ -157,7 +157,7 @@ fn a_liars_answer_is_not_the_last_word() {
     let owner = owner.unwrap().rings()[0].me().peer;
     town.liars.insert(owner);
     // It says that there is nothing, and is sure.
-    town.lies = Some(|message| {
+    town.lie(|message| {
         let StoreMessage::Search { request, .. } = message else {
             return None;
         };
@@ -182,7 +182,7 @@ fn a_liars_answer_is_not_the_last_word() {
         }
     }
     // It makes up what is not signed.
-    town.lies = Some(|message| {
+    town.lie(|message| {
         let StoreMessage::Search { request, .. } = message else {
             return None;
         };

@@ -145,7 +145,7 @@ fn same_seed_same_answers() {
         town.publish(1, &["x/alpha beta.txt", "x/beta gamma.txt"]);
         town.rest();
         let answer = town.find(5, "beta");
-        (town.now, answer.paths, answer.outcome, town.load)
+        (town.now, answer.paths, answer.outcome, town.load.clone())
     };
     assert_eq!(run(), run());
 }

@@ -1,22 +1,21 @@
-//! Peers of the overlay with 10 ms between any two.
+//! A world whose peers publish, store and find.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use gannet_base::{
-    ContentId, Core as _, FileEntry, Link, Media, Output, PeerId, Publication, Query, Timestamp,
-    WallTime, pump, seeded_rng,
+    ContentId, FileEntry, Media, PeerId, Publication, Query, Timestamp, WallTime, seeded_rng,
 };
 
-use crate::dht::ring::{self, Contact};
+use crate::dht::ring;
 use crate::dht::store::{Config, StoreMessage};
-use crate::dht::{self, Dht, DhtCommand, DhtEvent, DhtMessage, DhtOutcome, Settled};
+use crate::dht::world::{World, address};
+use crate::dht::{self, Dht, DhtCommand, DhtEvent, DhtMessage, DhtOutcome};
 use crate::flood::Wanted;
 
-const LATENCY: Duration = Duration::from_millis(10);
-const DIAL: Duration = Duration::from_millis(500);
 /// The calendar's time at the start.
 pub(super) const TODAY: u64 = 2_000_000_000;
 
@@ -66,26 +65,23 @@ pub(super) fn with_store(change: impl FnOnce(&mut Config)) -> dht::Config {
     config
 }
 
-enum Due {
-    Message(PeerId, PeerId, DhtMessage),
-    Link(PeerId, PeerId, Link),
+pub(super) struct Town {
+    world: World,
+    searches: u64,
 }
 
-pub(super) struct Town {
-    pub(super) now: Timestamp,
-    pub(super) peers: BTreeMap<PeerId, Dht>,
-    links: BTreeSet<(PeerId, PeerId)>,
-    due: BTreeMap<(Timestamp, u64), Due>,
-    wakes: BTreeMap<PeerId, Timestamp>,
-    next: u64,
-    pub(super) events: Vec<(PeerId, DhtEvent)>,
-    side: BTreeMap<PeerId, u8>,
-    pub(super) config: Arc<dht::Config>,
-    /// Messages taken, by peer, of all parts.
-    pub(super) load: BTreeMap<PeerId, u64>,
-    /// What peers of whom nothing good is known say instead of answering.
-    pub(super) lies: Option<fn(&StoreMessage) -> Option<StoreMessage>>,
-    pub(super) liars: BTreeSet<PeerId>,
+impl Deref for Town {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for Town {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
 }
 
 /// What a search came to.
@@ -98,68 +94,34 @@ pub(super) struct Answer {
 
 impl Town {
     pub(super) fn new(config: dht::Config) -> Self {
-        Self {
-            now: Timestamp::from_secs(1),
-            peers: BTreeMap::new(),
-            links: BTreeSet::new(),
-            due: BTreeMap::new(),
-            wakes: BTreeMap::new(),
-            next: 0,
-            events: Vec::new(),
-            side: BTreeMap::new(),
-            config: Arc::new(config),
-            load: BTreeMap::new(),
-            lies: None,
-            liars: BTreeSet::new(),
-        }
+        Self::of(World::new(config))
+    }
+
+    fn of(world: World) -> Self {
+        Self { world, searches: 0 }
     }
 
     /// So many peers in their ideal places, which have compared notes.
     pub(super) fn settled(config: dht::Config, count: u16) -> Self {
-        let mut town = Self::new(config);
-        let mut nodes: Vec<Contact> = (0..count).map(|n| Contact::new(peer(n), 0)).collect();
-        nodes.sort_by_key(|node| node.position);
-        let (r, size) = (town.config.ring.successors, nodes.len());
-        for (place, node) in nodes.iter().enumerate() {
-            let after = |step: usize| nodes[(place + step) % size].clone();
-            let fingers = (0..128).map(|bit| {
-                let start = node.position.plus(1 << bit);
-                let first = nodes.partition_point(|node| node.position < start) % size;
-                (bit, nodes[first].clone())
-            });
-            let place = Settled {
-                predecessor: after(size - 1),
-                successors: (1..=r.min(size - 1)).map(after).collect(),
-                fingers: fingers.filter(|(_, finger)| finger != node).collect(),
-            };
-            let seed = u64::try_from(town.peers.len()).unwrap();
-            let core = Dht::settled(
-                node.peer,
-                town.config.clone(),
-                seeded_rng(seed),
-                vec![place],
-            );
-            town.put(node.peer, core);
+        let mut town = Self::of(World::settled(config, (0..count).map(peer)));
+        for n in 0..count {
+            town.tell_time(n);
         }
         town.run(Duration::from_secs(10));
         town
     }
 
-    fn put(&mut self, id: PeerId, core: Dht) {
-        self.peers.insert(id, core);
+    fn tell_time(&mut self, n: u16) {
         let today = TODAY + self.now.as_micros() / 1_000_000;
-        self.tell(id, DhtCommand::WallTime(WallTime::from_unix_seconds(today)));
+        self.command(n, DhtCommand::WallTime(WallTime::from_unix_seconds(today)));
     }
 
     /// A newcomer.
     pub(super) fn join(&mut self, n: u16, knows: &[u16]) {
         let core = Dht::new(peer(n), self.config.clone(), seeded_rng(u64::from(n) + 999));
         self.put(peer(n), core);
-        let address = |n: &u16| gannet_base::PeerAddress {
-            peer: peer(*n),
-            addresses: Vec::new(),
-        };
-        let known = knows.iter().map(address).collect();
+        self.tell_time(n);
+        let known = knows.iter().map(|n| address(peer(*n))).collect();
         self.command(n, DhtCommand::Bootstrap(known));
     }
 
@@ -167,24 +129,17 @@ impl Town {
         self.tell(peer(n), command);
     }
 
-    pub(super) fn tell(&mut self, id: PeerId, command: DhtCommand) {
-        let now = self.now;
-        self.peers
-            .get_mut(&id)
-            .unwrap()
-            .handle_command(now, command);
-        self.drain(id);
-    }
-
     /// A message from nobody in particular.
     pub(super) fn say(&mut self, from: PeerId, to: PeerId, message: StoreMessage) {
-        let message = DhtMessage::Store(message);
-        let now = self.now;
-        self.peers
-            .get_mut(&to)
-            .unwrap()
-            .handle_message(now, from, message);
-        self.drain(to);
+        self.world.say(from, to, DhtMessage::Store(message));
+    }
+
+    /// What liars say from now on in place of answering.
+    pub(super) fn lie(&mut self, lie: fn(&StoreMessage) -> Option<StoreMessage>) {
+        self.lies = Some(Box::new(move |_, message| match message {
+            DhtMessage::Store(message) => lie(message).map(DhtMessage::Store),
+            _ => None,
+        }));
     }
 
     /// Peer `n` publishes these.
@@ -193,145 +148,26 @@ impl Town {
         self.command(n, DhtCommand::Publish(publications));
     }
 
-    fn later(&mut self, after: Duration, due: Due) {
-        self.next += 1;
-        self.due.insert((self.now + after, self.next), due);
-    }
-
-    fn can_reach(&self, a: PeerId, b: PeerId) -> bool {
-        self.peers.contains_key(&b) && self.side.get(&a) == self.side.get(&b)
-    }
-
-    fn drain(&mut self, id: PeerId) {
-        let mut outputs = Vec::new();
-        let core = self.peers.get_mut(&id).unwrap();
-        pump(core, |output| outputs.push(output));
-        let wake = core.next_deadline().unwrap_or(Timestamp::MAX);
-        self.wakes.insert(id, wake);
-        for output in outputs {
-            match output {
-                Output::Send { to, message } => {
-                    gannet_base::wire::WireMessage::validate(&message).expect("bounded");
-                    if self.links.contains(&pair(id, to)) {
-                        self.later(LATENCY, Due::Message(id, to, message));
-                    }
-                }
-                Output::Dial { peer } if self.can_reach(id, peer) => {
-                    self.links.insert(pair(id, peer));
-                    self.later(LATENCY, Due::Link(peer, id, Link::Up));
-                    self.later(LATENCY, Due::Link(id, peer, Link::Up));
-                }
-                Output::Dial { peer } => self.later(DIAL, Due::Link(id, peer, Link::Unreachable)),
-                Output::Disconnect { peer } => {
-                    if self.links.remove(&pair(id, peer)) {
-                        self.later(LATENCY, Due::Link(peer, id, Link::Down));
-                    }
-                }
-                Output::Event(event) => self.events.push((id, event)),
-            }
-        }
-    }
-
-    /// Dies without a word.
-    pub(super) fn kill(&mut self, id: PeerId) {
-        self.peers.remove(&id);
-        self.wakes.remove(&id);
-        let ends: Vec<(PeerId, PeerId)> = self
-            .links
-            .iter()
-            .copied()
-            .filter(|(a, b)| *a == id || *b == id)
-            .collect();
-        for (a, b) in ends {
-            self.links.remove(&(a, b));
-            let other = if a == id { b } else { a };
-            self.later(LATENCY, Due::Link(other, id, Link::Down));
-        }
-    }
-
-    /// Links across the cut break, and cannot be made.
-    pub(super) fn cut(&mut self, side: impl Fn(PeerId) -> u8) {
-        self.side = self.peers.keys().map(|id| (*id, side(*id))).collect();
-        let across = |(a, b): &&(PeerId, PeerId)| self.side.get(a) != self.side.get(b);
-        let broken: Vec<(PeerId, PeerId)> = self.links.iter().filter(across).copied().collect();
-        for (a, b) in broken {
-            self.links.remove(&(a, b));
-            self.later(LATENCY, Due::Link(a, b, Link::Down));
-            self.later(LATENCY, Due::Link(b, a, Link::Down));
-        }
-    }
-
-    pub(super) fn mend(&mut self) {
-        self.side.clear();
-    }
-
     pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         self.run_until(end, |_| false);
     }
 
+    /// Until it is so, or the end. Whether it is so.
     pub(super) fn run_until(&mut self, end: Timestamp, is_so: impl Fn(&Self) -> bool) -> bool {
-        loop {
-            if is_so(self) {
-                return true;
-            }
-            let message = self.due.first_key_value().map(|(at, _)| at.0);
-            let wake = self
-                .wakes
-                .iter()
-                .min_by_key(|(_, at)| **at)
-                .map(|(id, at)| (*at, *id));
-            let wake_at = wake.map(|(at, _)| at.max(self.now));
-            let next = [message, wake_at].into_iter().flatten().min();
-            let Some(next) = next.filter(|next| *next <= end) else {
-                self.now = end;
+        while !is_so(self) {
+            if self.step(end).is_none() {
                 return is_so(self);
-            };
-            self.now = next;
-            if message == Some(next) {
-                let (_, due) = self.due.pop_first().unwrap();
-                self.deliver(due);
-            } else if let Some((_, id)) = wake {
-                self.peers.get_mut(&id).unwrap().handle_timeout(next);
-                self.drain(id);
             }
         }
-    }
-
-    fn deliver(&mut self, due: Due) {
-        let now = self.now;
-        match due {
-            Due::Message(from, to, message) => {
-                if !self.can_reach(from, to) || !self.links.contains(&pair(from, to)) {
-                    return;
-                }
-                *self.load.entry(to).or_default() += 1;
-                if let (true, Some(lies), DhtMessage::Store(asked)) =
-                    (self.liars.contains(&to), self.lies, &message)
-                    && let Some(lie) = lies(asked)
-                {
-                    self.later(LATENCY, Due::Message(to, from, DhtMessage::Store(lie)));
-                    return;
-                }
-                self.peers
-                    .get_mut(&to)
-                    .unwrap()
-                    .handle_message(now, from, message);
-                self.drain(to);
-            }
-            Due::Link(to, other, link) => {
-                if let Some(core) = self.peers.get_mut(&to) {
-                    core.handle_link(now, other, link);
-                    self.drain(to);
-                }
-            }
-        }
+        true
     }
 
     /// Peer `n` looks for something.
     pub(super) fn look(&mut self, n: u16, wanted: Wanted, enough: u32) -> Answer {
         self.events.clear();
-        let (id, asker) = (self.next, peer(n));
+        self.searches += 1;
+        let (id, asker) = (self.searches, peer(n));
         self.command(n, DhtCommand::Search { id, wanted, enough });
         let ended = |(who, event): &(PeerId, DhtEvent)| match event {
             DhtEvent::Ended { id: of, outcome } if *who == asker && *of == id => Some(*outcome),
@@ -388,8 +224,4 @@ impl Town {
             .map(|(id, _)| *id)
             .collect()
     }
-}
-
-fn pair(a: PeerId, b: PeerId) -> (PeerId, PeerId) {
-    (a.min(b), a.max(b))
 }
