@@ -13,12 +13,12 @@ pub struct Setting {
     /// What it does, in plain words.
     pub what: &'static str,
     /// What it is where nobody sets it.
-    pub default: Default,
+    pub default: Preset,
 }
 
 /// What a setting is where nobody sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Default {
+pub enum Preset {
     /// This value, as the file has it.
     Is(&'static str),
     /// Nothing, or what the machine says; and a value to copy.
@@ -40,7 +40,7 @@ const fn is(
         key,
         flag,
         what,
-        default: Default::Is(default),
+        default: Preset::Is(default),
     }
 }
 
@@ -54,7 +54,7 @@ const fn otherwise(
         key,
         flag,
         what,
-        default: Default::Otherwise { words, example },
+        default: Preset::Otherwise { words, example },
     }
 }
 
@@ -267,8 +267,8 @@ impl Setting {
 
     fn value(&self) -> &'static str {
         match self.default {
-            Default::Is(value) => value,
-            Default::Otherwise { example, .. } => example,
+            Preset::Is(value) => value,
+            Preset::Otherwise { example, .. } => example,
         }
     }
 }
@@ -291,7 +291,7 @@ pub fn file() -> String {
         for line in textwrapped(setting.what, 76) {
             let _ = writeln!(text, "# {line}");
         }
-        if let Default::Otherwise { words, .. } = setting.default {
+        if let Preset::Otherwise { words, .. } = setting.default {
             let _ = writeln!(text, "# Default: {words}. For example:");
         }
         let _ = writeln!(text, "#{name} = {}", setting.value());
@@ -312,8 +312,8 @@ pub fn page() -> String {
             other => other.unwrap_or_default().to_owned(),
         };
         let default = match setting.default {
-            Default::Is(value) => format!("`{}`", value.trim_matches('"')),
-            Default::Otherwise { words, .. } => words.to_owned(),
+            Preset::Is(value) => format!("`{}`", value.trim_matches('"')),
+            Preset::Otherwise { words, .. } => words.to_owned(),
         };
         let _ = writeln!(
             text,
@@ -402,7 +402,7 @@ mod tests {
     fn defaults_are_what_they_are_said_to_be() {
         let untouched = resolved(&file());
         assert_eq!(untouched, NodeConfig::new("/d".into()));
-        let written = resolved(&with(|setting| matches!(setting.default, Default::Is(_))));
+        let written = resolved(&with(|setting| matches!(setting.default, Preset::Is(_))));
         assert_eq!(written, untouched);
     }
 

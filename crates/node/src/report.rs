@@ -8,7 +8,7 @@ use gannet_store::{
     ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary,
     StoreEvent, WatchError, Watcher,
 };
-use gannet_swarm::{ServeFailure, TransferMessage};
+use gannet_swarm::{DownloadCommand, ServeFailure, TransferMessage};
 
 use crate::api::{DownloadInfo, KeptFile};
 use crate::error::{KeepError, LinkError};
@@ -183,6 +183,43 @@ pub(crate) enum FetchNews {
     DiskFull { slice: GroupRange },
     /// The stream is over; the last news.
     Closed,
+}
+
+impl FetchNews {
+    /// What a download core is to hear of it; a message is its peer's own word.
+    pub(crate) fn into_command(
+        self,
+        content: ContentId,
+        peer: PeerId,
+    ) -> Result<DownloadCommand, TransferMessage> {
+        Ok(match self {
+            Self::Message(message) => return Err(message),
+            Self::Received(bytes) => DownloadCommand::Received {
+                content,
+                peer,
+                bytes,
+            },
+            Self::Stored { slice, groups } => DownloadCommand::Stored {
+                content,
+                peer,
+                slice,
+                groups,
+            },
+            Self::NotStored { slice, .. } | Self::DiskFull { slice } => {
+                DownloadCommand::NotStored {
+                    content,
+                    peer,
+                    slice,
+                }
+            }
+            Self::Corrupt { slice } => DownloadCommand::Corrupt {
+                content,
+                peer,
+                slice,
+            },
+            Self::Closed => DownloadCommand::StreamClosed { content, peer },
+        })
+    }
 }
 
 /// News from a stream that serves.

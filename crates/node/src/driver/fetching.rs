@@ -79,76 +79,35 @@ impl Driver {
         stream: u64,
         news: FetchNews,
     ) {
-        let now = self.now();
         let current = self.tally.streams.get(&(peer, content));
-        if current.is_none_or(|handle| handle.stream != stream) {
-            // The core has given this stream up and may be on the next one. What
-            // was written counts all the same, but as nobody's answer.
-            if let FetchNews::Stored { slice, groups } = news {
-                self.on_stored(content, &groups);
-                let peer = self.peer;
-                let command = DownloadCommand::Stored {
-                    content,
-                    peer,
-                    slice,
-                    groups,
-                };
-                self.downloads.handle_command(now, command);
-            }
-            return;
-        }
-        let command = match news {
-            FetchNews::Message(message) => {
-                self.downloads.handle_message(now, peer, message);
-                return;
-            }
-            FetchNews::Received(bytes) => DownloadCommand::Received {
-                content,
-                peer,
-                bytes,
-            },
-            FetchNews::Stored { slice, groups } => {
-                self.on_stored(content, &groups);
-                self.on_good_source(content, peer);
-                DownloadCommand::Stored {
-                    content,
-                    peer,
-                    slice,
-                    groups,
+        let is_current = current.is_some_and(|handle| handle.stream == stream);
+        match &news {
+            FetchNews::Stored { groups, .. } => {
+                self.on_stored(content, groups);
+                if is_current {
+                    self.on_good_source(content, peer);
                 }
             }
-            FetchNews::NotStored { slice, problem } => {
-                if let Some(problem) = problem {
-                    tracing::warn!(content = %content.short(), problem, "not written");
-                }
-                DownloadCommand::NotStored {
-                    content,
-                    peer,
-                    slice,
-                }
-            }
-            FetchNews::Corrupt { slice } => {
+            // The core has given this stream up and may be on the next one.
+            _ if !is_current => return,
+            FetchNews::NotStored {
+                problem: Some(problem),
+                ..
+            } => tracing::warn!(content = %content.short(), problem, "not written"),
+            FetchNews::Corrupt { .. } => {
                 tracing::warn!(peer = %peer.short(), content = %content.short(), "sent wrong bytes");
-                DownloadCommand::Corrupt {
-                    content,
-                    peer,
-                    slice,
-                }
             }
-            FetchNews::DiskFull { slice } => {
-                self.on_disk_full(content);
-                DownloadCommand::NotStored {
-                    content,
-                    peer,
-                    slice,
-                }
-            }
-            FetchNews::Closed => {
-                self.tally.streams.remove(&(peer, content));
-                DownloadCommand::StreamClosed { content, peer }
-            }
-        };
-        self.downloads.handle_command(now, command);
+            FetchNews::DiskFull { .. } => self.on_disk_full(content),
+            FetchNews::Closed => drop(self.tally.streams.remove(&(peer, content))),
+            FetchNews::Message(_) | FetchNews::Received(_) | FetchNews::NotStored { .. } => {}
+        }
+        // What an older stream wrote counts all the same, but as nobody's answer.
+        let peer = if is_current { peer } else { self.peer };
+        let now = self.now();
+        match news.into_command(content, peer) {
+            Ok(command) => self.downloads.handle_command(now, command),
+            Err(message) => self.downloads.handle_message(now, peer, message),
+        }
     }
 
     fn on_stored(&mut self, content: ContentId, groups: &gannet_base::GroupSet) {

@@ -286,7 +286,11 @@ mod tests {
         let source = |n: u8| PeerId::from_bytes([n; 32]);
         assert_eq!(named.take(x, source(1)), Some(via(7)));
         assert_eq!(named.take(x, source(1)), None, "it counts once");
-        assert_eq!(named.take(x, source(2)), Some(via(8)), "the latest of the nearest");
+        assert_eq!(
+            named.take(x, source(2)),
+            Some(via(8)),
+            "the latest of the nearest"
+        );
         assert_eq!(named.order.len(), 0);
         named.note(&[row("x", &[1, 2, 3, 4])], via(7));
         named.praise(x, source(1));

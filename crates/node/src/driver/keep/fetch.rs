@@ -358,57 +358,35 @@ impl Driver {
         let now = self.now();
         let current = self.keeping.streams.get(&(peer, content));
         let is_current = current.is_some_and(|handle| handle.stream == stream);
-        let command = match news {
-            FetchNews::Stored { slice, groups } => {
-                // What an older stream wrote counts too, but as nobody's answer.
-                let peer = if is_current { peer } else { self.peer };
-                self.kept_download(DownloadCommand::Stored {
-                    content,
-                    peer,
-                    slice,
-                    groups: groups.clone(),
-                });
+        let is_stored = matches!(news, FetchNews::Stored { .. });
+        match &news {
+            FetchNews::Stored { groups, .. } => {
                 if let Some(part) = self.keeping.parts.get_mut(&content) {
                     part.moved_at = now;
                     self.tally.received(groups.bytes(part.entry.size));
                 }
-                self.settle_part(content);
-                return;
             }
             _ if !is_current => return,
-            FetchNews::Message(message) => {
-                self.keeping.downloads.handle_message(now, peer, message);
-                return;
-            }
-            FetchNews::Received(bytes) => DownloadCommand::Received {
-                content,
-                peer,
-                bytes,
-            },
-            FetchNews::NotStored { slice, .. } => DownloadCommand::NotStored {
-                content,
-                peer,
-                slice,
-            },
-            FetchNews::Corrupt { slice } => {
+            FetchNews::Corrupt { .. } => {
                 tracing::warn!(peer = %peer.short(), content = %content.short(), "sent wrong bytes");
-                DownloadCommand::Corrupt {
-                    content,
-                    peer,
-                    slice,
-                }
             }
             FetchNews::DiskFull { .. } => {
                 tracing::warn!(content = %content.short(), "the disk is full: it is not kept");
                 self.fail_part(content);
                 return;
             }
-            FetchNews::Closed => {
-                self.keeping.streams.remove(&(peer, content));
-                DownloadCommand::StreamClosed { content, peer }
-            }
-        };
-        self.kept_download(command);
+            FetchNews::Closed => drop(self.keeping.streams.remove(&(peer, content))),
+            FetchNews::Message(_) | FetchNews::Received(_) | FetchNews::NotStored { .. } => {}
+        }
+        // What an older stream wrote counts too, but as nobody's answer.
+        let peer = if is_current { peer } else { self.peer };
+        match news.into_command(content, peer) {
+            Ok(command) => self.kept_download(command),
+            Err(message) => self.keeping.downloads.handle_message(now, peer, message),
+        }
+        if is_stored {
+            self.settle_part(content);
+        }
     }
 
     /// The user wants a file of which parts are kept here: those are taken first. Until
