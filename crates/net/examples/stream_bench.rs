@@ -9,20 +9,23 @@
 //! `tcp` (both through this crate) and `plain` (TCP without encryption); all
 //! unless some are named.
 
+mod transfers;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gannet_base::{PeerAddress, PeerId};
-use gannet_net::{BulkRoad, Dialed, Net, NetConfig, NetEvent, TransportTuning};
+use gannet_base::PeerAddress;
+use gannet_net::{Net, NetEvent, TransportTuning};
 use iroh::endpoint::{MtuDiscoveryConfig, QuicTransportConfig, VarInt, presets};
-use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode, SecretKey};
+use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-const BLOCK: usize = 1 << 20;
+use transfers::{BLOCK, median, rate};
+
 const CASES: [&str; 4] = ["bare", "quic", "tcp", "plain"];
 
 #[tokio::main]
@@ -41,7 +44,7 @@ async fn run() {
         return match case.as_str() {
             "bare" => receive_bare(blocks).await,
             "plain" => receive_plain(blocks).await,
-            _ => receive_transfer(road(case), blocks).await,
+            _ => receive_transfer(case, blocks).await,
         };
     }
     let (mut numbers, mut cases) = (Vec::new(), Vec::new());
@@ -62,7 +65,7 @@ async fn run() {
         for (rates, case) in rates.iter_mut().zip(&cases) {
             let took = match *case {
                 "bare" => send_bare(&block, blocks).await,
-                "quic" | "tcp" => send_transfer(case, &block, blocks).await,
+                "quic" | "tcp" => send_transfer(case, blocks).await,
                 "plain" => send_plain(&block, blocks).await,
                 other => panic!("no case {other}"),
             };
@@ -81,21 +84,10 @@ async fn run() {
     say(&report);
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn say(text: &str) {
     let mut stdout = std::io::stdout();
     stdout.write_all(text.as_bytes()).expect("stdout is open");
     stdout.flush().expect("stdout is open");
-}
-
-/// MB/s.
-fn rate(blocks: usize, took: Duration) -> f64 {
-    let megabytes = u32::try_from(blocks).expect("few blocks");
-    f64::from(megabytes) * 1.048_576 / took.as_secs_f64()
 }
 
 fn loopback() -> SocketAddr {
@@ -186,10 +178,6 @@ async fn receive_bare(blocks: usize) {
     endpoint.close().await;
 }
 
-fn road(case: &str) -> BulkRoad {
-    case.parse().expect("a road")
-}
-
 /// TCP as the system gives it.
 async fn send_plain(block: &Bytes, blocks: usize) -> Duration {
     let (mut child, _, address) = start_receiver("plain", blocks);
@@ -217,59 +205,29 @@ async fn receive_plain(blocks: usize) {
     tcp.write_all(&[1]).await.expect("a write");
 }
 
-async fn net(bulk_road: BulkRoad) -> (Net, tokio::sync::mpsc::Receiver<NetEvent>) {
-    let config = NetConfig {
-        listen: vec![loopback()],
-        local_discovery: false,
-        bulk_road,
-        ..NetConfig::new(SecretKey::generate().to_bytes(), "bench")
-    };
-    Net::bind(config).await.expect("a socket")
-}
-
 /// The same blocks, each behind a frame, through this crate.
-async fn send_transfer(case: &str, block: &Bytes, blocks: usize) -> Duration {
+async fn send_transfer(case: &str, blocks: usize) -> Duration {
     let (mut child, id, address) = start_receiver(case, blocks);
-    let to: PeerId = id.parse().expect("an id");
-    let (net, mut events) = net(road(case)).await;
-    net.add_user_addresses(PeerAddress {
-        peer: to,
+    let to = PeerAddress {
+        peer: id.parse().expect("an id"),
         addresses: vec![address],
-    });
-    assert_eq!(net.dial(to), Dialed::Started);
-    while !matches!(events.recv().await, Some(NetEvent::Up { .. })) {}
-    let mut stream = net.open_transfer(to).await.expect("a stream");
-    let started = Instant::now();
-    for n in 0..blocks {
-        let header = n.to_le_bytes();
-        let sent = stream.sender.send_frame_and_bytes(&header, block.clone());
-        sent.await.expect("a write");
-    }
-    let last_word = stream.receiver.frame(1).await.expect("the last word");
-    assert!(last_word.is_some());
-    let took = started.elapsed();
-    net.close().await;
+    };
+    let took = transfers::send(net(case).await, to, blocks).await;
     child.wait().expect("a child");
     took
 }
 
-async fn receive_transfer(road: BulkRoad, blocks: usize) {
-    let (net, mut events) = net(road).await;
+async fn receive_transfer(case: &str, blocks: usize) {
+    let (net, events) = net(case).await;
     say(&format!("{} {}\n", net.peer_id(), net.addresses()[0]));
-    let mut stream = loop {
-        if let Some(NetEvent::Transfer { stream, .. }) = events.recv().await {
-            break stream;
-        }
-    };
-    let mut buffer = Vec::with_capacity(BLOCK);
-    for _ in 0..blocks {
-        let header = stream.receiver.frame(8).await.expect("a frame");
-        assert!(header.is_some());
-        buffer.clear();
-        let received = stream.receiver.bytes(BLOCK, &mut buffer).await;
-        received.expect("a block");
-    }
-    stream.sender.send_frame(&[1]).await.expect("a write");
-    while !matches!(events.recv().await, Some(NetEvent::Down { .. }) | None) {}
-    net.close().await;
+    transfers::receive((net, events), blocks).await;
+}
+
+async fn net(case: &str) -> (Net, tokio::sync::mpsc::Receiver<NetEvent>) {
+    let bulk_road = case.parse().expect("a road");
+    transfers::net(|config| {
+        config.listen = vec![loopback()];
+        config.bulk_road = bulk_road;
+    })
+    .await
 }

@@ -62,6 +62,7 @@ fn transport(config: &NetConfig) -> QuicTransportConfig {
         .send_window(tuning.send_window.into())
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
         .mtu_discovery_config(Some(mtu))
+        .congestion_controller_factory(config.congestion.factory())
         .datagram_receive_buffer_size(None)
         .build()
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use gannet_base::wire::FRAME_BYTES_MAX;
 use serde::Deserialize;
 
+use crate::congestion::Congestion;
 use crate::limits::AddressPolicy;
 
 /// Everything that [`Net::bind`](crate::Net::bind) needs.
@@ -40,6 +41,8 @@ pub struct NetConfig {
     /// The TCP port that others are told to dial, where a router passes another
     /// one on to this peer. `None`: those that are listened on.
     pub tcp_port: Option<NonZeroU16>,
+    /// The congestion controller of both roads.
+    pub congestion: Congestion,
     /// Settings of the transport.
     pub transport: TransportTuning,
 }
@@ -95,6 +98,7 @@ impl NetConfig {
             agent: format!("gannet/{}", env!("CARGO_PKG_VERSION")),
             bulk_road: BulkRoad::default(),
             tcp_port: None,
+            congestion: Congestion::default(),
             transport: TransportTuning::default(),
         }
     }

@@ -136,7 +136,7 @@ impl Net {
         let listening = listeners.iter().flat_map(|tcp| tcp.local_addr()).collect();
         let key = SecretKey::from_bytes(&config.secret_key);
         let fast = FastRoad::new(
-            (config.bulk_road, config.tcp_port),
+            (config.bulk_road, config.congestion, config.tcp_port),
             key,
             listening,
             &limits,

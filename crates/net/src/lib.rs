@@ -25,6 +25,7 @@
 mod bind;
 mod book;
 mod config;
+mod congestion;
 mod connect;
 mod connection;
 mod control;
@@ -47,6 +48,7 @@ mod wire;
 mod tests;
 
 pub use config::{BulkRoad, Limits, NetConfig, Network, ParseBulkRoadError, TransportTuning};
+pub use congestion::{Congestion, ParseCongestionError};
 pub use counters::Counters;
 pub use endpoint::{Dialed, Net};
 pub use error::{

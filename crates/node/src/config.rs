@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use etcetera::{BaseStrategy as _, choose_base_strategy};
 use gannet_base::PeerAddress;
-use gannet_net::BulkRoad;
+use gannet_net::{BulkRoad, Congestion};
 use gannet_overlay::locate::Overlay;
 use serde::Deserialize;
 
@@ -123,6 +123,8 @@ pub struct NodeConfig {
     pub relays: Vec<String>,
     /// By which road the bytes of files go.
     pub bulk_road: BulkRoad,
+    /// The congestion controller of both roads.
+    pub congestion: Congestion,
     /// The TCP port that others are told to dial, where a router passes another
     /// one on to this peer.
     pub tcp_port: Option<NonZeroU16>,
@@ -170,6 +172,7 @@ impl NodeConfig {
             local_discovery: true,
             relays: Vec::new(),
             bulk_road: BulkRoad::default(),
+            congestion: Congestion::default(),
             tcp_port: None,
             upload_slots: Self::DEFAULT_UPLOAD_SLOTS,
             limit_hashing: None,
@@ -215,6 +218,8 @@ pub struct Overrides {
     pub relays: Vec<String>,
     /// See [`NodeConfig::bulk_road`].
     pub bulk_road: Option<BulkRoad>,
+    /// See [`NodeConfig::congestion`].
+    pub congestion: Option<Congestion>,
     /// See [`NodeConfig::tcp_port`].
     pub tcp_port: Option<NonZeroU16>,
     /// See [`NodeConfig::upload_slots`].
@@ -352,6 +357,9 @@ impl NodeConfig {
         if let Some(road) = from.bulk_road {
             self.bulk_road = road;
         }
+        if let Some(congestion) = from.congestion {
+            self.congestion = congestion;
+        }
         if let Some(slots) = from.upload_slots {
             self.upload_slots = in_range("upload_slots", slots, 1, 100)?;
         }
@@ -404,6 +412,7 @@ impl Overrides {
             local_discovery: stronger.local_discovery.or(self.local_discovery),
             relays: list(self.relays, stronger.relays),
             bulk_road: stronger.bulk_road.or(self.bulk_road),
+            congestion: stronger.congestion.or(self.congestion),
             tcp_port: stronger.tcp_port.or(self.tcp_port),
             upload_slots: stronger.upload_slots.or(self.upload_slots),
             limit_hashing: stronger.limit_hashing.or(self.limit_hashing),
@@ -447,6 +456,7 @@ fn from_environment(look_up: impl Fn(&str) -> Option<String>) -> Result<Override
         local_discovery: one("GANNET_LOCAL_DISCOVERY", read("GANNET_LOCAL_DISCOVERY"))?,
         relays: words("GANNET_RELAYS", read("GANNET_RELAYS"))?,
         bulk_road: one("GANNET_BULK_ROAD", read("GANNET_BULK_ROAD"))?,
+        congestion: one("GANNET_CONGESTION", read("GANNET_CONGESTION"))?,
         tcp_port: one("GANNET_TCP_PORT", read("GANNET_TCP_PORT"))?,
         upload_slots: one("GANNET_UPLOAD_SLOTS", read("GANNET_UPLOAD_SLOTS"))?,
         limit_hashing: one("GANNET_LIMIT_HASHING", read("GANNET_LIMIT_HASHING"))?,

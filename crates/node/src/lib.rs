@@ -46,7 +46,7 @@ pub use config::{
 pub use error::{
     BrowseError, DownloadError, KeepError, LinkError, SearchError, ShareError, StartError, Stopped,
 };
-pub use gannet_net::BulkRoad;
+pub use gannet_net::{BulkRoad, Congestion};
 pub use gannet_overlay::locate::{Overlay, ParseOverlayError};
 pub use handle::Node;
 pub use page::SettingsError;

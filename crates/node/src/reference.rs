@@ -163,6 +163,13 @@ pub const SETTINGS: &[Setting] = &[
         "How the bytes of files travel: `auto` (large files by TCP where it gets through), `quic` \
          (no TCP port at all), `tcp` (from the first byte).",
     ),
+    is(
+        "congestion",
+        None,
+        "\"auto\"",
+        "How fast to send into a path that drops what is too much: `auto` (cubic, and by TCP what \
+         the system has), `cubic`, `bbr` (faster on long paths that lose some), `reno`.",
+    ),
     otherwise(
         "tcp_port",
         None,

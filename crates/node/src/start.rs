@@ -301,6 +301,7 @@ fn net_config(config: &NodeConfig, secret_key: [u8; 32], secret: Option<Vec<u8>>
     net.relays.clone_from(&config.relays);
     net.bulk_road = config.bulk_road;
     net.tcp_port = config.tcp_port;
+    net.congestion = config.congestion;
     if config.overlays.contains(&Overlay::Supernode) {
         net.limits.connections_max += config.supernode.connections();
     }

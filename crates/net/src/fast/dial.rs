@@ -98,7 +98,7 @@ pub(crate) async fn connect(
     let attempt = async {
         let offer = ask(connection).await?;
         let mut tcp = reach(at, &offer.ports).await?;
-        lane::prepare(&tcp).ok()?;
+        lane::prepare(&tcp, shared.fast.congestion).ok()?;
         tcp.write_all(&offer.name).await.ok()?;
         let made = tls::dial(&mut tcp, &shared.fast.key, peer).await;
         let made = made

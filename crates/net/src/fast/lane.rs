@@ -16,6 +16,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use super::Place;
 use super::record::{Opener, RECORD_BYTES_MAX, RecordError, Sealer, WIRE_BYTES_MAX};
 use super::tls::Encrypted;
+use crate::Congestion;
 
 /// Bytes taken from the system at once, at most. Too low: a system call for
 /// each record; too high: what is decrypted has left the processor's cache.
@@ -104,8 +105,9 @@ impl Lane {
 }
 
 /// Settings of every lane's socket.
-pub(super) fn prepare(tcp: &TcpStream) -> io::Result<()> {
+pub(super) fn prepare(tcp: &TcpStream, congestion: Congestion) -> io::Result<()> {
     tcp.set_nodelay(true)?;
+    congestion.set(tcp);
     let socket = SockRef::from(tcp);
     let probes = TcpKeepalive::new()
         .with_time(PROBE_INTERVAL)
@@ -286,7 +288,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let dialing = async {
             let mut tcp = TcpStream::connect(address).await?;
-            prepare(&tcp)?;
+            prepare(&tcp, Congestion::Auto)?;
             let made = tls::dial(&mut tcp, &key(1).0, dialed).await?;
             Ok((tcp, made))
         };
@@ -303,7 +305,7 @@ mod tests {
         let limits = Limits::default();
         let policy = AddressPolicy::default();
         let road = FastRoad::new(
-            (BulkRoad::Auto, None),
+            (BulkRoad::Auto, Congestion::Auto, None),
             key(1).0,
             Vec::new(),
             &limits,

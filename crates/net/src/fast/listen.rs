@@ -114,7 +114,7 @@ async fn welcome(
     mut tcp: TcpStream,
     doorstep: Doorstep,
 ) -> Option<(Name, Arrived)> {
-    lane::prepare(&tcp).ok()?;
+    lane::prepare(&tcp, shared.fast.congestion).ok()?;
     let mut name = Name::default();
     tcp.read_exact(&mut name).await.ok()?;
     let (offered, place) = shared.fast.redeem(name)?;

@@ -47,7 +47,7 @@ use gannet_base::PeerId;
 use iroh::SecretKey;
 
 use crate::limits::AddressPolicy;
-use crate::{BulkRoad, Limits};
+use crate::{BulkRoad, Congestion, Limits};
 use ledger::{Ledger, Offered};
 
 /// What the side that was dialled says once the lane stands.
@@ -57,6 +57,7 @@ const WELCOME: [u8; 1] = [1];
 #[derive(Debug)]
 pub(crate) struct FastRoad {
     pub(crate) wish: BulkRoad,
+    congestion: Congestion,
     /// Where TCP is listened on; empty: nowhere.
     pub(crate) listening: Vec<SocketAddr>,
     /// The port to tell others instead.
@@ -97,7 +98,7 @@ struct Doorstep {
 
 impl FastRoad {
     pub(crate) fn new(
-        (wish, announced): (BulkRoad, Option<NonZeroU16>),
+        (wish, congestion, announced): (BulkRoad, Congestion, Option<NonZeroU16>),
         key: SecretKey,
         listening: Vec<SocketAddr>,
         limits: &Limits,
@@ -105,6 +106,7 @@ impl FastRoad {
     ) -> Self {
         Self {
             wish,
+            congestion,
             listening,
             announced,
             key,
