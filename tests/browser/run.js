@@ -73,7 +73,7 @@ if (flag === "--types") {
 } else {
   after(end);
   test("twenty peers find each other", async () => { await stage(); });
-  for (const part of ["source", "find", "fetch", "safety", "everyone", "speed"]) {
+  for (const part of ["source", "find", "fetch", "safety", "everyone", "kept", "speed"]) {
     const { tests } = await import(`./${part}.js`);
     tests(stage);
   }
