@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 
 /// Builds the program, lets it write its manual pages and completions into
-/// `target/package`, and makes a Debian package if `cargo-deb` is there.
+/// `target/release/package`, and makes a Debian package if `cargo-deb` is there.
 pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(&cargo)
@@ -30,7 +30,8 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         None => root.join("target"),
     };
     let program = target.join("release/gannet");
-    let folder = target.join("package");
+    // Below `release`, as only what lies there is looked for in the target folder.
+    let folder = target.join("release/package");
     let manual = folder.join("man");
     fs::create_dir_all(&manual)?;
     output(Command::new(&program).arg("man").arg(&manual))?;
