@@ -33,8 +33,13 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
     // Below `release`, as only what lies there is looked for in the target folder.
     let folder = target.join("release/package");
     let manual = folder.join("man");
+    if manual.exists() {
+        // No page of a command that is gone.
+        fs::remove_dir_all(&manual)?;
+    }
     fs::create_dir_all(&manual)?;
     output(Command::new(&program).arg("man").arg(&manual))?;
+    compress(&manual)?;
     for (shell, name) in [
         ("bash", "gannet.bash"),
         ("zsh", "_gannet"),
@@ -58,6 +63,16 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         .args(["deb", "--no-build", "--package", "gannet"])
         .status()?;
     Ok(made.success())
+}
+
+/// As Debian's policy wants manual pages: without a name or time inside, so that the
+/// same text is the same file.
+fn compress(manual: &Path) -> anyhow::Result<()> {
+    let pages = fs::read_dir(manual)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    output(Command::new("gzip").arg("-9n").args(pages))?;
+    Ok(())
 }
 
 fn output(command: &mut Command) -> anyhow::Result<Vec<u8>> {
