@@ -9,9 +9,7 @@ use anyhow::{Context as _, bail};
 /// Builds the program, lets it write its manual pages and completions into
 /// `target/release/package`, and makes a Debian package if `cargo-deb` is there.
 pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(&cargo)
-        .current_dir(root)
+    let built = cargo(root)
         .args([
             "build",
             "--locked",
@@ -49,7 +47,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         fs::write(folder.join(name), script)?;
     }
     println!("manual pages and completions are in {}", folder.display());
-    let there = Command::new(&cargo)
+    let there = cargo(root)
         .args(["deb", "--version"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -58,11 +56,26 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         println!("no Debian package: `cargo install cargo-deb --locked` is needed for it");
         return Ok(true);
     }
-    let made = Command::new(&cargo)
-        .current_dir(root)
+    let made = cargo(root)
         .args(["deb", "--no-build", "--package", "gannet"])
         .status()?;
     Ok(made.success())
+}
+
+/// Cargo as a user would start it. What the cargo that runs this has told it of this
+/// package would be a change to build scripts that look at it (ring's), and everything
+/// would be compiled anew.
+fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root);
+    for (name, _) in std::env::vars_os() {
+        let is_told =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_told) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// As Debian's policy wants manual pages: without a name or time inside, so that the
