@@ -16,6 +16,8 @@ const MEGABYTES = 1000;
 const LONG_MS = 300_000;
 /** Ticks of /proc in a second, as Linux tells every program. */
 const TICKS = 100;
+/** How long a browser that has just opened the page is busy with itself. */
+const SETTLE_MS = 2_500;
 
 /** @typedef {{done: () => Promise<void>}} Watcher */
 
@@ -48,6 +50,7 @@ function used(pid) {
 async function fetchOnce(network, { link, bytes }, watch) {
   const peer = await network.add("up", []);
   const watcher = await watch(peer);
+  await new Promise((go) => setTimeout(go, SETTLE_MS));
   const before = used(peer.process?.pid);
   await peer.ask("/downloads", { from: "link", link });
   const info = await until("it is complete", async () => {
