@@ -4,6 +4,10 @@
 #   docker run -d --name gannet -p 7411:7411/udp -p 7411:7411 \
 #       -v gannet-data:/data -v ~/Music:/share:ro gannet
 #   docker exec gannet gannet status
+#
+# What is shared must be readable for user 7411. The page and the API answer on
+# loopback, which is the container's own: `--network host` in place of `-p` makes
+# the link of `docker exec gannet gannet open --print` work on this machine.
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source

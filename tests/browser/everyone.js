@@ -11,7 +11,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const PARTS = ["search", "downloads", "library", "network", "settings"];
 
 /** What axe finds that is serious. @param {import("playwright-core").Page} page */
-async function faults(page) {
+export async function faults(page) {
   await page.evaluate(AXE);
   const found = await page.evaluate(() => Reflect.get(window, "axe").run(document, { resultTypes: ["violations"] }));
   return found.violations
@@ -87,7 +87,14 @@ export function tests(stage) {
       for (const part of PARTS) {
         await page.click(`nav a[href='#${part}']`);
         if (part === "downloads" && await page.locator("g-downloads .rows .row:visible").count()) await page.locator("g-downloads .rows .row:visible").first().click();
-        if (part === "library") await page.locator("g-library .rows .row").first().click();
+        if (part === "library") {
+          await page.locator("g-library .rows .row").first().click();
+          for (const files of ["kept", "held"]) {
+            await page.click(`g-library .chips button[data-value=${files}]`);
+            found.push(...(await faults(page)).map((/** @type {string} */ fault) => `${files}: ${fault}`));
+          }
+          await page.click("g-library .chips button[data-value=shared]");
+        }
         if (part === "network") { await page.click("g-network button.main"); await page.locator("g-network .checks li").nth(2).waitFor(); }
         found.push(...(await faults(page)).map((/** @type {string} */ fault) => `${part}: ${fault}`));
       }

@@ -115,6 +115,12 @@ export class Network {
     return peer.start();
   }
 
+  /** Ends a peer and deletes all that it has. @param {Peer} peer */
+  async remove(peer) {
+    await peer.kill();
+    rmSync(dirname(peer.data), { recursive: true, force: true });
+  }
+
   async end() {
     await Promise.all(this.peers.map((peer) => peer.kill()));
     rmSync(this.dir, { recursive: true, force: true });

@@ -5,6 +5,7 @@
 //   node --test-name-pattern=NAME run.js   those with such names
 //   node run.js --types            writes api.d.ts anew
 //   node run.js --pictures DIR     makes the screenshots
+//   node run.js --slowed [ROUNDS [MEGABYTES]]   how much an open page slows a download
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -70,10 +71,13 @@ if (flag === "--types") {
 } else if (flag === "--pictures") {
   const { pictures } = await import("./pictures.js");
   await pictures(value ?? "pictures");
+} else if (flag === "--slowed") {
+  const { slowed } = await import("./slowed.js");
+  await slowed(...process.argv.slice(3).map(Number));
 } else {
   after(end);
   test("twenty peers find each other", async () => { await stage(); });
-  for (const part of ["source", "find", "fetch", "safety", "everyone", "speed"]) {
+  for (const part of ["source", "find", "fetch", "safety", "everyone", "kept", "speed"]) {
     const { tests } = await import(`./${part}.js`);
     tests(stage);
   }

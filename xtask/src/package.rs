@@ -7,11 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 
 /// Builds the program, lets it write its manual pages and completions into
-/// `target/package`, and makes a Debian package if `cargo-deb` is there.
+/// `target/release/package`, and makes a Debian package if `cargo-deb` is there.
 pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(&cargo)
-        .current_dir(root)
+    let built = cargo(root)
         .args([
             "build",
             "--locked",
@@ -30,10 +28,16 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         None => root.join("target"),
     };
     let program = target.join("release/gannet");
-    let folder = target.join("package");
+    // Below `release`, as only what lies there is looked for in the target folder.
+    let folder = target.join("release/package");
     let manual = folder.join("man");
+    if manual.exists() {
+        // No page of a command that is gone.
+        fs::remove_dir_all(&manual)?;
+    }
     fs::create_dir_all(&manual)?;
     output(Command::new(&program).arg("man").arg(&manual))?;
+    compress(&manual)?;
     for (shell, name) in [
         ("bash", "gannet.bash"),
         ("zsh", "_gannet"),
@@ -43,7 +47,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         fs::write(folder.join(name), script)?;
     }
     println!("manual pages and completions are in {}", folder.display());
-    let there = Command::new(&cargo)
+    let there = cargo(root)
         .args(["deb", "--version"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -52,11 +56,36 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         println!("no Debian package: `cargo install cargo-deb --locked` is needed for it");
         return Ok(true);
     }
-    let made = Command::new(&cargo)
-        .current_dir(root)
+    let made = cargo(root)
         .args(["deb", "--no-build", "--package", "gannet"])
         .status()?;
     Ok(made.success())
+}
+
+/// Cargo as a user would start it. What the cargo that runs this has told it of this
+/// package would be a change to build scripts that look at it (ring's), and everything
+/// would be compiled anew.
+fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root);
+    for (name, _) in std::env::vars_os() {
+        let is_told =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_told) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// As Debian's policy wants manual pages: without a name or time inside, so that the
+/// same text is the same file.
+fn compress(manual: &Path) -> anyhow::Result<()> {
+    let pages = fs::read_dir(manual)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    output(Command::new("gzip").arg("-9n").args(pages))?;
+    Ok(())
 }
 
 fn output(command: &mut Command) -> anyhow::Result<Vec<u8>> {

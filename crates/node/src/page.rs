@@ -1,6 +1,6 @@
 //! What a page asks of a node, besides what the command line asks.
 
-use gannet_base::{ContentId, PeerId};
+use gannet_base::{ContentId, PeerId, Row};
 
 use crate::Node;
 use crate::api::{
@@ -284,7 +284,48 @@ fn sentence(text: &str) -> String {
     format!("{}{}.", first.unwrap_or_default(), chars.as_str())
 }
 
-/// Whether a peer is one of the sources.
-pub(crate) fn names(sources: &[gannet_overlay::locate::Source], peer: PeerId) -> bool {
-    sources.iter().any(|source| source.peer == peer)
+/// Whether an answer names a peer as one that shares a content: not only that
+/// somebody does.
+pub(crate) fn names(rows: &[Row], content: ContentId, peer: PeerId) -> bool {
+    let rows = rows.iter().filter(|row| row.content == content);
+    rows.flat_map(|row| &row.hits)
+        .any(|hit| hit.publication.holder == peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+    use gannet_base::{FileEntry, Hit, Media, Publication, WallTime};
+
+    use super::*;
+
+    fn row(bytes: &[u8], holders: &[&SigningKey]) -> Row {
+        let content = ContentId::of(bytes);
+        let entry = FileEntry {
+            content,
+            size: 7,
+            path: "share/song.mp3".to_owned(),
+            media: Media::default(),
+        };
+        let until = WallTime::from_unix_seconds(1_000_000);
+        let hit = |key: &&SigningKey| Hit {
+            publication: Publication::sign(entry.clone(), until, key),
+        };
+        Row {
+            content,
+            holders: u32::try_from(holders.len()).unwrap(),
+            hits: holders.iter().map(hit).collect(),
+        }
+    }
+
+    #[test]
+    fn the_copy_of_another_peer_is_no_proof() {
+        let keys = [1, 2].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+        let own = row(b"song", &[&keys[0]]).hits[0].publication.holder;
+        let song = ContentId::of(b"song");
+        assert!(!names(&[], song, own));
+        assert!(!names(&[row(b"song", &[&keys[1]])], song, own));
+        assert!(!names(&[row(b"noise", &[&keys[0]])], song, own));
+        assert!(names(&[row(b"song", &[&keys[1], &keys[0]])], song, own));
+    }
 }

@@ -168,7 +168,7 @@ fn downloads_are_remembered_and_can_be_cancelled() {
     download.set_paused(true).unwrap();
     download.checkpoint().unwrap();
     let peer = format!("{}@127.0.0.1:5", "ab".repeat(32)).parse().unwrap();
-    download.set_sources(&[peer]).unwrap();
+    download.remember(&[peer], 3).unwrap();
     let record = download.record();
     drop(download);
     let elsewhere = Store::open(config(&pair.sink_dir.join("other"))).unwrap();

@@ -1,13 +1,15 @@
 // What this peer shares, with whom, and how far looking it through is.
 
 import { read, write } from "./api.js";
-import { capital, copy, count, facts, fill, h, icon, iconButton, rate, say, short, size, tell } from "./dom.js";
+import { capital, chips, copy, count, facts, fill, h, icon, iconButton, rate, say, short, size, span, tell } from "./dom.js";
+import { ByOthers, ForOthers, keeping } from "./kept.js";
 import { list } from "./list.js";
 import { address, isViewable, play } from "./player.js";
 import { closer } from "./search.js";
 
 /** @typedef {import("../../../tests/browser/api").SharedFile} SharedFile
  * @typedef {import("../../../tests/browser/api").SharedFiles} SharedFiles
+ * @typedef {import("../../../tests/browser/api").KeptFile} KeptFile
  * @typedef {import("../../../tests/browser/api").ShareInfo} Share
  * @typedef {import("../../../tests/browser/api").UploadInfo} Upload
  * @typedef {import("../../../tests/browser/api").Status} Status */
@@ -25,6 +27,9 @@ class Library extends HTMLElement {
   timer = 0;
   known = "";
   loading = false;
+  chosen = "shared";
+  kept = new ByOthers();
+  held = new ForOthers();
   folders = h("ul", { class: "folders" });
   scan = h("p", { class: "state", role: "status" });
   path = h("input", { name: "path", placeholder: "A whole path, such as /srv/music", "aria-label": "Folder to share", spellcheck: "false" });
@@ -32,6 +37,7 @@ class Library extends HTMLElement {
   filter = h("input", { type: "search", class: "narrow", placeholder: "Narrow down", "aria-label": "Narrow the files down by words",
     oninput: () => { this.words = this.filter.value.toLowerCase(); this.arrange(); } });
   side = h("aside", { class: "side", "aria-label": "Details of the file", hidden: true });
+  shared = h("div", { class: "pane" });
   empty = h("div", { class: "empty" }, icon("library"), h("h2", {}, "Nothing is shared yet"), h("p", {}, "Name a folder above: what is in it can be found by others, and is served from where it lies."));
   /** @type {import("./list.js").List<SharedFile>} */
   list = list("Shared files", {
@@ -56,8 +62,27 @@ class Library extends HTMLElement {
         h("section", { class: "card" }, h("h2", {}, "Shared folders"), this.folders,
           h("form", { class: "inline", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); void this.add(false); } }, this.path, h("button", { class: "main" }, "Share")), this.scan),
         h("section", { class: "card" }, h("h2", {}, "Who fetches from me"), this.served)),
-      h("div", { class: "bar" }, h("h2", {}, "Shared files"), this.filter),
-      h("div", { class: "pane" }, h("div", { class: "rest" }, this.list, this.empty), this.side));
+      h("div", { class: "bar" }, chips("Which files", [["shared", "Shared files"], ["kept", "Kept by others"], ["held", "Held for others"]], (part) => this.choose(part)), this.filter),
+      this.shared, this.kept, this.held);
+    this.shared.append(h("div", { class: "rest" }, this.list, this.empty), this.side);
+    this.choose(this.chosen);
+  }
+
+  /** @param {string} part */
+  choose(part) {
+    this.chosen = part;
+    this.filter.hidden = this.shared.hidden = part !== "shared";
+    this.kept.hidden = part !== "kept";
+    this.held.hidden = part !== "held";
+    // It measures itself only when it is seen.
+    this.list.draw();
+    void this.lookAtPart().catch(() => {});
+  }
+
+  /** How what others keep, or this peer for them, is now. */
+  async lookAtPart() {
+    if (this.chosen === "kept") await this.kept.look();
+    else if (this.chosen === "held") await this.held.look();
   }
 
   enter() {
@@ -75,6 +100,7 @@ class Library extends HTMLElement {
   /** @param {Status} status */
   onStatus(status) {
     const { files, bytes, scanning } = status.shares;
+    this.held.onStatus(status);
     say(this.scan, scanning ? `Looking through them: ${count(scanning.files_seen, "file")} seen, ${size(scanning.bytes_hashed)} read, ${size(scanning.bytes_left)} to go`
       : files ? `${count(files, "file")}, ${size(bytes)}` : "");
     const known = `${files} ${bytes} ${status.address}`;
@@ -85,7 +111,7 @@ class Library extends HTMLElement {
   }
 
   async look() {
-    const [shares, uploads] = await Promise.all([read("/shares"), read("/uploads")]);
+    const [shares, uploads] = await Promise.all([read("/shares"), read("/uploads"), this.lookAtPart()]);
     const folders = /** @type {Share[]} */ (shares.items);
     // Only if it is another list: buttons keep the focus.
     const shown = JSON.stringify(folders);
@@ -158,11 +184,22 @@ class Library extends HTMLElement {
     if (!file) return;
     const { content, size: bytes, path, media } = file.entry;
     const name = nameOf(file);
+    const kept = h("div");
+    void this.showKept(file, kept);
     fill(this.side, closer(() => this.list.select(undefined)), h("h2", {}, name), h("div", { class: "actions" },
       isViewable(name) ? h("button", { type: "button", class: "main", onclick: () => play(content, name) }, "Open") : h("a", { class: "button main", href: address(content, name), download: name }, "Save a copy"),
       h("button", { type: "button", onclick: () => void copy(file.link, "Link") }, "Copy link")),
     facts([["Title", media.title ?? ""], ["Artist", media.artist ?? ""], ["Album", media.album ?? ""], ["Size", size(bytes)], ["Path", path], ["Content", h("code", {}, content)]]),
-    h("h3", {}, "Link for others"), h("p", { class: "link" }, file.link));
+    h("h3", {}, "Link for others"), h("p", { class: "link" }, file.link), h("h3", {}, "Have others keep it"), kept);
+  }
+
+  /** Whether others keep a shared file, and a form that has them do so.
+   * @param {SharedFile} file @param {HTMLElement} place */
+  async showKept(file, place) {
+    const page = await read("/kept?limit=1000").catch(() => ({ items: [] }));
+    const now = /** @type {KeptFile[]} */ (page.items).find((one) => one.content === file.entry.content);
+    fill(place, h("p", { class: "state" }, now ? `${now.copies_kept} of ${now.copies} copies, ${now.copies_online} online, ${span(now.seconds_left)} left` : "Then it can be fetched when this peer is off, too."),
+      keeping(file.link, nameOf(file), () => this.showKept(file, place), now));
   }
 }
 customElements.define("g-library", Library);

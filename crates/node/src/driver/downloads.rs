@@ -84,7 +84,7 @@ impl DownloadList {
             reason: None,
             why: None,
             path: None,
-            priority: 0,
+            priority: record.priority,
             started: now,
             ended: None,
             dirty: false,
@@ -248,11 +248,13 @@ impl Driver {
 
     fn save(&self, content: ContentId, download: Download) {
         let sources = self.source_addresses(content);
+        let item = self.list.items.get(&content);
+        let priority = item.map_or(0, |item| item.priority);
         let reports = self.reports.clone();
         self.tasks.spawn_blocking(move || {
             let result = download
                 .checkpoint()
-                .and_then(|()| download.set_sources(&sources));
+                .and_then(|()| download.remember(&sources, priority));
             // The driver is gone only when everything is.
             let _ = reports.blocking_send(Report::Checkpoint { content, result });
         });
@@ -376,19 +378,20 @@ impl Driver {
 
     /// What everything that is running has written, committed: for the end.
     pub(super) fn save_downloads(&self) -> impl FnOnce() + Send + 'static {
-        let running: Vec<(Download, Vec<PeerAddress>)> = self
+        let running: Vec<(Download, Vec<PeerAddress>, u8)> = self
             .list
             .items
             .iter()
             .filter_map(|(content, item)| {
-                Some((item.download.clone()?, self.source_addresses(*content)))
+                let sources = self.source_addresses(*content);
+                Some((item.download.clone()?, sources, item.priority))
             })
             .collect();
         move || {
-            for (download, sources) in running {
+            for (download, sources, priority) in running {
                 let saved = download
                     .checkpoint()
-                    .and_then(|()| download.set_sources(&sources));
+                    .and_then(|()| download.remember(&sources, priority));
                 if let Err(error) = saved {
                     tracing::warn!(content = %download.content().short(), %error, "not saved");
                 }

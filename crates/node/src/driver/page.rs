@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use gannet_base::{ContentId, Core as _, GroupSet, PeerId, groups_in};
-use gannet_overlay::locate::{Explanation, LocateCommand, LocatedRow, Overlay, Reach};
+use gannet_base::{ContentId, Core as _, GroupSet, Row, groups_in};
+use gannet_overlay::locate::{Explanation, LocateCommand, Overlay, PartEnd, Reach};
 use gannet_swarm::DownloadCommand;
 
 use super::Driver;
@@ -48,6 +48,7 @@ impl Pages {
 
 #[derive(Debug)]
 struct Test {
+    content: ContentId,
     found: Findable,
     reply: Reply<Findable>,
 }
@@ -107,6 +108,8 @@ impl Driver {
         let content = self.list.find(number).ok_or_else(|| unknown.clone())?;
         if let Some(item) = self.list.items.get_mut(&content) {
             item.priority = priority;
+            // To be remembered with the next checkpoint.
+            item.dirty = true;
         }
         if !self.pages.views.contains_key(&content) {
             let command = DownloadCommand::Prioritise { content, priority };
@@ -166,27 +169,29 @@ impl Driver {
         };
         // Who asks and goes again leaves nothing behind for long.
         self.pages.tests.retain(|_, test| !test.reply.is_closed());
-        self.pages.tests.insert(number, Test { found, reply });
         let content = entry.content;
+        let test = Test {
+            content,
+            found,
+            reply,
+        };
+        self.pages.tests.insert(number, test);
         self.ask_overlays(Purpose::Findable(number), |id| LocateCommand::Sources {
             id,
             content,
         });
     }
 
-    pub(super) fn on_findable_row(&mut self, number: u64, row: &LocatedRow) {
-        let own: PeerId = self.peer;
+    /// What an overlay answers by itself: merged with what others say, it would be
+    /// found by all of them.
+    pub(super) fn on_findable_rows(&mut self, number: u64, overlay: Overlay, rows: &[Row]) {
         let Some(test) = self.pages.tests.get_mut(&number) else {
             return;
         };
-        if !names(&row.sources, own) {
-            return;
-        }
-        for by in &row.found_by {
-            let name = by.overlay.name().to_owned();
-            if !test.found.named_by.contains(&name) {
-                test.found.named_by.push(name);
-            }
+        let name = overlay.name().to_owned();
+        let is_named = names(rows, test.content, self.peer);
+        if is_named && !test.found.named_by.contains(&name) {
+            test.found.named_by.push(name);
         }
     }
 
@@ -195,7 +200,10 @@ impl Driver {
             return;
         };
         let asked = explanation.parts.iter();
-        let asked = asked.filter(|part| part.reach() != Reach::Unused);
+        // Whose answer was not waited for has not kept silent: enough others have the
+        // same file.
+        let asked =
+            asked.filter(|part| part.reach() != Reach::Unused && part.end != PartEnd::Enough);
         for part in asked {
             let name = part.overlay.name().to_owned();
             // Neighbours look into their own files: none of them names this peer.

@@ -245,6 +245,9 @@ impl Driver {
         if overlay == Overlay::Supernode && via != self.peer {
             self.named.note(&checked.rows, (via, hops));
         }
+        if let Some(Purpose::Findable(test)) = self.questions.purpose(id) {
+            self.on_findable_rows(test, overlay, &checked.rows);
+        }
         let rows = LocateCommand::Rows {
             id,
             overlay,
@@ -294,8 +297,7 @@ impl Driver {
                 let peers = row.sources.iter().map(|source| source.peer).collect();
                 self.add_kept_sources(content, peers);
             }
-            Some(Purpose::Findable(test)) => self.on_findable_row(test, row),
-            None => {}
+            Some(Purpose::Findable(_)) | None => {}
         }
     }
 

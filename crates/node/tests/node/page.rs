@@ -1,8 +1,10 @@
 //! What a page asks: settings, own files, a self-test, and looking at what is
 //! still coming.
 
+use std::collections::BTreeMap;
+
 use gannet_base::ContentId;
-use gannet_node::api::{DownloadState, SettingsChange, Verdict};
+use gannet_node::api::{DownloadInfo, DownloadRequest, DownloadState, SettingsChange, Verdict};
 use gannet_node::{Node, SettingsError, ViewError};
 
 use crate::support::{download_is, found, hub, noise, row, sharer, sharer_with, start, until};
@@ -122,6 +124,34 @@ async fn settings_hold_at_once_and_over_restarts() {
         "the configuration says something new"
     );
     assert_eq!(then.hubs, now.hubs);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_of_downloads_holds_over_restarts() {
+    let dir = crate::support::temp_dir();
+    let config = crate::support::config(dir.path());
+    let node = Node::start(config.clone()).await.unwrap();
+    for name in ["first", "second"] {
+        let link = format!("gannet:{}?name={name}", ContentId::of(name.as_bytes()));
+        node.download(DownloadRequest::Link { link }).await.unwrap();
+    }
+    let priorities = async |node: &Node| {
+        let downloads = node.downloads().await.unwrap();
+        let one = |info: &DownloadInfo| (info.content, info.priority);
+        downloads.iter().map(one).collect::<BTreeMap<_, _>>()
+    };
+    let second = ContentId::of(b"second");
+    let downloads = node.downloads().await.unwrap();
+    let info = downloads.iter().find(|info| info.content == second);
+    let number = info.unwrap().number;
+    node.prioritise(number, 2).await.unwrap();
+    let before = priorities(&node).await;
+    assert_eq!((before[&second], before[&ContentId::of(b"first")]), (2, 0));
+    node.shutdown().await;
+
+    let node = Node::start(config).await.unwrap();
+    assert_eq!(priorities(&node).await, before);
     node.shutdown().await;
 }
 

@@ -55,6 +55,8 @@ pub struct DownloadRecord {
     pub state: DownloadState,
     /// Peers that had it, to ask first after a restart; at most 64.
     pub sources: Vec<PeerAddress>,
+    /// Its priority among downloads that wait; higher goes first.
+    pub priority: u8,
 }
 
 /// A finished download.
@@ -148,14 +150,16 @@ impl Download {
         self.partial.commit(|record| record.paused = paused)
     }
 
-    /// Remembers peers that have it; the first 64 of them.
+    /// Remembers peers that have it, the first 64 of them, and the user's priority.
     ///
     /// # Errors
     ///
     /// If the record cannot be written; it is then as before.
-    pub fn set_sources(&self, sources: &[PeerAddress]) -> Result<(), DownloadError> {
-        self.partial
-            .commit(|record| record.sources = sources.to_vec())
+    pub fn remember(&self, sources: &[PeerAddress], priority: u8) -> Result<(), DownloadError> {
+        self.partial.commit(|record| {
+            record.sources = sources.to_vec();
+            record.priority = priority;
+        })
     }
 
     /// Takes groups from a content that is here already, each checked on the way, and

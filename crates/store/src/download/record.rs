@@ -9,7 +9,9 @@ use super::{DownloadRecord, DownloadState};
 use crate::backend::{FileId, bytes_path, path_bytes};
 use crate::sealed::{Broken, seal, unseal};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Ended before the priority.
+const VERSION_BEFORE_PRIORITY: u32 = 1;
 
 /// Most peers that are remembered.
 // Guess: more than a download ever uses at once.
@@ -33,6 +35,9 @@ pub(super) struct Record {
     pub(super) finishing: Option<Finishing>,
     /// Where the finished file lies.
     pub(super) finished: Option<Vec<u8>>,
+    /// The user's, among downloads that wait. Behind the rest in the file.
+    #[serde(skip)]
+    pub(super) priority: u8,
 }
 
 /// The intention to give the partial file a final name.
@@ -55,16 +60,23 @@ impl Record {
             download_dir: path_bytes(download_dir),
             finishing: None,
             finished: None,
+            priority: 0,
         }
     }
 
     pub(super) fn seal(&self) -> Vec<u8> {
-        seal(VERSION, self)
+        seal(VERSION, &(self, self.priority))
     }
 
     /// The record of a state file. What contradicts itself is damaged.
     pub(super) fn unseal(bytes: &[u8]) -> Result<Self, Broken> {
-        let record: Self = unseal(VERSION, bytes)?;
+        let (mut record, priority): (Self, u8) = match unseal(VERSION, bytes) {
+            Err(Broken::Version {
+                found: VERSION_BEFORE_PRIORITY,
+            }) => (unseal(VERSION_BEFORE_PRIORITY, bytes)?, 0),
+            record => record?,
+        };
+        record.priority = priority;
         let groups = record.size.map_or(0, gannet_base::groups_in);
         let fits = record.have.runs().iter().all(|run| run.end <= groups);
         if fits {
@@ -90,6 +102,7 @@ impl Record {
             have: self.have.clone(),
             state,
             sources: self.sources.clone(),
+            priority: self.priority,
         }
     }
 }
@@ -110,5 +123,17 @@ mod tests {
         assert_eq!(Record::unseal(&record.seal()), Err(Broken::Damaged));
         record.size = None;
         assert_eq!(Record::unseal(&record.seal()), Err(Broken::Damaged));
+    }
+
+    #[test]
+    fn records_without_a_priority_are_read() {
+        let mut record = Record::new("a".to_owned(), Path::new("/d"));
+        let old = seal(VERSION_BEFORE_PRIORITY, &record);
+        assert_eq!(Record::unseal(&old), Ok(record.clone()));
+        record.priority = 2;
+        assert_eq!(Record::unseal(&record.seal()), Ok(record.clone()));
+        let later = seal(VERSION + 1, &(record, 2_u8));
+        let refused = Broken::Version { found: VERSION + 1 };
+        assert_eq!(Record::unseal(&later), Err(refused));
     }
 }

@@ -44,6 +44,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         "dom.js": SCRIPT,
         "downloads.js": SCRIPT,
         "icon.svg": PICTURE,
+        "kept.js": SCRIPT,
         "library.js": SCRIPT,
         "list.js": SCRIPT,
         "network.js": SCRIPT,

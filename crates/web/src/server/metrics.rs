@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gannet_node::api::{
-    DhtInfo, DownloadInfo, DownloadState, FloodInfo, HubServerInfo, Role, Status, SupernodeInfo,
+    DhtInfo, DownloadInfo, DownloadState, FloodInfo, HubServerInfo, KeepingInfo, KeptFile, Role,
+    Status, SupernodeInfo,
 };
 use hyper::StatusCode;
 
@@ -134,7 +135,12 @@ impl Text {
 }
 
 /// All figures.
-pub(super) fn text(app: &App, status: &Status, downloads: &[DownloadInfo]) -> String {
+pub(super) fn text(
+    app: &App,
+    status: &Status,
+    downloads: &[DownloadInfo],
+    kept: &[KeptFile],
+) -> String {
     let mut text = Text::default();
     text.labelled(
         ("build_info", "gauge", "Which version this is; always 1."),
@@ -166,6 +172,7 @@ pub(super) fn text(app: &App, status: &Status, downloads: &[DownloadInfo]) -> St
     }
     if let Some(dht) = &status.dht {
         self::dht(&mut text, dht);
+        keeping(&mut text, &dht.keeping, kept);
     }
     api(&mut text, app);
     text.0
@@ -349,7 +356,9 @@ fn dht(text: &mut Text, dht: &DhtInfo) {
         "Questions for lists answered.",
         dht.answered,
     );
-    let keeping = &dht.keeping;
+}
+
+fn keeping(text: &mut Text, keeping: &KeepingInfo, kept: &[KeptFile]) {
     let granted = "Disk space granted to others.";
     text.gauge("keep_grant_bytes", granted, keeping.grant_bytes);
     text.gauge("keep_held_bytes", "Of that, taken.", keeping.held_bytes);
@@ -362,6 +371,22 @@ fn dht(text: &mut Text, dht: &DhtInfo) {
         "keep_own_files",
         "Own files that others keep.",
         keeping.kept_files,
+    );
+    let short = kept.iter().filter(|file| file.copies_online < file.copies);
+    text.gauge(
+        "keep_own_files_short",
+        "Those of them with fewer copies online than wanted.",
+        u64::try_from(short.count()).unwrap_or(u64::MAX),
+    );
+    text.gauge(
+        "keep_looked_after_blocks",
+        "Parts of files whose copies this peer looks after.",
+        keeping.looked_after,
+    );
+    text.counter(
+        "keep_disbelieved_total",
+        "Copies of others that turned out not to be there.",
+        keeping.disbelieved,
     );
 }
 

@@ -6,7 +6,7 @@ use crate::fake::Fake;
 use crate::http::{bare, exchange, honest, parse, token};
 
 /// Every other way to name this machine or to pretend to: none is let in.
-const FOREIGN_HOSTS: [&str; 46] = [
+pub(crate) const FOREIGN_HOSTS: [&str; 46] = [
     "",
     "localhost",
     "127.0.0.1",

@@ -8,6 +8,7 @@ mod contents;
 mod described;
 mod fake;
 mod guard;
+mod hostile;
 mod http;
 mod limits;
 mod metrics;

@@ -37,7 +37,8 @@ pub(super) async fn health() -> &'static str {
 )]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
     let downloads = app.peer.downloads().await?;
-    let text = metrics::text(&app, &app.peer.status().await?, &downloads);
+    let kept = app.peer.kept().await?;
+    let text = metrics::text(&app, &app.peer.status().await?, &downloads, &kept);
     let media_type = [(header::CONTENT_TYPE, metrics::MEDIA_TYPE)];
     Ok((media_type, text).into_response())
 }
