@@ -7,7 +7,7 @@
 //! measures every case once, in turn; ratios are taken within a round, to the
 //! first case, and their medians printed. Cases are `bare` (QUIC), `quic` and
 //! `tcp` (both through this crate) and `plain` (TCP without encryption); all
-//! unless some are named.
+//! unless some are named. `quic:bbr` is one with that congestion controller.
 
 mod transfers;
 
@@ -65,9 +65,8 @@ async fn run() {
         for (rates, case) in rates.iter_mut().zip(&cases) {
             let took = match *case {
                 "bare" => send_bare(&block, blocks).await,
-                "quic" | "tcp" => send_transfer(case, blocks).await,
                 "plain" => send_plain(&block, blocks).await,
-                other => panic!("no case {other}"),
+                case => send_transfer(case, blocks).await,
             };
             rates.push(rate(blocks, took));
         }
@@ -224,10 +223,12 @@ async fn receive_transfer(case: &str, blocks: usize) {
 }
 
 async fn net(case: &str) -> (Net, tokio::sync::mpsc::Receiver<NetEvent>) {
-    let bulk_road = case.parse().expect("a road");
+    let (road, congestion) = case.split_once(':').unwrap_or((case, "auto"));
+    let (bulk_road, congestion) = (road.parse(), congestion.parse());
     transfers::net(|config| {
         config.listen = vec![loopback()];
-        config.bulk_road = bulk_road;
+        config.bulk_road = bulk_road.expect("quic or tcp");
+        config.congestion = congestion.expect("auto, cubic, bbr or reno");
     })
     .await
 }
