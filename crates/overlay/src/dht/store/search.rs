@@ -332,7 +332,7 @@ impl Store {
                 search.words.clear();
                 search.split.clear();
             }
-            Outcome::Read => self.hints.prove(word),
+            Outcome::Read => self.hints.prove(word, *shard),
             Outcome::Split { bits, count } => {
                 let (bits, word) = (bits.max(shard.bits() + 1), word.clone());
                 if is_whole {
@@ -341,6 +341,7 @@ impl Store {
                     self.hints.learn(now, &self.config, hint);
                     self.next_word(now, id);
                 } else {
+                    self.hints.deepen(&word, *shard);
                     search.divided.insert(*shard);
                     // A part that was visited before this one was lost.
                     let mut parts = shard.parts(bits);
@@ -361,7 +362,7 @@ impl Store {
                     Some(_) => {}
                     None => search.is_partial = true,
                 }
-                self.hints.forget(word);
+                self.hints.lift(word, *shard);
             }
             Outcome::Unsure | Outcome::Failed => {
                 search.is_partial = true;

@@ -59,8 +59,20 @@ impl Layout {
         let after = (1..=listed).map(|step| self.nodes[(place + step) % count].clone());
         Settled {
             predecessor: self.nodes[(place + count - 1) % count].clone(),
+            before: Vec::new(),
             successors: after.collect(),
             fingers: self.fingers(place),
+        }
+    }
+
+    /// The same, and as many nodes before it.
+    pub(in crate::lab) fn settled_after(&self, place: usize, r: usize) -> Settled {
+        let count = self.len();
+        let back = 1..=r.min(count - 1);
+        let before = back.map(|step| self.at[(place + count - step) % count]);
+        Settled {
+            before: before.collect(),
+            ..self.settled(place, r)
         }
     }
 

@@ -17,6 +17,9 @@ use crate::{LinkModel, Mode, World, peer_id, stats};
 
 /// From one look at whether everything is published to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Looks in a row at which nothing has changed: who has a list that is split looks at
+/// its parts every two minutes.
+const QUIET_LOOKS: u32 = 18;
 /// Longest wait for that.
 // Guess: refusals are tried again with pauses that double to ten minutes.
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -74,6 +77,7 @@ pub(super) fn successors() -> usize {
 fn config(params: &Params) -> Config {
     let default = store::Config::default();
     Config {
+        virtual_nodes: params.virtual_nodes,
         ring: ring::Config {
             is_maintained: params.churn.is_some(),
             ..ring::Config::default()
@@ -96,12 +100,16 @@ impl Network {
         model.faults.loss = params.loss;
         let mut world = World::new(params.seed, model, Crowd::new(library, nodes));
         let config = Arc::new(config(params));
-        let layout = Layout::new(0..nodes, 1);
-        for (node, place) in (0..nodes).zip(layout.places(0, 1)) {
-            let settled = layout.settled(index(place), config.ring.successors);
+        let virtuals = config.virtual_nodes.max(1);
+        let layout = Layout::new(0..nodes, virtuals);
+        let successors = config.ring.successors;
+        let place = |place: &u32| layout.settled_after(index(*place), successors);
+        let places = layout.places(0, virtuals);
+        for (node, own) in (0..nodes).zip(places.chunks(usize::from(virtuals))) {
+            let settled = own.iter().map(place).collect();
             let rng = fork_rng(&mut rng);
             let config = Arc::clone(&config);
-            world.add(Dht::settled(peer_id(node), config, rng, vec![settled]));
+            world.add(Dht::settled(peer_id(node), config, rng, settled));
         }
         for node in 0..nodes {
             begin(&mut world, node);
@@ -121,7 +129,7 @@ impl Network {
 
     /// Until all are where they belong and lists are as long as they should be.
     fn wait_for_publications(&mut self) {
-        let mut before = None;
+        let (mut before, mut quiet) = (None, 0);
         while self.world.now() - Timestamp::ZERO < PATIENCE {
             self.pass(LOOK_EVERY);
             let (mut pending, mut changes) = (0, 0);
@@ -130,9 +138,14 @@ impl Network {
                 pending += store.keys_pending;
                 changes += store.counters.taken + store.counters.splits + store.counters.folds;
             }
-            if pending == 0 && before == Some(changes) {
+            if pending == 0 && quiet >= QUIET_LOOKS {
                 return;
             }
+            quiet = if before == Some(changes) {
+                quiet + 1
+            } else {
+                0
+            };
             before = Some(changes);
         }
     }
