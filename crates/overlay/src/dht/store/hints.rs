@@ -159,3 +159,40 @@ impl Hints {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_follows_what_is_met() {
+        let (mut hints, config) = (Hints::default(), Config::default());
+        let (word, now) = (Word::from("potter"), Timestamp::from_secs(1));
+        let hint = |bits: u8| Hint {
+            word: word.clone(),
+            bits,
+            count: 900,
+        };
+        let part = |bits: u8| Shard::of(gannet_base::ContentId::of(b"x"), bits);
+        let bits = |hints: &Hints| hints.find(now, &word).map(|(bits, _)| bits);
+        hints.deepen(&word, part(3));
+        assert_eq!(bits(&hints), None, "of what is not known nothing is learnt");
+        hints.hear(now, &config, hint(2));
+        assert_eq!(bits(&hints), Some(2));
+        hints.hear(now, &config, hint(9));
+        assert_eq!(bits(&hints), Some(3), "not talked into more");
+        hints.hear(now, &config, hint(1));
+        assert_eq!(bits(&hints), Some(3));
+        hints.deepen(&word, part(2));
+        assert_eq!(bits(&hints), Some(3), "it knew");
+        hints.deepen(&word, part(3));
+        assert_eq!(bits(&hints), Some(4));
+        assert!(hints.of(now, ["potter"].into_iter()).is_empty(), "hearsay");
+        hints.prove(&word, part(5));
+        assert_eq!(hints.of(now, ["potter"].into_iter()), [hint(5)]);
+        hints.lift(&word, part(2));
+        assert_eq!(bits(&hints), Some(1));
+        hints.lift(&word, part(1));
+        assert_eq!((bits(&hints), hints.len()), (None, 0));
+    }
+}

@@ -92,6 +92,7 @@ fn what_is_impossible_is_told_with_what_is_possible() {
         check_refused(run(&params), words);
     }
     check(|p| p.nodes = 16, "more than the 16 successors");
+    check(|p| p.virtual_nodes = 0, "from 1 to 64 nodes");
     check(|p| p.grow = true, "of flood and supernode");
     check(|p| p.common_share = 0.95, "from 0 to 0.9");
     check(|p| p.common_share = f64::NAN, "from 0 to 0.9");
