@@ -50,7 +50,8 @@ fn everything_is_found_by_a_handful_of_messages() {
     assert_eq!(report.messages_per_query, per_query);
     assert!(report.asks_per_query >= report.hits_per_query);
     assert!(report.load_max_over_mean >= 1.0, "{report:?}");
-    assert_eq!(report.maintenance_messages_per_peer_minute, 0.0);
+    // Nobody looks after the ring; those with lists in parts look at these.
+    assert!(report.maintenance_messages_per_peer_minute < 1.0);
 }
 
 #[test]
