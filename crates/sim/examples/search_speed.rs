@@ -1,7 +1,7 @@
 //! Speed and memory of the laboratory: searches in a network of flood peers.
 //!
 //! `cargo run --release -p gannet-sim --example search_speed [-- NODES
-//! [QUERIES [COPIES [KIND [ZIPF [LIST]]]]]]`: defaults 100000, 100, 10, `ring`,
+//! [QUERIES [COPIES [KIND [ZIPF [LIST [VIRTUAL]]]]]]]`: defaults 100000, 100, 10, `ring`,
 //! 0.82, and as many entries of a list as everywhere; KIND is `ring`, `dynamic`, `dht` (of one to four words, one of them in
 //! a third of all names, 20 answers wanted, searches 20 ms apart), or a TTL for
 //! a plain flood without tables and reports.
@@ -52,6 +52,9 @@ fn main() {
     }
     if let Some(list) = arguments.next() {
         params.list_max = Some(list.parse().expect("a number of entries"));
+    }
+    if let Some(virtual_nodes) = arguments.next() {
+        params.virtual_nodes = virtual_nodes.parse().expect("nodes of each peer");
     }
     let before = memory_kib("VmRSS:");
     let (report, seconds) = timed(|| run(&params).expect("these are possible"));

@@ -77,6 +77,7 @@ impl World {
             });
             let place = Settled {
                 predecessor: after(size - 1),
+                before: Vec::new(),
                 successors: (1..=r.min(size - 1)).map(after).collect(),
                 fingers: fingers.filter(|(_, finger)| finger != node).collect(),
             };

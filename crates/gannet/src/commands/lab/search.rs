@@ -48,6 +48,9 @@ pub(super) struct SearchArgs {
     /// everywhere]
     #[arg(long, value_name = "ENTRIES")]
     list_max: Option<u32>,
+    /// Nodes of the ring that each peer of --overlay dht is
+    #[arg(long = "virtual", value_name = "V", default_value_t = Params::default().virtual_nodes)]
+    virtual_nodes: u8,
     #[command(flatten)]
     strategy: StrategyArgs,
     /// No query routing tables: the last hop goes to everybody
@@ -150,6 +153,7 @@ fn params(args: &SearchArgs, seed: u64) -> Result<Params, Failure> {
         queries: args.queries,
         words: words(&args.words)?,
         list_max: args.list_max,
+        virtual_nodes: args.virtual_nodes,
         zipf: workload.zipf,
         strategy: args.strategy.strategy()?,
         enough: args.enough,

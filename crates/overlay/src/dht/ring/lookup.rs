@@ -475,8 +475,15 @@ impl Lookup {
             owners = std::iter::once(owner).chain(after).collect();
         }
         keep_in_order(key, &mut owners);
+        // Whoever answered may be farther back than the last one before the key: that
+        // one was silent, or was not believed.
+        let from = best.predecessor.position;
+        let told = self.candidates.iter().map(|known| known.contact.position);
+        let nearer = told.filter(|told| told.is_between(from, key));
+        let from = nearer.min_by_key(|told| told.distance_to(key));
         Some(Found {
             predecessor: best.predecessor.clone(),
+            from: from.unwrap_or(best.predecessor.position),
             owners,
             agreeing,
         })
@@ -561,3 +568,6 @@ impl Confirming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,7 @@ impl Ring {
         let agreeing = 1;
         Some((
             Found {
+                from: predecessor.position,
                 predecessor,
                 owners,
                 agreeing,

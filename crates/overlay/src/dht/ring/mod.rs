@@ -93,8 +93,11 @@ pub enum RingOutput {
 /// Where a lookup led.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The last node before the key.
+    /// The last node before the key, of those that answered.
     pub predecessor: Contact,
+    /// No node is known behind this, and before the key: the predecessor, or one that
+    /// was told of and did not answer, or was not believed.
+    pub from: Position,
     /// The nodes at or after it, in order; at least one, at most r. The first one is
     /// responsible.
     pub owners: Vec<Contact>,
@@ -107,6 +110,8 @@ pub struct Found {
 pub struct Settled {
     /// The node before it.
     pub predecessor: Contact,
+    /// Where the nodes before it are, nearest first; as many as it is to know.
+    pub before: Vec<Position>,
     /// The nodes after it, in order. Fewer than r: the network is too small for a
     /// ring, and these are all the others.
     pub successors: Vec<Contact>,
@@ -239,6 +244,7 @@ impl Ring {
             let nodes = settled.successors.into_iter().take(r);
             ring.pointers.successors = nodes.map(Entry::Node).collect();
             ring.pointers.predecessor = Entry::Node(settled.predecessor);
+            ring.predecessors = settled.before;
             ring.mode = Mode::Ring;
             ring.fingers = Fingers::settled(settled.fingers);
         }

@@ -1,6 +1,8 @@
 //! Where on the ring this peer is, and who is responsible for a key as far as is
 //! known without asking.
 
+use std::collections::VecDeque;
+
 use gannet_base::{PeerId, Timestamp};
 
 use super::Config;
@@ -125,13 +127,17 @@ pub(super) struct Way {
 #[derive(Debug)]
 struct Region {
     from: Position,
+    /// How far it is from there to the last owner.
+    length: u128,
     owners: Vec<Contact>,
     at: Timestamp,
 }
 
 impl Region {
     fn way(&self, key: Position, copies: usize) -> Option<Way> {
-        way(self.from, &self.owners, key, copies)
+        let is_within = self.from.distance_to(key) <= self.length;
+        let way = is_within.then(|| way(self.from, &self.owners, key, copies));
+        way.flatten()
     }
 }
 
@@ -169,7 +175,8 @@ pub(super) struct Known {
     pub(super) nodes: Vec<Around>,
     /// Nobody comes or goes, so nothing is compared.
     pub(super) is_still: bool,
-    regions: Vec<Region>,
+    /// The oldest first.
+    regions: VecDeque<Region>,
 }
 
 impl Known {
@@ -237,14 +244,23 @@ impl Known {
         from: Position,
         owners: Vec<Contact>,
     ) {
-        self.regions
-            .retain(|region| region.from != from && now - region.at < config.region_life);
-        if config.regions_max > 0 && !owners.is_empty() {
+        let old = self.regions.iter().position(|region| region.from == from);
+        old.and_then(|place| self.regions.remove(place));
+        let is_over = |region: &Region| now - region.at >= config.region_life;
+        while self.regions.front().is_some_and(is_over) {
+            self.regions.pop_front();
+        }
+        let last = owners.last().filter(|_| config.regions_max > 0);
+        if let Some(last) = last {
             if self.regions.len() >= config.regions_max {
-                self.regions.remove(0);
+                self.regions.pop_front();
             }
-            let at = now;
-            self.regions.push(Region { from, owners, at });
+            self.regions.push_back(Region {
+                from,
+                length: from.distance_to(last.position),
+                owners,
+                at: now,
+            });
         }
     }
 

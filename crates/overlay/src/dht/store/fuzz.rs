@@ -246,6 +246,7 @@ impl Talk {
                 if let Some(id) = self.located.pop() {
                     let found = choices.flag().then(|| Led {
                         predecessor: choices.other(),
+                        from: choices.other().position,
                         owners: (0..=choices.below(4)).map(|_| choices.other()).collect(),
                         agreeing: 1,
                     });

@@ -55,15 +55,40 @@ impl Hints {
 
     /// A word is split, as somebody says.
     pub(super) fn hear(&mut self, now: Timestamp, config: &Config, hint: Hint) {
-        if self.find(now, &hint.word).is_none() {
-            self.put(now, config, hint, false);
+        match self.find(now, &hint.word) {
+            None => self.put(now, config, hint, false),
+            // A list grows by one bit at a time: more cannot be talked into it.
+            Some((bits, _)) if hint.bits > bits => self.move_to(&hint.word, bits + 1),
+            Some(_) => {}
         }
     }
 
-    /// It led where it should.
-    pub(super) fn prove(&mut self, word: &Word) {
+    /// It led to a part that is whole: others are about as deep.
+    pub(super) fn prove(&mut self, word: &Word, part: Shard) {
         if let Some(known) = self.words.get_mut(word) {
             known.is_proven = true;
+        }
+        self.move_to(word, part.bits());
+    }
+
+    /// A part is itself in parts.
+    pub(super) fn deepen(&mut self, word: &Word, part: Shard) {
+        let known = self.words.get(word).map(|known| known.bits);
+        if known.is_some_and(|bits| bits <= part.bits()) {
+            self.move_to(word, part.bits() + 1);
+        }
+    }
+
+    /// There is no such part: the list is not split so far there.
+    pub(super) fn lift(&mut self, word: &Word, part: Shard) {
+        self.move_to(word, part.bits().saturating_sub(1));
+    }
+
+    fn move_to(&mut self, word: &Word, bits: u8) {
+        if bits == 0 {
+            self.words.remove(word);
+        } else if let Some(known) = self.words.get_mut(word) {
+            known.bits = bits.min(Shard::BITS_MAX);
         }
     }
 
@@ -90,7 +115,7 @@ impl Hints {
         self.words.insert(hint.word, known);
     }
 
-    /// It is not, or not in so many parts.
+    /// It is not.
     pub(super) fn forget(&mut self, word: &Word) {
         self.words.remove(word);
     }
@@ -132,5 +157,42 @@ impl Hints {
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_follows_what_is_met() {
+        let (mut hints, config) = (Hints::default(), Config::default());
+        let (word, now) = (Word::from("potter"), Timestamp::from_secs(1));
+        let hint = |bits: u8| Hint {
+            word: word.clone(),
+            bits,
+            count: 900,
+        };
+        let part = |bits: u8| Shard::of(gannet_base::ContentId::of(b"x"), bits);
+        let bits = |hints: &Hints| hints.find(now, &word).map(|(bits, _)| bits);
+        hints.deepen(&word, part(3));
+        assert_eq!(bits(&hints), None, "of what is not known nothing is learnt");
+        hints.hear(now, &config, hint(2));
+        assert_eq!(bits(&hints), Some(2));
+        hints.hear(now, &config, hint(9));
+        assert_eq!(bits(&hints), Some(3), "not talked into more");
+        hints.hear(now, &config, hint(1));
+        assert_eq!(bits(&hints), Some(3));
+        hints.deepen(&word, part(2));
+        assert_eq!(bits(&hints), Some(3), "it knew");
+        hints.deepen(&word, part(3));
+        assert_eq!(bits(&hints), Some(4));
+        assert!(hints.of(now, ["potter"].into_iter()).is_empty(), "hearsay");
+        hints.prove(&word, part(5));
+        assert_eq!(hints.of(now, ["potter"].into_iter()), [hint(5)]);
+        hints.lift(&word, part(2));
+        assert_eq!(bits(&hints), Some(1));
+        hints.lift(&word, part(1));
+        assert_eq!((bits(&hints), hints.len()), (None, 0));
     }
 }

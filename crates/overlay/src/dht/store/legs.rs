@@ -132,10 +132,14 @@ impl Store {
         let mut owners = way.map(|way| way.owners).unwrap_or_default();
         shuffle(&mut self.rng, &mut owners);
         let is_sure = self.is_sure(now, key);
-        // This peer first, if it has the list; liars last.
-        owners.sort_by_key(|owner| {
+        // This peer first, if it has the list; liars last; of the others those that were
+        // asked for fewer parts: some hold many parts of a word that is everywhere.
+        let search = self.searches.get(&id);
+        owners.sort_by_cached_key(|owner| {
             let is_me = owner.peer == self.me;
-            (!(is_me && is_sure), self.is_liar(now, owner.peer), is_me)
+            let asked = search.map_or(0, |search| search.asked(owner.peer));
+            let is_liar = self.is_liar(now, owner.peer);
+            (!(is_me && is_sure), is_liar, is_me, asked)
         });
         let Some(search) = self.searches.get_mut(&id) else {
             return;

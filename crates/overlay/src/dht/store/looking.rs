@@ -154,6 +154,9 @@ impl Store {
         }
         let state = ListState::Split { bits };
         if (mark.state, mark.count) != (state, count) {
+            if mark.state != state {
+                self.look_soon(now);
+            }
             (mark.state, mark.count) = (state, count);
             self.shelf.put_mark(now, mark.clone());
             self.on_mark(now, &mark);

@@ -313,8 +313,11 @@ impl Store {
     /// Whether everything is here that is stored under a key, as far as can be known.
     fn is_sure(&self, now: Timestamp, key: Position) -> bool {
         let is_holder = self.known.is_holder(key, self.config.copies) == Some(true);
-        let custody = &self.custody;
-        let is_whole = self.known.is_still || custody.is_sure(now, &self.config, (key, is_holder));
+        let is_whole = if self.known.is_still {
+            is_holder
+        } else {
+            self.custody.is_sure(now, &self.config, (key, is_holder))
+        };
         is_whole && !self.shards.is_gathering(now, key)
     }
 
@@ -331,7 +334,7 @@ impl Store {
         };
         let key = self.waiting_key(&waiting);
         let way = found.and_then(|led| {
-            let (from, owners) = (led.predecessor.position, led.owners);
+            let (from, owners) = (led.from, led.owners);
             // It is fresher than what is remembered.
             let way = key.and_then(|key| around::way(from, &owners, key, self.config.copies));
             self.known.learn(now, &self.config, from, owners);

@@ -310,7 +310,7 @@ impl Store {
             if let Place::Word(word, shard) = &job.place
                 && *shard != Shard::ROOT
             {
-                self.hints.prove(word);
+                self.hints.prove(word, *shard);
             }
             job.was_taken = job.due == Timestamp::MAX;
             // Between seven eighths and all of it.
@@ -338,18 +338,23 @@ impl Store {
             Refusal::Split { bits } if bits > shard.bits() => {
                 let (word, count) = (word.clone(), 0);
                 let hint = Hint { word, bits, count };
-                // What a part says holds for that part only.
                 let known = self.hints.find(now, &hint.word);
-                if *shard == Shard::ROOT && known.is_none_or(|(known, _)| known < bits) {
+                if *shard != Shard::ROOT {
+                    self.hints.deepen(&hint.word, *shard);
+                } else if known.is_none_or(|(known, _)| known < bits) {
                     self.hints.learn(now, &self.config, hint);
                 }
                 self.move_file(now, todo, Shard::of(content, bits), 0);
             }
             Refusal::NoShard => {
-                self.hints.forget(word);
+                self.hints.lift(word, *shard);
                 let missing = self.publishing.jobs.get(&key).map_or(0, |job| job.missing);
                 if missing < MISSING_MAX {
-                    self.move_file(now, todo, Shard::ROOT, missing + 1);
+                    // Mostly the list is whole one bit further up; else who has the
+                    // word's own key knows.
+                    let above = shard.parent().filter(|_| missing == 0);
+                    let above = above.unwrap_or(Shard::ROOT);
+                    self.move_file(now, todo, above, missing + 1);
                 } else {
                     full.insert(key);
                 }

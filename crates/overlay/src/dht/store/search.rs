@@ -29,7 +29,8 @@ pub(super) struct OwnSearch {
     alternatives: Vec<Vec<Word>>,
     /// Something of an earlier alternative was missed.
     was_partial: bool,
-    asked: BTreeSet<PeerId>,
+    /// Who was asked how often.
+    asked: BTreeMap<PeerId, u32>,
     answered: BTreeSet<PeerId>,
     /// Words that are split: entries, bits.
     split: Vec<(u32, u8, Word)>,
@@ -54,12 +55,17 @@ impl OwnSearch {
 
     /// Another peer is asked.
     pub(super) fn on_asked(&mut self, peer: PeerId) {
-        self.asked.insert(peer);
+        *self.asked.entry(peer).or_default() += 1;
         self.on_message();
     }
 
     fn on_message(&mut self) {
         self.outcome.messages = self.outcome.messages.saturating_add(1);
+    }
+
+    /// How often a peer was asked so far.
+    pub(super) fn asked(&self, peer: PeerId) -> u32 {
+        self.asked.get(&peer).copied().unwrap_or(0)
     }
 
     /// Another peer answered.
@@ -273,7 +279,11 @@ impl Store {
                 self.end_search(now, id, Ending::Enough);
                 return;
             }
-            if search.legs.len() >= self.config.shards_parallel.max(1) {
+            // Few parts of a hot word are mostly enough: the more were read, the more are
+            // read at once.
+            let read = search.visited.len().saturating_sub(search.legs.len());
+            let parallel = self.config.shards_parallel.max(1).min(read + 1);
+            if search.legs.len() >= parallel {
                 return;
             }
             if search.visited.len() >= self.config.shards_per_search_max {
@@ -332,7 +342,7 @@ impl Store {
                 search.words.clear();
                 search.split.clear();
             }
-            Outcome::Read => self.hints.prove(word),
+            Outcome::Read => self.hints.prove(word, *shard),
             Outcome::Split { bits, count } => {
                 let (bits, word) = (bits.max(shard.bits() + 1), word.clone());
                 if is_whole {
@@ -341,6 +351,7 @@ impl Store {
                     self.hints.learn(now, &self.config, hint);
                     self.next_word(now, id);
                 } else {
+                    self.hints.deepen(&word, *shard);
                     search.divided.insert(*shard);
                     // A part that was visited before this one was lost.
                     let mut parts = shard.parts(bits);
@@ -361,7 +372,7 @@ impl Store {
                     Some(_) => {}
                     None => search.is_partial = true,
                 }
-                self.hints.forget(word);
+                self.hints.lift(word, *shard);
             }
             Outcome::Unsure | Outcome::Failed => {
                 search.is_partial = true;
@@ -398,11 +409,11 @@ impl Store {
     }
 
     fn tell_end(&mut self, now: Timestamp, id: RequestId, search: &OwnSearch, ending: Ending) {
-        let count = |peers: &BTreeSet<PeerId>| u32::try_from(peers.len()).unwrap_or(u32::MAX);
+        let count = |peers: usize| u32::try_from(peers).unwrap_or(u32::MAX);
         let outcome = DhtOutcome {
             ending,
-            asked: count(&search.asked),
-            answered: count(&search.answered),
+            asked: count(search.asked.len()),
+            answered: count(search.answered.len()),
             elapsed: now - search.started,
             ..search.outcome
         };
@@ -429,7 +440,7 @@ fn new_search(now: Timestamp, wanted: Wanted, enough: usize) -> OwnSearch {
         words: Vec::new(),
         alternatives: Vec::new(),
         was_partial: false,
-        asked: BTreeSet::new(),
+        asked: BTreeMap::new(),
         answered: BTreeSet::new(),
         split: Vec::new(),
         parts: VecDeque::new(),

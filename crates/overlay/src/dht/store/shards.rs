@@ -32,6 +32,9 @@ const MISSED_MAX: u32 = 4;
 const GATHERING_FOR: Duration = Duration::from_secs(30);
 /// Lists of which that is remembered.
 const GATHERING_MAX: usize = 1_024;
+/// Into how many parts the time between two looks is cut while lists change: lists
+/// that grow fast are in many parts soon.
+const CHANGING_PART: u32 = 8;
 /// Pause after a failed change.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
@@ -146,6 +149,12 @@ impl Store {
                     .learn(now, &self.config, Hint { word, bits, count });
             }
         }
+    }
+
+    /// Lists change: they are looked at soon.
+    pub(super) fn look_soon(&mut self, now: Timestamp) {
+        self.shards
+            .by(now + self.config.shard_interval / CHANGING_PART);
     }
 
     /// Splits an own list.
@@ -299,6 +308,7 @@ impl Store {
         self.counters.splits += 1;
         self.shelf.put_mark(now, mark.clone());
         self.on_mark(now, &mark);
+        self.look_soon(now);
         self.pass_on_mark(now, mark);
     }
 

@@ -1,10 +1,11 @@
 //! Who is where on a ring, and the ideal pointers of everybody.
 
+use gannet_base::Rng;
 use gannet_overlay::dht::Position;
 use gannet_overlay::dht::ring::{Contact, Settled};
 
 use super::super::index;
-use crate::{node_of, peer_id};
+use crate::{draw, node_of, peer_id};
 
 /// Nodes on a ring, in the order of their positions.
 #[derive(Debug, Clone)]
@@ -59,9 +60,38 @@ impl Layout {
         let after = (1..=listed).map(|step| self.nodes[(place + step) % count].clone());
         Settled {
             predecessor: self.nodes[(place + count - 1) % count].clone(),
+            before: Vec::new(),
             successors: after.collect(),
             fingers: self.fingers(place),
         }
+    }
+
+    /// The same as maintenance leaves it: as many nodes before it, and each finger one
+    /// of the first so many that could be it.
+    pub(in crate::lab) fn maintained(
+        &self,
+        place: usize,
+        (r, among): (usize, usize),
+        rng: &mut Rng,
+    ) -> Settled {
+        let count = self.len();
+        let back = 1..=r.min(count - 1);
+        let before = back.map(|step| self.at[(place + count - step) % count]);
+        let mut settled = self.settled(place, r);
+        settled.before = before.collect();
+        let here = self.at[place];
+        for (bit, finger) in &mut settled.fingers {
+            let reach = (1_u128 << *bit).wrapping_mul(2).wrapping_sub(1);
+            let first = self.owner(finger.position);
+            let equals = (first..first + among.clamp(1, count)).map(|next| next % count);
+            let fits = |next: &usize| {
+                let ahead = here.distance_to(self.at[*next]);
+                *next == first || (ahead <= reach && ahead >= here.distance_to(self.at[first]))
+            };
+            let equals: Vec<usize> = equals.take_while(fits).collect();
+            *finger = self.nodes[equals[draw::place(rng, equals.len())]].clone();
+        }
+        settled
     }
 
     /// The first node at or after me + 2^i, for each i for which that is neither
@@ -130,6 +160,33 @@ mod tests {
         let places = layout.places(100, 2);
         assert_eq!(layout.node(places_index(&places, 7, 1)).index, 1);
         assert_eq!(layout.peer(places_index(&places, 7, 1)), 107);
+    }
+
+    #[test]
+    fn maintenance_leaves_one_of_those_that_could_be_fingers() {
+        let layout = Layout::new(0..60, 1);
+        let mut rng = gannet_base::seeded_rng(7);
+        let mut others = 0;
+        for place in 0..60 {
+            let here = layout.node(place).position;
+            let (exact, settled) = (
+                layout.settled(place, 5),
+                layout.maintained(place, (5, 4), &mut rng),
+            );
+            let back = (1..=5).map(|step| layout.node((place + 60 - step) % 60).position);
+            assert!(settled.before.into_iter().eq(back));
+            assert_eq!(settled.successors, exact.successors);
+            assert_eq!(settled.fingers.len(), exact.fingers.len());
+            for ((bit, finger), (_, first)) in settled.fingers.iter().zip(&exact.fingers) {
+                let step = here.distance_to(finger.position);
+                assert!(step >> bit > 0 && (finger == first || step >> bit == 1));
+                let first = layout.owner(first.position);
+                let steps = (layout.owner(finger.position) + 60 - first) % 60;
+                assert!(steps < 4, "{steps}");
+                others += u32::from(steps > 0);
+            }
+        }
+        assert!(others > 60, "{others}");
     }
 
     fn places_index(places: &[u32], peer: usize, number: usize) -> usize {

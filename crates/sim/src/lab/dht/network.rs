@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gannet_base::{PeerAddress, Rng, Timestamp, fork_rng};
+use gannet_base::{PeerAddress, Rng, fork_rng};
 use gannet_overlay::dht::{Config, Dht, DhtCommand, ring, store};
 
 use super::super::chord::layout::Layout;
@@ -13,10 +13,16 @@ use super::super::search::Params;
 use super::super::search::report::Listed;
 use super::super::turnover::{Comings, Turnover};
 use super::crowd::Crowd;
-use crate::{LinkModel, Mode, World, peer_id, stats};
+use crate::{LinkModel, Mode, World, draw, peer_id, stats};
 
+/// Time in which everybody comes to publish.
+// Guess: lists that grow are in parts within some looks at them.
+const COMING: Duration = Duration::from_secs(300);
 /// From one look at whether everything is published to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Looks in a row at which nothing has changed: who has a list that is split looks at
+/// its parts every two minutes.
+const QUIET_LOOKS: u32 = 18;
 /// Longest wait for that.
 // Guess: refusals are tried again with pauses that double to ten minutes.
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -71,9 +77,18 @@ pub(super) fn successors() -> usize {
     ring::Config::default().successors
 }
 
+/// Of how many nodes each finger is one.
+fn fingers_among(config: &Config) -> usize {
+    match config.ring.fingers {
+        ring::FingerChoice::Exact => 1,
+        ring::FingerChoice::Among(count) | ring::FingerChoice::Nearest(count) => count.into(),
+    }
+}
+
 fn config(params: &Params) -> Config {
     let default = store::Config::default();
     Config {
+        virtual_nodes: params.virtual_nodes,
         ring: ring::Config {
             is_maintained: params.churn.is_some(),
             ..ring::Config::default()
@@ -96,15 +111,17 @@ impl Network {
         model.faults.loss = params.loss;
         let mut world = World::new(params.seed, model, Crowd::new(library, nodes));
         let config = Arc::new(config(params));
-        let layout = Layout::new(0..nodes, 1);
-        for (node, place) in (0..nodes).zip(layout.places(0, 1)) {
-            let settled = layout.settled(index(place), config.ring.successors);
+        let virtuals = config.virtual_nodes.max(1);
+        let layout = Layout::new(0..nodes, virtuals);
+        let places = layout.places(0, virtuals);
+        let like = (config.ring.successors, fingers_among(&config));
+        for (node, own) in (0..nodes).zip(places.chunks(usize::from(virtuals))) {
+            let places = own.iter().copied().map(index);
+            let settled = places.map(|place| layout.maintained(place, like, &mut rng));
+            let settled = settled.collect();
             let rng = fork_rng(&mut rng);
             let config = Arc::clone(&config);
-            world.add(Dht::settled(peer_id(node), config, rng, vec![settled]));
-        }
-        for node in 0..nodes {
-            begin(&mut world, node);
+            world.add(Dht::settled(peer_id(node), config, rng, settled));
         }
         let mut network = Self {
             world,
@@ -115,14 +132,28 @@ impl Network {
             turnover: None,
             rng,
         };
+        network.publish();
         network.wait_for_publications();
         network
     }
 
+    /// Everybody publishes, one after the other: who comes later learns which words
+    /// are in parts by then.
+    fn publish(&mut self) {
+        let nodes = self.world.nodes();
+        let mut order: Vec<u32> = (0..nodes).collect();
+        draw::shuffle(&mut self.rng, &mut order);
+        for node in order {
+            begin(&mut self.world, node);
+            self.pass(COMING / nodes);
+        }
+    }
+
     /// Until all are where they belong and lists are as long as they should be.
     fn wait_for_publications(&mut self) {
-        let mut before = None;
-        while self.world.now() - Timestamp::ZERO < PATIENCE {
+        let (mut before, mut quiet) = (None, 0);
+        let began = self.world.now();
+        while self.world.now() - began < PATIENCE {
             self.pass(LOOK_EVERY);
             let (mut pending, mut changes) = (0, 0);
             for core in (0..self.world.nodes()).filter_map(|node| self.world.core(node)) {
@@ -130,9 +161,14 @@ impl Network {
                 pending += store.keys_pending;
                 changes += store.counters.taken + store.counters.splits + store.counters.folds;
             }
-            if pending == 0 && before == Some(changes) {
+            if pending == 0 && quiet >= QUIET_LOOKS {
                 return;
             }
+            quiet = if before == Some(changes) {
+                quiet + 1
+            } else {
+                0
+            };
             before = Some(changes);
         }
     }

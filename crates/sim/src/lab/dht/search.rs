@@ -12,6 +12,8 @@ use super::super::{EventHash, below, index};
 use super::network::{Network, successors};
 use crate::Impossible;
 
+/// Most nodes of one peer.
+const VIRTUAL_MAX: u8 = 64;
 /// Longest wait for the last search.
 // Guess: longer than any search may take.
 const LATE_MAX: Duration = Duration::from_secs(60);
@@ -65,6 +67,10 @@ fn check(params: &Params) -> Result<(), Impossible> {
     if usize::try_from(params.nodes).is_ok_and(|nodes| nodes <= successors) {
         let possible = format!("more than the {successors} successors that a node lists");
         return Err(Impossible::new("--nodes", params.nodes, possible));
+    }
+    if !(1..=VIRTUAL_MAX).contains(&params.virtual_nodes) {
+        let possible = format!("from 1 to {VIRTUAL_MAX} nodes of each peer");
+        return Err(Impossible::new("--virtual", params.virtual_nodes, possible));
     }
     if params.grow {
         let possible = "of flood and supernode; a ring is laid as it would become";

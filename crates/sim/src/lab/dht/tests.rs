@@ -50,7 +50,8 @@ fn everything_is_found_by_a_handful_of_messages() {
     assert_eq!(report.messages_per_query, per_query);
     assert!(report.asks_per_query >= report.hits_per_query);
     assert!(report.load_max_over_mean >= 1.0, "{report:?}");
-    assert_eq!(report.maintenance_messages_per_peer_minute, 0.0);
+    // Nobody looks after the ring; those with lists in parts look at these.
+    assert!(report.maintenance_messages_per_peer_minute < 1.0);
 }
 
 #[test]
@@ -92,6 +93,7 @@ fn what_is_impossible_is_told_with_what_is_possible() {
         check_refused(run(&params), words);
     }
     check(|p| p.nodes = 16, "more than the 16 successors");
+    check(|p| p.virtual_nodes = 0, "from 1 to 64 nodes");
     check(|p| p.grow = true, "of flood and supernode");
     check(|p| p.common_share = 0.95, "from 0 to 0.9");
     check(|p| p.common_share = f64::NAN, "from 0 to 0.9");

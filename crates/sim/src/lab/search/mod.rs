@@ -90,6 +90,8 @@ pub struct Params {
     /// Entries of a list from which a structured network splits it; by default as
     /// many as everywhere.
     pub list_max: Option<u32>,
+    /// Nodes of the ring that each peer of a structured network is; at least 1.
+    pub virtual_nodes: u8,
     /// How many holders are enough.
     pub enough: u32,
     /// Whether there are routing tables.
@@ -132,6 +134,7 @@ impl Default for Params {
                 widen: true,
             },
             list_max: None,
+            virtual_nodes: gannet_overlay::dht::Config::default().virtual_nodes,
             enough: 1,
             tables: true,
             revisit: true,

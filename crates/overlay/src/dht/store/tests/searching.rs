@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::town::{Town, config, entry, peer, with_store};
-use crate::dht::Ending;
+use crate::dht::ring::Contact;
+use crate::dht::{Ending, Position};
 
 fn texts(paths: &[&str]) -> BTreeSet<String> {
     paths.iter().map(|path| (*path).to_owned()).collect()
@@ -68,6 +69,38 @@ fn by_word_phrase_filter_and_content() {
             Ending::NoWord,
             "{query}"
         );
+    }
+}
+
+/// Whoever is asked for what others hold does not say that it is all there is, be it
+/// that nobody comes or goes.
+#[test]
+fn who_was_led_astray_is_not_told_that_there_is_nothing() {
+    for is_maintained in [true, false] {
+        let mut config = config();
+        config.ring.is_maintained = is_maintained;
+        let mut town = Town::settled(config, 40);
+        town.publish(1, &["a/rare thing.txt"]);
+        town.rest();
+        let key = Position::of_word("rare", 0);
+        let mut nodes: Vec<Contact> = town
+            .peers
+            .values()
+            .map(|dht| dht.rings()[0].me().clone())
+            .collect();
+        nodes.sort_by_key(|node| key.distance_to(node.position));
+        let (before, asker) = (nodes[39].position, nodes[20].peer);
+        // The first that hold it are left out.
+        let wrong = nodes[3..6].to_vec();
+        let now = town.now;
+        let dht = town.peers.get_mut(&asker).unwrap();
+        let store = dht.store.config.clone();
+        dht.store.known.learn(now, &store, before, wrong);
+        let n = (0..40).find(|n| peer(*n) == asker).unwrap();
+        let answer = town.find(n, "rare");
+        assert_eq!(answer.paths, texts(&["a/rare thing.txt"]), "{answer:?}");
+        assert_eq!(answer.outcome.ending, Ending::Everything);
+        assert!(answer.outcome.asked > 2, "{answer:?}");
     }
 }
 
