@@ -100,7 +100,7 @@ impl Hints {
             // The shortest list is the least harm.
             let least = self.words.iter().min_by_key(|(_, known)| {
                 let is_over = known.until <= now;
-                (!is_over, known.count)
+                (!is_over, known.bits, known.count)
             });
             if let Some(word) = least.map(|(word, _)| word.clone()) {
                 self.words.remove(&word);

@@ -32,8 +32,9 @@ pub(super) struct OwnSearch {
     /// Who was asked how often.
     asked: BTreeMap<PeerId, u32>,
     answered: BTreeSet<PeerId>,
-    /// Words that are split: entries, bits.
-    split: Vec<(u32, u8, Word)>,
+    /// Words that are split: bits, and entries. What has most parts costs most; how many
+    /// entries there are, who has the word's own key knows only from before it was split.
+    split: Vec<(u8, u32, Word)>,
     /// Parts of the list of the word that is read in parts.
     parts: VecDeque<(Word, Shard)>,
     visited: BTreeSet<Shard>,
@@ -234,7 +235,7 @@ impl Store {
         let mut guesses: Vec<(usize, std::cmp::Reverse<usize>, Word)> = Vec::new();
         for word in words {
             match self.hints.find(now, &word) {
-                Some((bits, count)) => split.push((count, bits, word)),
+                Some((bits, count)) => split.push((bits, count, word)),
                 None => {
                     let length = std::cmp::Reverse(word.text().chars().count());
                     guesses.push((self.frequency(&word), length, word));
@@ -260,7 +261,7 @@ impl Store {
             return;
         }
         search.split.sort_unstable();
-        let Some((_, bits, word)) = search.split.first().cloned() else {
+        let Some((bits, _, word)) = search.split.first().cloned() else {
             return;
         };
         search.split.clear();
@@ -346,7 +347,7 @@ impl Store {
             Outcome::Split { bits, count } => {
                 let (bits, word) = (bits.max(shard.bits() + 1), word.clone());
                 if is_whole {
-                    search.split.push((count, bits, word.clone()));
+                    search.split.push((bits, count, word.clone()));
                     let hint = Hint { word, bits, count };
                     self.hints.learn(now, &self.config, hint);
                     self.next_word(now, id);
