@@ -130,10 +130,21 @@ struct Region {
     /// How far it is from there to the last owner.
     length: u128,
     owners: Vec<Contact>,
+    /// The marks of all owners: most peers are seen not to be among them by it.
+    marks: u128,
     at: Timestamp,
 }
 
+/// One bit of 128.
+fn mark(peer: PeerId) -> u128 {
+    1 << (peer.as_bytes()[0] % 128)
+}
+
 impl Region {
+    fn names(&self, peer: PeerId) -> bool {
+        self.marks & mark(peer) != 0 && self.owners.iter().any(|owner| owner.peer == peer)
+    }
+
     fn way(&self, key: Position, copies: usize) -> Option<Way> {
         let is_within = self.from.distance_to(key) <= self.length;
         let way = is_within.then(|| way(self.from, &self.owners, key, copies));
@@ -258,6 +269,9 @@ impl Known {
             self.regions.push_back(Region {
                 from,
                 length: from.distance_to(last.position),
+                marks: owners
+                    .iter()
+                    .fold(0, |marks, owner| marks | mark(owner.peer)),
                 owners,
                 at: now,
             });
@@ -266,8 +280,7 @@ impl Known {
 
     /// A peer does not answer, or is not responsible for what it was thought to be.
     pub(super) fn doubt(&mut self, peer: PeerId) {
-        let names = |region: &Region| region.owners.iter().any(|owner| owner.peer == peer);
-        self.regions.retain(|region| !names(region));
+        self.regions.retain(|region| !region.names(peer));
     }
 
     /// Regions remembered.
