@@ -3,8 +3,6 @@
 import { h, s } from "./dom.js";
 
 let lists = 0;
-/** Rows made at once: making them takes a millisecond or more each. */
-const ROWS_A_FRAME = 8;
 
 /** @typedef {{name: string, label: string, sorts?: boolean}} Column */
 
@@ -100,11 +98,9 @@ export class List extends HTMLElement {
     const row = this.rowHeight;
     this.body.style.height = `${this.items.length * row}px`;
     const first = Math.max(0, Math.floor(this.scrollTop / row) - 2);
-    const wanted = Math.min(this.items.length, first + Math.ceil(height / row) + 5);
-    for (let more = ROWS_A_FRAME; more > 0 && this.pool.length < wanted - first; more -= 1) this.addRow();
+    const last = Math.min(this.items.length, first + Math.ceil(height / row) + 5);
+    while (this.pool.length < last - first) this.addRow();
     const size = this.pool.length;
-    const last = Math.min(wanted, first + size);
-    if (last < wanted) this.draw();
     let active = "";
     const seen = new Set();
     for (let index = first; index < last; index += 1) {
