@@ -11,14 +11,14 @@
 
 mod transfers;
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gannet_base::PeerAddress;
-use gannet_net::{Net, NetEvent, TransportTuning};
+use gannet_net::TransportTuning;
 use iroh::endpoint::{MtuDiscoveryConfig, QuicTransportConfig, VarInt, presets};
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -95,16 +95,10 @@ fn loopback() -> SocketAddr {
 
 /// The process with the receiving end, and what it printed: its id and address.
 fn start_receiver(case: &str, blocks: usize) -> (Child, String, SocketAddr) {
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
-        .args(["receive", case, &blocks.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a process");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("it was asked for"))
-        .read_line(&mut line)
-        .expect("a line");
-    let (id, address) = line.trim().split_once(' ').expect("an id and an address");
+    let program = std::env::current_exe().expect("this program has a path");
+    let mut command = Command::new(program);
+    let (child, line) = transfers::start(command.args(["receive", case, &blocks.to_string()]));
+    let (id, address) = line.split_once(' ').expect("an id and an address");
     (child, id.to_owned(), address.parse().expect("an address"))
 }
 
@@ -211,24 +205,13 @@ async fn send_transfer(case: &str, blocks: usize) -> Duration {
         peer: id.parse().expect("an id"),
         addresses: vec![address],
     };
-    let took = transfers::send(net(case).await, to, blocks).await;
+    let took = transfers::send(transfers::net(case, loopback()).await, to, blocks).await;
     child.wait().expect("a child");
     took
 }
 
 async fn receive_transfer(case: &str, blocks: usize) {
-    let (net, events) = net(case).await;
+    let (net, events) = transfers::net(case, loopback()).await;
     say(&format!("{} {}\n", net.peer_id(), net.addresses()[0]));
     transfers::receive((net, events), blocks).await;
-}
-
-async fn net(case: &str) -> (Net, tokio::sync::mpsc::Receiver<NetEvent>) {
-    let (road, congestion) = case.split_once(':').unwrap_or((case, "auto"));
-    let (bulk_road, congestion) = (road.parse(), congestion.parse());
-    transfers::net(|config| {
-        config.listen = vec![loopback()];
-        config.bulk_road = bulk_road.expect("quic or tcp");
-        config.congestion = congestion.expect("auto, cubic, bbr or reno");
-    })
-    .await
 }

@@ -1,10 +1,10 @@
-//! Speed and memory of the laboratory: searches in a network of flood peers.
+//! Speed and memory of the laboratory: searches in a network of flood peers, or on a ring.
 //!
 //! `cargo run --release -p gannet-sim --example search_speed [-- NODES
 //! [QUERIES [COPIES [KIND [ZIPF [LIST [VIRTUAL]]]]]]]`: defaults 100000, 100, 10, `ring`,
-//! 0.82, and as many entries of a list as everywhere; KIND is `ring`, `dynamic`, `dht` (of one to four words, one of them in
-//! a third of all names, 20 answers wanted, searches 20 ms apart), or a TTL for
-//! a plain flood without tables and reports.
+//! 0.82, and as many entries of a list and nodes of a peer as everywhere; KIND is `ring`,
+//! `dynamic`, `dht` (of one to four words, one of them in a third of all names, 20 answers
+//! wanted, searches 20 ms apart), or a TTL for a plain flood without tables and reports.
 
 #![allow(clippy::print_stdout, reason = "a program")]
 

@@ -126,6 +126,17 @@ export function tell(text, bad = false) {
   setTimeout(() => note.remove(), bad ? 9000 : 4500);
 }
 
+/** Does something, and says what came of it, or why not.
+ * @param {() => Promise<unknown>} what @param {string} [done] */
+export async function attempt(what, done) {
+  try {
+    await what();
+    if (done) tell(done);
+  } catch (error) {
+    tell(capital(/** @type {Error} */ (error).message), true);
+  }
+}
+
 /** @param {string} text @param {string} what */
 export async function copy(text, what) {
   try {

@@ -1,7 +1,7 @@
 // Fetching: how far each file is, from whom, and what to do about it.
 
 import { follow, write } from "./api.js";
-import { capital, chips, copy, count, facts, fill, h, icon, iconButton, pieceMap, rate, say, short, size, span, tell } from "./dom.js";
+import { attempt, capital, chips, copy, count, facts, fill, h, icon, iconButton, pieceMap, rate, say, short, size, span, tell } from "./dom.js";
 import { list } from "./list.js";
 import { address, isPlayable, isViewable, play } from "./player.js";
 import { closer } from "./search.js";
@@ -21,13 +21,7 @@ const percent = (one) => (one.state === "complete" ? 100 : one.size ? Math.floor
 const runs = (one) => ["active", "waiting", "diskfull"].includes(one.state);
 
 /** @param {Download} one @param {string} what */
-export async function change(one, what) {
-  try {
-    await write("POST", `/downloads/${one.number}/${what}`);
-  } catch (error) {
-    tell(capital(/** @type {Error} */ (error).message), true);
-  }
-}
+export const change = (one, what) => attempt(() => write("POST", `/downloads/${one.number}/${what}`));
 
 /** @param {Download} one */
 async function cancel(one) {

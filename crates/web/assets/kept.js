@@ -2,7 +2,7 @@
 // holds for them.
 
 import { read, write } from "./api.js";
-import { capital, count, facts, fill, h, icon, iconButton, say, short, size, span, tell } from "./dom.js";
+import { attempt, count, facts, fill, h, icon, iconButton, say, short, size, span } from "./dom.js";
 import { list } from "./list.js";
 import { closer } from "./search.js";
 
@@ -14,17 +14,6 @@ import { closer } from "./search.js";
 const PAGE = 1000;
 const COPIES = 8;
 const DAYS = 30;
-
-/** Does something and says what came of it, or why not.
- * @param {() => Promise<unknown>} what @param {string} done */
-async function attempt(what, done) {
-  try {
-    await what();
-    tell(done);
-  } catch (error) {
-    tell(capital(/** @type {Error} */ (error).message), true);
-  }
-}
 
 /** Why there are fewer copies than wanted. @param {KeptFile} file */
 function why(file) {

@@ -1,7 +1,7 @@
 // What this peer shares, with whom, and how far looking it through is.
 
 import { read, write } from "./api.js";
-import { capital, chips, copy, count, facts, fill, h, icon, iconButton, rate, say, short, size, span, tell } from "./dom.js";
+import { attempt, capital, chips, copy, count, facts, fill, h, icon, iconButton, rate, say, short, size, span, tell } from "./dom.js";
 import { ByOthers, ForOthers, keeping } from "./kept.js";
 import { list } from "./list.js";
 import { address, isViewable, play } from "./player.js";
@@ -161,14 +161,12 @@ class Library extends HTMLElement {
   async add(force) {
     const path = this.path.value.trim();
     if (!path) return;
-    try {
+    await attempt(async () => {
       const share = /** @type {Share} */ (await write("POST", "/shares", { path, force }));
       this.path.value = "";
       tell(`${share.name} is shared; its files are looked through now`);
       await this.look();
-    } catch (error) {
-      tell(capital(/** @type {Error} */ (error).message), true);
-    }
+    });
   }
 
   /** @param {Share} share */

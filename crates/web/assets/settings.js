@@ -1,7 +1,7 @@
 // What may change while the peer runs, and what it is.
 
 import { read, write } from "./api.js";
-import { capital, chips, copy, facts, fill, h, size, span, tell } from "./dom.js";
+import { attempt, chips, copy, facts, fill, h, size, span, tell } from "./dom.js";
 
 /** @typedef {import("../../../tests/browser/api").Settings} Values
  * @typedef {import("../../../tests/browser/api").Status} Status */
@@ -80,13 +80,10 @@ class Settings extends HTMLElement {
   async save() {
     const [up, down] = [parse(this.up.value), parse(this.down.value)];
     if (Number.isNaN(up) || Number.isNaN(down)) return tell("A limit is written like 500K or 20M", true);
-    try {
+    await attempt(async () => {
       const hubs = this.hubs.value.split(/\s+/).filter(Boolean);
       this.show(/** @type {Values} */ (await write("POST", "/settings", { limit_up: up, limit_down: down, upload_slots: Number(this.slots.value), hubs })));
-      tell("Saved");
-    } catch (error) {
-      tell(capital(/** @type {Error} */ (error).message), true);
-    }
+    }, "Saved");
   }
 
   async link() {

@@ -6,7 +6,8 @@
 //! 200 Mbit/s, 32 MiB, three rounds. Cases are a road and a controller, `quic:bbr`.
 //!
 //! Linux, and root: it makes two network namespaces with a path between them, and
-//! removes them. Everything goes through it, what the system does for TCP too.
+//! removes them; if it is killed, `ip netns del` removes what `ip netns` lists. Everything
+//! goes through the path, what the system does for TCP too.
 
 #![allow(clippy::print_stdout, reason = "a program")]
 #![allow(unsafe_code, reason = "a system call that no library has")]

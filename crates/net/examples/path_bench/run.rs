@@ -1,8 +1,7 @@
 //! The rounds, and both ends of each.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use gannet_base::PeerAddress;
@@ -111,30 +110,13 @@ fn round(ends: &Ends, case: &str, blocks: usize) -> Option<Duration> {
 
 /// This program at one end, and the first line that it prints.
 fn start(ends: &Ends, end: usize, arguments: &[&str]) -> (Child, String) {
-    let mut child = ends
-        .command(end)
-        .arg(std::env::current_exe().expect("this program has a path"))
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a process");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("it was asked for"))
-        .read_line(&mut line)
-        .expect("a line");
-    (child, line.trim().to_owned())
+    let program = std::env::current_exe().expect("this program has a path");
+    transfers::start(ends.command(end).arg(program).args(arguments))
 }
 
 async fn net(case: &str, end: usize) -> (Net, Receiver<NetEvent>) {
-    let (road, congestion) = case.split_once(':').expect("a road and a controller");
     let ip = Ends::ADDRESSES[end].parse().expect("an address");
-    let (bulk_road, congestion) = (road.parse(), congestion.parse());
-    transfers::net(|config| {
-        config.listen = vec![SocketAddr::new(ip, 0)];
-        config.bulk_road = bulk_road.expect("quic or tcp");
-        config.congestion = congestion.expect("cubic, bbr or reno");
-    })
-    .await
+    transfers::net(case, SocketAddr::new(ip, 0)).await
 }
 
 async fn receive(case: String, blocks: usize) {

@@ -1,5 +1,8 @@
 //! A stream of blocks from one peer to another, each behind a frame.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,13 +13,28 @@ use tokio::sync::mpsc::Receiver;
 
 pub(crate) const BLOCK: usize = 1 << 20;
 
-pub(crate) async fn net(change: impl FnOnce(&mut NetConfig)) -> (Net, Receiver<NetEvent>) {
-    let mut config = NetConfig {
+/// A peer for a case: a road, and a congestion controller after a colon.
+pub(crate) async fn net(case: &str, listen: SocketAddr) -> (Net, Receiver<NetEvent>) {
+    let (road, congestion) = case.split_once(':').unwrap_or((case, "auto"));
+    let congestion = congestion.parse();
+    let config = NetConfig {
+        listen: vec![listen],
         local_discovery: false,
+        bulk_road: road.parse().expect("a road"),
+        congestion: congestion.expect("a congestion controller"),
         ..NetConfig::new(SecretKey::generate().to_bytes(), "bench")
     };
-    change(&mut config);
     Net::bind(config).await.expect("a socket")
+}
+
+/// Starts a program; with the first line that it prints.
+pub(crate) fn start(command: &mut Command) -> (Child, String) {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("a process");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("it was asked for"))
+        .read_line(&mut line)
+        .expect("a line");
+    (child, line.trim().to_owned())
 }
 
 /// Sends so many blocks; how long that took, all of them received.

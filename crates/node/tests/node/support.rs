@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// Longest that anything may take: a loaded machine is slow, a hang is for ever.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 
 /// A node and its folders; both go when it is dropped.
 pub(crate) struct Peer {

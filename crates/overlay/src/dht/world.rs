@@ -2,6 +2,7 @@
 //! is on its way. What a test looks at beyond that is its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,7 +176,7 @@ impl World {
 
     /// The next thing happens, unless it is later than the end: then it is the end. Whether
     /// something happened, and who took it.
-    pub(super) fn step(&mut self, end: Timestamp) -> Option<Option<PeerId>> {
+    fn step(&mut self, end: Timestamp) -> Option<Option<PeerId>> {
         let message = self.due.first_key_value().map(|(at, _)| at.0);
         let wakes = self.wakes.iter().map(|(id, at)| (*at, *id));
         let wake = wakes.min_by_key(|(at, _)| *at);
@@ -224,6 +225,56 @@ impl World {
                 Some(to)
             }
         }
+    }
+}
+
+/// A world, and what the tests of one part have beside it.
+pub(super) struct Town<X> {
+    world: World,
+    pub(super) own: X,
+}
+
+/// What tests have beside a world.
+pub(super) trait Own: Default {
+    /// Something has happened, and this peer took it.
+    fn after(_town: &mut Town<Self>, _actor: PeerId) {}
+}
+
+impl<X> Deref for Town<X> {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl<X> DerefMut for Town<X> {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+impl<X: Own> Town<X> {
+    pub(super) fn of(world: World) -> Self {
+        let own = X::default();
+        Self { world, own }
+    }
+
+    pub(super) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.run_until(end, |_| false);
+    }
+
+    /// Until it is so, or the end. Whether it is so.
+    pub(super) fn run_until(&mut self, end: Timestamp, is_so: impl Fn(&Self) -> bool) -> bool {
+        while !is_so(self) {
+            match self.step(end) {
+                None => return is_so(self),
+                Some(Some(actor)) => X::after(self, actor),
+                Some(None) => {}
+            }
+        }
+        true
     }
 }
 

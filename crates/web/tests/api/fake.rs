@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc, watch};
 
 /// Longer than anything here takes; a test that reaches it fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
 pub(crate) struct Fake(Arc<Inner>);

@@ -134,17 +134,21 @@ impl Driver {
     /// Whether everything is written down. If not, it is begun: nothing waits for the next
     /// time that the core tells of changes.
     fn is_kept_saved(&mut self) -> bool {
-        let keep = self.dht.as_ref().and_then(super::Ring::keep);
-        self.keeping.is_stale |= keep.is_some_and(gannet_overlay::dht::keep::Keep::has_changed);
+        self.keeping.is_stale = self.is_kept_stale();
         self.save_kept();
         !self.keeping.is_saving && !self.keeping.is_stale
+    }
+
+    fn is_kept_stale(&self) -> bool {
+        let keep = self.dht.as_ref().and_then(super::Ring::keep);
+        self.keeping.is_stale || keep.is_some_and(gannet_overlay::dht::keep::Keep::has_changed)
     }
 
     /// At the end: the last that is remembered goes after everything else. The thread
     /// is to be waited for.
     pub(super) fn end_keep(&mut self) -> Option<std::thread::JoinHandle<()>> {
         let keep = self.dht.as_ref().and_then(super::Ring::keep);
-        if let Some(keep) = keep.filter(|keep| self.keeping.is_stale || keep.has_changed()) {
+        if let Some(keep) = keep.filter(|_| self.is_kept_stale()) {
             let saved = Box::new(keep.saved());
             self.keeping.disk.send(Job::Save(saved));
         }

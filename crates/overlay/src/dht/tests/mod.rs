@@ -35,7 +35,7 @@ fn a_town_grows_to_a_ring() {
         town.join(n, &[n / 2]);
         town.run(Duration::from_millis(1_500));
     }
-    town.is_checked = true;
+    town.own.is_on = true;
     let end = town.now + Duration::from_secs(30);
     assert!(
         town.run_until(end, Town::is_ideal),
@@ -70,7 +70,7 @@ fn an_ideal_ring_stays_ideal_and_fits_in_little_memory() {
     let contacts = fingers.max().unwrap().max(21) + 1;
     let bytes = size_of::<Ring>() + contacts * size_of::<Entry>();
     assert!(bytes < 3_072, "{bytes}");
-    town.is_checked = true;
+    town.own.is_on = true;
     let end = town.now + Duration::from_secs(60);
     assert!(!town.run_until(end, |town| !town.is_ideal()));
 }
@@ -119,7 +119,7 @@ fn half_may_die_at_once_and_lookups_do_not_fail() {
 #[test]
 fn the_ring_heals_while_nodes_come_and_go() {
     let mut town = Town::settled(config(6), 40);
-    town.is_checked = true;
+    town.own.is_on = true;
     for n in 0..16 {
         town.kill(n * 2);
         town.join(100 + n, &[1, 3, 5]);
@@ -137,7 +137,7 @@ fn the_ring_heals_while_nodes_come_and_go() {
 #[test]
 fn who_comes_back_is_a_new_member() {
     let mut town = Town::settled(config(4), 20);
-    town.is_checked = true;
+    town.own.is_on = true;
     town.run(Duration::from_secs(10));
     town.kill(7);
     town.run(Duration::from_secs(1));
@@ -186,7 +186,7 @@ fn a_split_heals_on_both_sides_and_merges() {
 #[test]
 fn a_leaver_is_gone_at_once() {
     let mut town = Town::settled(config(4), 20);
-    town.is_checked = true;
+    town.own.is_on = true;
     town.run(Duration::from_secs(10));
     town.command(7, DhtCommand::Leave);
     assert!(!town.peers[&peer(7)].is_joined());
@@ -333,7 +333,7 @@ fn random_faults(seed: u64) {
     let mut rng = seeded_rng(seed);
     let mut below = |bound: u64| rand_core::Rng::next_u64(&mut rng) % bound;
     let mut town = Town::settled(config(6), 24);
-    town.is_checked = true;
+    town.own.is_on = true;
     let (mut next, mut dead) = (100, Vec::new());
     for _ in 0..30 {
         let living: Vec<u16> = (0..200)

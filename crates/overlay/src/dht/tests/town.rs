@@ -1,14 +1,13 @@
 //! The town itself: a world, and the invariants that are held against it.
 
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use gannet_base::seeded_rng;
 
 use super::super::ring::rules::{Node as _, Pointers};
 use super::super::ring::{Entry, RingBody, Step};
-use super::super::world::{World, address};
+use super::super::world::{self, Own, World, address};
 use super::super::*;
 
 /// What it takes until a broken link is noticed.
@@ -20,25 +19,27 @@ pub(super) fn peer(n: u16) -> PeerId {
     PeerId::from_bytes(bytes)
 }
 
-pub(super) struct Town {
-    world: World,
+pub(super) type Town = world::Town<Checks>;
+
+#[derive(Default)]
+pub(in crate::dht) struct Checks {
     /// Whether the invariants are to be held against it.
-    pub(super) is_checked: bool,
+    pub(super) is_on: bool,
     /// The pointers that were checked last.
     checked: BTreeMap<PeerId, Vec<Pointers<Entry>>>,
 }
 
-impl Deref for Town {
-    type Target = World;
-
-    fn deref(&self) -> &World {
-        &self.world
-    }
-}
-
-impl DerefMut for Town {
-    fn deref_mut(&mut self) -> &mut World {
-        &mut self.world
+impl Own for Checks {
+    fn after(town: &mut Town, actor: PeerId) {
+        if !town.own.is_on {
+            return;
+        }
+        let rings = town.peers[&actor].rings().iter();
+        let pointers: Vec<_> = rings.map(|ring| ring.pointers().clone()).collect();
+        if town.own.checked.get(&actor) != Some(&pointers) {
+            town.own.checked.insert(actor, pointers);
+            town.check();
+        }
     }
 }
 
@@ -53,23 +54,19 @@ pub(super) fn config(r: usize) -> Config {
 }
 
 impl Town {
-    fn of(mut world: World) -> Self {
-        world.noticed = NOTICED;
-        world.lies = Some(Box::new(lie));
-        Self {
-            world,
-            is_checked: false,
-            checked: BTreeMap::new(),
-        }
-    }
-
     pub(super) fn new(config: Config) -> Self {
-        Self::of(World::new(config))
+        Self::with_faults(World::new(config))
     }
 
     /// So many peers in their ideal places.
     pub(super) fn settled(config: Config, count: u16) -> Self {
-        Self::of(World::settled(config, (0..count).map(peer)))
+        Self::with_faults(World::settled(config, (0..count).map(peer)))
+    }
+
+    fn with_faults(mut world: World) -> Self {
+        world.noticed = NOTICED;
+        world.lies = Some(Box::new(lie));
+        Self::of(world)
     }
 
     pub(super) fn join(&mut self, n: u16, knows: &[u16]) {
@@ -85,34 +82,7 @@ impl Town {
 
     /// Dies without a word.
     pub(super) fn kill(&mut self, n: u16) {
-        self.world.kill(peer(n));
-    }
-
-    pub(super) fn run(&mut self, time: Duration) {
-        let end = self.now + time;
-        self.run_until(end, |_| false);
-    }
-
-    /// Until it is so, or the end. Whether it is so.
-    pub(super) fn run_until(&mut self, end: Timestamp, is_so: impl Fn(&Self) -> bool) -> bool {
-        while !is_so(self) {
-            let Some(actor) = self.step(end) else {
-                return is_so(self);
-            };
-            if let Some(actor) = actor.filter(|_| self.is_checked) {
-                self.check_after(actor);
-            }
-        }
-        true
-    }
-
-    fn check_after(&mut self, actor: PeerId) {
-        let rings = self.peers[&actor].rings().iter();
-        let pointers: Vec<_> = rings.map(|ring| ring.pointers().clone()).collect();
-        if self.checked.get(&actor) != Some(&pointers) {
-            self.checked.insert(actor, pointers);
-            self.check();
-        }
+        World::kill(self, peer(n));
     }
 
     /// Everybody who is on a ring, in order.

@@ -99,7 +99,7 @@ fn quotas_hold() {
         store.postings_per_holder_max = 150;
         store.checks_signatures = false;
         // Nothing is split meanwhile.
-        store.list_max = 1_000;
+        store.list_max = 200;
     });
     let mut town = Town::settled(config, 5);
     let many = |from: u16, word: &str| -> Vec<Publication> {

@@ -1,18 +1,15 @@
 //! A world whose peers publish, store and find.
 
 use std::collections::BTreeSet;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use gannet_base::{
-    ContentId, FileEntry, Media, PeerId, Publication, Query, Timestamp, WallTime, seeded_rng,
-};
+use gannet_base::{ContentId, FileEntry, Media, PeerId, Publication, Query, WallTime, seeded_rng};
 
 use crate::dht::ring;
 use crate::dht::store::{Config, StoreMessage};
-use crate::dht::world::{World, address};
+use crate::dht::world::{self, Own, World, address};
 use crate::dht::{self, Dht, DhtCommand, DhtEvent, DhtMessage, DhtOutcome};
 use crate::flood::Wanted;
 
@@ -65,24 +62,13 @@ pub(super) fn with_store(change: impl FnOnce(&mut Config)) -> dht::Config {
     config
 }
 
-pub(super) struct Town {
-    world: World,
-    searches: u64,
-}
+pub(super) type Town = world::Town<Searches>;
 
-impl Deref for Town {
-    type Target = World;
+/// How many there were.
+#[derive(Default)]
+pub(in crate::dht) struct Searches(u64);
 
-    fn deref(&self) -> &World {
-        &self.world
-    }
-}
-
-impl DerefMut for Town {
-    fn deref_mut(&mut self) -> &mut World {
-        &mut self.world
-    }
-}
+impl Own for Searches {}
 
 /// What a search came to.
 #[derive(Debug)]
@@ -95,10 +81,6 @@ pub(super) struct Answer {
 impl Town {
     pub(super) fn new(config: dht::Config) -> Self {
         Self::of(World::new(config))
-    }
-
-    fn of(world: World) -> Self {
-        Self { world, searches: 0 }
     }
 
     /// So many peers in their ideal places, which have compared notes.
@@ -131,7 +113,7 @@ impl Town {
 
     /// A message from nobody in particular.
     pub(super) fn say(&mut self, from: PeerId, to: PeerId, message: StoreMessage) {
-        self.world.say(from, to, DhtMessage::Store(message));
+        World::say(self, from, to, DhtMessage::Store(message));
     }
 
     /// What liars say from now on in place of answering.
@@ -148,26 +130,11 @@ impl Town {
         self.command(n, DhtCommand::Publish(publications));
     }
 
-    pub(super) fn run(&mut self, time: Duration) {
-        let end = self.now + time;
-        self.run_until(end, |_| false);
-    }
-
-    /// Until it is so, or the end. Whether it is so.
-    pub(super) fn run_until(&mut self, end: Timestamp, is_so: impl Fn(&Self) -> bool) -> bool {
-        while !is_so(self) {
-            if self.step(end).is_none() {
-                return is_so(self);
-            }
-        }
-        true
-    }
-
     /// Peer `n` looks for something.
     pub(super) fn look(&mut self, n: u16, wanted: Wanted, enough: u32) -> Answer {
         self.events.clear();
-        self.searches += 1;
-        let (id, asker) = (self.searches, peer(n));
+        self.own.0 += 1;
+        let (id, asker) = (self.own.0, peer(n));
         self.command(n, DhtCommand::Search { id, wanted, enough });
         let ended = |(who, event): &(PeerId, DhtEvent)| match event {
             DhtEvent::Ended { id: of, outcome } if *who == asker && *of == id => Some(*outcome),
