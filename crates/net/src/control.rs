@@ -93,19 +93,22 @@ impl SendQueue {
     fn take_batch(&self) -> Option<Batch> {
         let mut waiting = self.lock();
         let channel = waiting.messages.front()?.0;
-        let mut framed = BytesMut::new();
-        let (mut messages, mut bytes) = (0, 0);
-        while let Some((next, body)) = waiting.messages.front()
-            && *next == channel
-            && (messages == 0 || framed.len() + body.len() <= BATCH_BYTES_MAX)
-        {
-            let length = u32::try_from(body.len()).expect("checked when it was queued");
-            framed.reserve(FRAME_HEADER_BYTES + body.len());
-            framed.put_u32_le(length);
-            framed.extend_from_slice(body);
+        let (mut messages, mut bytes, mut framed_bytes) = (0, 0, 0);
+        for (next, body) in &waiting.messages {
+            let framed = framed_bytes + FRAME_HEADER_BYTES + body.len();
+            if *next != channel || (messages > 0 && framed > BATCH_BYTES_MAX) {
+                break;
+            }
             messages += 1;
             bytes += body.len();
-            waiting.messages.pop_front();
+            framed_bytes = framed;
+        }
+        // Exactly: the connection keeps it until the peer has acknowledged it.
+        let mut framed = BytesMut::with_capacity(framed_bytes);
+        for (_, body) in waiting.messages.drain(..messages) {
+            let length = u32::try_from(body.len()).expect("checked when it was queued");
+            framed.put_u32_le(length);
+            framed.extend_from_slice(&body);
         }
         Some(Batch {
             channel,

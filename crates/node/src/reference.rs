@@ -243,7 +243,7 @@ pub const SETTINGS: &[Setting] = &[
     is(
         "dht.copies",
         None,
-        "3",
+        "8",
         "Peers that keep each list, 1 to 32, at most `successors`.",
     ),
     is(

@@ -318,7 +318,10 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_forgotten() {
-        let config = Config::default();
+        let config = Config {
+            copies: 3,
+            ..Config::default()
+        };
         let (mut known, now) = (Known::default(), Timestamp::from_secs(9));
         let owners: Vec<Contact> = (1..=5).map(|n| at(u128::from(n) * 100, n)).collect();
         known.learn(now, &config, Position(0), owners.clone());

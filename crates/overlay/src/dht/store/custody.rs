@@ -9,7 +9,8 @@
 //! lost, or are elsewhere after rings merged), time has to do.
 //!
 //! An owner's word that this peer's copy is whole holds for the ring in which it was
-//! given, and some minutes: it is renewed with each comparison.
+//! given, and some minutes: it is renewed with each comparison, and taken back when
+//! somebody came before the owner or between the two.
 
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ impl Own {
 }
 
 /// A stretch of which this peer has everything though it is another's.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Lent {
     from: Position,
     to: Position,
@@ -210,6 +211,27 @@ impl Custody {
             self.lent.remove(0);
         }
         self.lent.push(lent);
+    }
+
+    /// What the owner of a stretch said of it holds no more.
+    pub(super) fn on_lapsed(&mut self, (from, to): (Position, Position)) {
+        let lapsed = |at: Position| has(from, to, at);
+        for lent in std::mem::take(&mut self.lent) {
+            let (start, end) = (lent.from, lent.to);
+            let is_apart = !lapsed(start.plus(1)) && !has(start, end, from.plus(1));
+            if is_apart {
+                self.lent.push(lent);
+                continue;
+            }
+            // What is left before, and what behind.
+            let before = (!lapsed(start.plus(1))).then_some((start, from));
+            let behind = (!lapsed(end)).then_some((to, end));
+            for (from, to) in before.into_iter().chain(behind) {
+                if self.lent.len() < LENT_MAX {
+                    self.lent.push(Lent { from, to, ..lent });
+                }
+            }
+        }
     }
 
     fn is_among_newcomers(&self, now: Timestamp) -> bool {

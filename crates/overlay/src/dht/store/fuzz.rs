@@ -42,6 +42,7 @@ pub fn dht_store(input: &[u8]) {
 
 fn config() -> Config {
     Config {
+        copies: 3,
         postings_max: 40,
         postings_per_holder_max: 20,
         bytes_max: 12_000,
@@ -464,7 +465,7 @@ impl Talk {
         let request = choices.number();
         let content = ContentId::from_bytes([choices.below(3) * 40; 32]);
         let modes = [Mode::Publish, Mode::Create, Mode::Copy];
-        match choices.below(14) {
+        match choices.below(15) {
             0..=3 => StoreMessage::Store {
                 request,
                 mode: choices.one_of(&modes).expect("three"),
@@ -507,7 +508,11 @@ impl Talk {
                 from: choices.spot().0,
                 to: choices.other().position,
             },
-            12 => StoreMessage::Brought {
+            12 => StoreMessage::Lapsed {
+                from: choices.spot().0,
+                to: choices.other().position,
+            },
+            13 => StoreMessage::Brought {
                 from: choices.spot().0,
                 to: Position::of_peer(self.store.me, 0),
             },

@@ -361,6 +361,14 @@ pub enum StoreMessage {
         /// Up to this.
         to: Position,
     },
+    /// That we have the same from (exclusive) here to (inclusive) there may not be so
+    /// any more: I am the owner, and somebody came between or before us.
+    Lapsed {
+        /// Behind this position.
+        from: Position,
+        /// Up to this.
+        to: Position,
+    },
 }
 
 impl Load {
@@ -430,7 +438,10 @@ impl StoreMessage {
                 check_differences(differences)
             }
             Self::Fetch { spots, .. } => Malformed::unless(spots.len() <= ITEMS_MAX, "spots"),
-            Self::Polled { .. } | Self::Agreed { .. } | Self::Brought { .. } => Ok(()),
+            Self::Polled { .. }
+            | Self::Agreed { .. }
+            | Self::Brought { .. }
+            | Self::Lapsed { .. } => Ok(()),
         }
     }
 }

@@ -215,6 +215,7 @@ impl Store {
             } => self.on_compare(now, from, request, (salt, spans)),
             StoreMessage::Fetch { request, spots } => self.on_fetch(now, from, request, spots),
             StoreMessage::Agreed { from: start, to } => self.on_agreed(now, from, (start, to)),
+            StoreMessage::Lapsed { from: start, to } => self.on_lapsed(from, (start, to)),
             StoreMessage::Brought { from, to } => self.on_brought_here(now, (from, to)),
             answer => self.on_reply(now, from, answer),
         }
@@ -301,7 +302,8 @@ impl Store {
             return;
         }
         let was_alone = !self.known.has_others();
-        self.known.nodes = nodes;
+        let old = std::mem::replace(&mut self.known.nodes, nodes);
+        self.tell_lapsed(&old);
         if was_alone && self.known.has_others() {
             self.publish_again(now);
         }

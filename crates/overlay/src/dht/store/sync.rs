@@ -17,7 +17,7 @@ use std::time::Duration;
 use gannet_base::{PeerId, Timestamp};
 use rand_core::Rng as _;
 
-use super::around::Way;
+use super::around::{Around, Way};
 use super::errand::{Done, For, Todo};
 use super::message::{ITEMS_MAX, LISTED_ALL_MAX, LISTED_MAX, LOAD_BYTES_MAX, MARKS_MAX, SPANS_MAX};
 use super::requests::Purpose;
@@ -568,10 +568,43 @@ impl Store {
 
     /// The owner of a stretch says that this peer has what it has.
     pub(super) fn on_agreed(&mut self, now: Timestamp, from: PeerId, (start, to): Spanned) {
-        // It can only speak for its own, and that ends where it is.
-        let ends_there = (0..VIRTUAL_NODES_MAX).any(|index| Position::of_peer(from, index) == to);
-        if ends_there {
+        if is_end_of(from, to) {
             self.custody.on_agreed(now, &self.config, (start, to));
+        }
+    }
+
+    /// Takes back what was said to those with copies, where `old`, what was known of the
+    /// ring until now, has become wrong: who is no replica any more is not told of what
+    /// comes, and of a stretch that is another's now, others are.
+    pub(super) fn tell_lapsed(&mut self, old: &[Around]) {
+        let copies = self.config.copies;
+        let mut told = Vec::new();
+        for was in old {
+            let (to, Some(before)) = (was.me.position, &was.predecessor) else {
+                continue;
+            };
+            let is = self.known.nodes.iter().find(|node| node.me.position == to);
+            let Some(is) = is else {
+                continue;
+            };
+            let here = is.predecessor.as_ref().map(|node| node.position);
+            let is_less = here.is_some_and(|here| here != before.position && was.owns(here));
+            let replicas = is.replicas(copies);
+            for replica in was.replicas(copies) {
+                if is_less || replicas.iter().all(|other| other.peer != replica.peer) {
+                    told.push((replica, before.position, to));
+                }
+            }
+        }
+        for (replica, from, to) in told {
+            self.send(replica, StoreMessage::Lapsed { from, to });
+        }
+    }
+
+    /// The owner of a stretch takes back what it said of it.
+    pub(super) fn on_lapsed(&mut self, from: PeerId, (start, to): Spanned) {
+        if is_end_of(from, to) && self.known.holds(start) {
+            self.custody.on_lapsed((start, to));
         }
     }
 
@@ -581,6 +614,11 @@ impl Store {
             self.tell_whole(now);
         }
     }
+}
+
+/// Whether a stretch that ends there can be this peer's own: it ends where it is.
+fn is_end_of(peer: PeerId, to: Position) -> bool {
+    (0..VIRTUAL_NODES_MAX).any(|index| Position::of_peer(peer, index) == to)
 }
 
 /// A stretch of the ring.

@@ -91,10 +91,10 @@ fn who_was_led_astray_is_not_told_that_there_is_nothing() {
         nodes.sort_by_key(|node| key.distance_to(node.position));
         let (before, asker) = (nodes[39].position, nodes[20].peer);
         // The first that hold it are left out.
-        let wrong = nodes[3..6].to_vec();
         let now = town.now;
         let dht = town.peers.get_mut(&asker).unwrap();
         let store = dht.store.config.clone();
+        let wrong = nodes[store.copies..2 * store.copies].to_vec();
         dht.store.known.learn(now, &store, before, wrong);
         let n = (0..40).find(|n| peer(*n) == asker).unwrap();
         let answer = town.find(n, "rare");
