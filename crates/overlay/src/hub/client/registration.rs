@@ -138,7 +138,12 @@ impl HubClient {
         let missing = registration.missing();
         let notices = state.notices.get_or_insert_default();
         let told_registered = notices.registered.replace(entries) == Some(entries);
-        let told_refused = std::mem::replace(&mut notices.refused, missing) == missing;
+        // Told again when it is twice as many: they may come one by one.
+        let told = notices.refused;
+        let told_refused = missing == told || (missing > told && missing / 2 < told);
+        if !told_refused {
+            notices.refused = missing;
+        }
         let held_back = Refusal::of(
             Budget::Entries,
             usize::try_from(state.limits.entries_max).unwrap_or(usize::MAX),
