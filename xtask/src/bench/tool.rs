@@ -72,6 +72,8 @@ pub(crate) struct Programs {
     pub(crate) store: PathBuf,
     /// Many peers in one process.
     pub(crate) flood: PathBuf,
+    /// Peers on a ring in one process.
+    pub(crate) dht: PathBuf,
 }
 
 /// Builds all of [`Programs`] at once, whichever are wanted: a build of one
@@ -86,6 +88,7 @@ pub(crate) fn programs(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Pro
     what.extend(["--bin", "gannet"]);
     what.extend(["--example", "stream_bench"]);
     what.extend(["--example", "flood_bench"]);
+    what.extend(["--example", "dht_bench"]);
     what.extend(["--bench", "store"]);
     let built = build_all(root, &what, interrupt)?;
     let find = |name: &str| {
@@ -98,6 +101,7 @@ pub(crate) fn programs(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Pro
         stream: find("stream_bench")?,
         store: find("store")?,
         flood: find("flood_bench")?,
+        dht: find("dht_bench")?,
     })
 }
 
