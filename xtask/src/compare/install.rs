@@ -149,7 +149,9 @@ impl<'a> Tools<'a> {
                 self.unpack(package)?;
             }
             let version = self.ask(&tool, &["-c", &ask])?;
-            self.note_version(module, version);
+            if package.contains(module) {
+                self.note_version(module, version);
+            }
             Ok(tool)
         };
         python()

@@ -91,12 +91,17 @@ fn rqbit_seed<'a>(
 ) -> anyhow::Result<Contender<'a>> {
     let place = folder.join("rqbit");
     let torrent = describe(bench, python, &place, source)?;
-    let shared = source.parent().context("the source lies in a folder")?;
+    // It opens what it seeds for writing, which would make the others read
+    // their source anew: so it gets a copy.
+    let shared = place.join("shared");
+    fs::create_dir_all(&shared)?;
+    let name = source.file_name().context("the source is a file")?;
+    fs::copy(source, shared.join(name))?;
     let port = free_port()?;
     let log = place.join("seed.log");
     let mut command = rqbit_command(rqbit, &place, Some(port));
     command.args(["download", "--overwrite", "--disable-http-api", "-o"]);
-    let mut server = spawned(command.arg(shared).arg(&torrent), &log)?;
+    let mut server = spawned(command.arg(&shared).arg(&torrent), &log)?;
     // It reads and verifies the whole file first.
     bench.interrupt.wait_for("rqbit's seed", SEEDING, || {
         alive(&mut server, &log)?;
@@ -113,7 +118,7 @@ fn rqbit_seed<'a>(
             command.args(["--initial-peers", &peer, "-o"]).arg(folder).arg(&torrent);
             Ok(command)
         }),
-        result: source.file_name().context("the source is a file")?.into(),
+        result: name.into(),
     })
 }
 
