@@ -96,7 +96,7 @@ fn is_found(asker: &Peer, words: &str) -> anyhow::Result<bool> {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
         let state: Value = asker.api.get(&format!("/searches/{id}"))?;
-        let has_row = state["total"].as_u64().is_some_and(|total| total > 0);
+        let has_row = state["rows"].as_array().is_some_and(|rows| !rows.is_empty());
         let is_over = !state["end"].is_null();
         if has_row || is_over || Instant::now() > end {
             return Ok(has_row);

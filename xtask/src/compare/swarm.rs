@@ -145,7 +145,7 @@ fn processor(peers: &[Peer], seed: &Peer) -> anyhow::Result<f64> {
 /// Content that a peer has sent, bytes.
 fn sent(peer: &Peer) -> anyhow::Result<f64> {
     let status: Value = peer.api.get("/status")?;
-    let sent = status["uploads"]["bytes"].as_f64();
+    let sent = status["traffic"]["sent_bytes"].as_f64();
     sent.with_context(|| format!("the status does not say what was sent: {status}"))
 }
 
