@@ -73,7 +73,11 @@ async fn ask(
 async fn start() -> Result<(Swarm<Behaviour<MemoryStore>>, Multiaddr)> {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
+        .with_tcp(
+            tcp::Config::default().nodelay(true),
+            noise::Config::new,
+            yamux::Config::default,
+        )?
         .with_behaviour(|key| {
             let id = key.public().to_peer_id();
             Behaviour::new(id, MemoryStore::new(id))

@@ -24,7 +24,12 @@ pub struct Trip {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |place: usize, default: usize| -> Result<usize> {
-        Ok(arguments.get(place).map(|text| text.parse()).transpose()?.unwrap_or(default).max(2))
+        Ok(arguments
+            .get(place)
+            .map(|text| text.parse())
+            .transpose()?
+            .unwrap_or(default)
+            .max(2))
     };
     let (peers, trips) = (number(1, 50)?, number(2, 100)?);
     let (name, found) = match arguments.first().map(String::as_str) {

@@ -30,7 +30,11 @@ async fn run(nodes: &[AsyncDht], trips: usize) -> Result<Vec<Trip>> {
         publisher.announce_peer(content, Some(7411)).await?;
         let put = from.elapsed();
         let from = Instant::now();
-        let answer = asker.get_peers(content).next().await.context("nobody was found")?;
+        let answer = asker
+            .get_peers(content)
+            .next()
+            .await
+            .context("nobody was found")?;
         let get = from.elapsed();
         ensure!(!answer.is_empty(), "an answer names nobody");
         found.push(Trip { put, get });

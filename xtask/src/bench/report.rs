@@ -147,7 +147,9 @@ fn cells(figure: &Figure) -> [String; 6] {
         figure.part.to_owned(),
         figure.what.clone(),
         target,
-        format!("{} {}", show(figure.measured), figure.unit).trim_end().to_owned(),
+        format!("{} {}", show(figure.measured), figure.unit)
+            .trim_end()
+            .to_owned(),
         verdict.to_owned(),
         figure.note.clone(),
     ]

@@ -134,7 +134,9 @@ impl Contest<'_> {
 
     fn processor(&self, contender: &Contender<'_>) -> anyhow::Result<f64> {
         let servers = contender.servers.iter().map(Server::pid);
-        let served: f64 = servers.map(usage::family_seconds).sum::<anyhow::Result<f64>>()?;
+        let served: f64 = servers
+            .map(usage::family_seconds)
+            .sum::<anyhow::Result<f64>>()?;
         Ok(served + usage::ended_children_seconds()?)
     }
 }
@@ -170,7 +172,10 @@ fn timed(command: &mut Command, log: &Path, interrupt: &Interrupt) -> anyhow::Re
 pub(crate) fn tail(log: &Path) -> String {
     let said = fs::read(log).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
-    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let last = &lines[lines.len().saturating_sub(3)..];
     if last.is_empty() {
         return String::new();

@@ -27,8 +27,12 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
 /// Everything about rings.
 pub(crate) fn run(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
     let manifest = ["--manifest-path", "bench/dht/Cargo.toml"];
+    let note = |error: &anyhow::Error| {
+        let tools = bench.tools;
+        tools.note_missing("mainline, libp2p-kad", format!("{error:#}"));
+    };
     let others = tool::build(bench.root, &manifest, bench.interrupt)
-        .inspect_err(|error| bench.tools.note_missing("mainline, libp2p-kad", error.to_string()))
+        .inspect_err(note)
         .ok();
     if others.is_some() {
         note_versions(bench)?;
@@ -42,7 +46,9 @@ pub(crate) fn run(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
             command.arg(name);
             command
         };
-        command.args([PEERS.to_string(), TRIPS.to_string()]).env("TMPDIR", folder.path());
+        command
+            .args([PEERS.to_string(), TRIPS.to_string()])
+            .env("TMPDIR", folder.path());
         Some(command)
     };
     let mut runs: Vec<Vec<Run>> = PROGRAMS.iter().map(|_| Vec::new()).collect();
@@ -70,8 +76,12 @@ fn figures(runs: &[Vec<Run>]) -> anyhow::Result<Vec<Figure>> {
             let found: Option<Vec<f64>> = found.collect();
             let found = found.with_context(|| format!("{name} does not report {key}"))?;
             if !found.is_empty() {
-                let figure =
-                    Figure::new("dht", &format!("{PEERS} peers: {what}, {name}"), median(&found), "ms");
+                let figure = Figure::new(
+                    "dht",
+                    &format!("{PEERS} peers: {what}, {name}"),
+                    median(&found),
+                    "ms",
+                );
                 figures.push(figure.note(format!("medians of {TRIPS}; {}", spread(&found))));
                 times.push((*name, found));
             }
@@ -117,7 +127,10 @@ mod tests {
         };
         let runs = [
             vec![run(ours.1, 1.0, ours.2, 2.0), run(ours.1, 3.0, ours.2, 2.0)],
-            vec![run(theirs.1, 4.0, theirs.2, 2.0), run(theirs.1, 6.0, theirs.2, 3.0)],
+            vec![
+                run(theirs.1, 4.0, theirs.2, 2.0),
+                run(theirs.1, 6.0, theirs.2, 3.0),
+            ],
             Vec::new(),
         ];
         let found: Vec<f64> = figures(&runs).unwrap().iter().map(|f| f.measured).collect();

@@ -37,7 +37,9 @@ impl Tool {
             return Vec::new();
         }
         let usr = self.unpacked.join("usr");
-        let libraries = usr.join("lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+        let libraries = usr
+            .join("lib")
+            .join(format!("{}-linux-gnu", std::env::consts::ARCH));
         vec![
             ("LD_LIBRARY_PATH", libraries),
             ("PYTHONPATH", usr.join("lib/python3/dist-packages")),
@@ -64,7 +66,9 @@ impl<'a> Tools<'a> {
     pub(crate) fn new(root: &Path, interrupt: &'a Interrupt) -> Self {
         let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         Self {
-            home: root.join(target.unwrap_or_else(|| "target".into())).join("tools"),
+            home: root
+                .join(target.unwrap_or_else(|| "target".into()))
+                .join("tools"),
             interrupt,
             versions: RefCell::default(),
             missing: RefCell::default(),
@@ -120,7 +124,9 @@ impl<'a> Tools<'a> {
                 let mut command = Command::new(env!("CARGO"));
                 // In the tools' own place: the checkout's settings are not for them.
                 std::fs::create_dir_all(&self.home)?;
-                command.current_dir(&self.home).args(["install", "--locked", "--quiet"]);
+                command
+                    .current_dir(&self.home)
+                    .args(["install", "--locked", "--quiet"]);
                 command.arg(program).arg("--root").arg(&self.home);
                 command.env("CARGO_TARGET_DIR", self.home.join("build"));
                 let installed = tool::output(&mut command, self.interrupt);
@@ -141,7 +147,11 @@ impl<'a> Tools<'a> {
                 self.unpack("python3-minimal")?;
             }
             let own = self.home.join("debian/usr/bin/python3");
-            let tool = self.tool(if system.exists() { system.to_owned() } else { own });
+            let tool = self.tool(if system.exists() {
+                system.to_owned()
+            } else {
+                own
+            });
             let version = "sys.version.split()[0]";
             let ask =
                 format!("import sys, {module} as m; print(getattr(m, '__version__', {version}))");
@@ -185,7 +195,9 @@ impl<'a> Tools<'a> {
         let places = own.into_iter().chain(std::env::split_paths(&path));
         let places = places.chain(["/usr/sbin".into()]);
         let mut files = places.map(|place| place.join(program));
-        files.find(|file| file.is_file()).map(|file| self.tool(file))
+        files
+            .find(|file| file.is_file())
+            .map(|file| self.tool(file))
     }
 
     /// The first line of what a program says about itself.
@@ -209,14 +221,23 @@ impl<'a> Tools<'a> {
         if self.fetch(package, &archives).is_err() {
             // Machines may have no lists yet; without the right to fetch them
             // the second try says what is wrong.
-            let _ = quiet(Command::new("apt-get").args(["-q", "update"]), self.interrupt);
+            let _ = quiet(
+                Command::new("apt-get").args(["-q", "update"]),
+                self.interrupt,
+            );
             self.fetch(package, &archives)?;
         }
         for entry in std::fs::read_dir(&archives)? {
             let archive = entry?.path();
-            if archive.extension().is_some_and(|extension| extension == "deb") {
+            if archive
+                .extension()
+                .is_some_and(|extension| extension == "deb")
+            {
                 let mut command = Command::new("dpkg-deb");
-                command.arg("-x").arg(&archive).arg(self.home.join("debian"));
+                command
+                    .arg("-x")
+                    .arg(&archive)
+                    .arg(self.home.join("debian"));
                 quiet(&mut command, self.interrupt)?;
                 std::fs::remove_file(archive)?;
             }

@@ -5,8 +5,8 @@
 //! installed is fetched, from Debian's packages and crates.io, and stays under
 //! `target/tools`.
 
-mod contest;
 mod content;
+mod contest;
 mod dht;
 mod install;
 mod machine;

@@ -40,7 +40,13 @@ pub(crate) fn four(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
         let mut contenders = vec![case.ours("gannet, 4 sources", 4)?];
         contenders.push(case.ours("gannet, 1 source", 1)?);
         let name = "libtorrent, 4 seeds";
-        contenders.extend(torrent::libtorrent(bench, case.folder, case.source, name, 4));
+        contenders.extend(torrent::libtorrent(
+            bench,
+            case.folder,
+            case.source,
+            name,
+            4,
+        ));
         let promises = [("gannet, 1 source", 1.0), (name, 2.5)];
         case.run("four", &contenders, &promises, false)
     })

@@ -74,7 +74,10 @@ impl Options {
         };
         let mut rest = arguments.iter().copied();
         while let Some(argument) = rest.next() {
-            let mut value = || rest.next().with_context(|| format!("{argument} needs a value"));
+            let mut value = || {
+                rest.next()
+                    .with_context(|| format!("{argument} needs a value"))
+            };
             match argument {
                 "--runs" => options.runs = number(value()?)?,
                 "--size" => options.sizes.push(mebibytes(value()?)?),
@@ -154,7 +157,10 @@ mod tests {
         let words: Vec<&str> = line.split(' ').collect();
         let options = Options::parse(&words, WORKS).unwrap();
         assert!(options.wants("four") && !options.wants("one"));
-        assert_eq!((options.runs, options.sizes.as_slice()), (7, &[64, 2_048][..]));
+        assert_eq!(
+            (options.runs, options.sizes.as_slice()),
+            (7, &[64, 2_048][..])
+        );
         assert_eq!(options.places, [Place::Disk]);
         assert_eq!(options.form, Form::Json);
         assert_eq!(options.work_dir, Some(PathBuf::from("/x")));
@@ -162,7 +168,14 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for line in ["five", "--runs", "--runs x", "--runs 0", "--size 0M", "--place moon"] {
+        for line in [
+            "five",
+            "--runs",
+            "--runs x",
+            "--runs 0",
+            "--size 0M",
+            "--place moon",
+        ] {
             let words: Vec<&str> = line.split(' ').collect();
             assert!(Options::parse(&words, WORKS).is_err(), "{line}");
         }

@@ -25,7 +25,10 @@ pub(crate) fn contender<'a>(
             Ok(peer)
         })
         .collect::<anyhow::Result<Vec<Peer>>>()?;
-    let mut link = peers.first().context("there must be a source")?.link(source)?;
+    let mut link = peers
+        .first()
+        .context("there must be a source")?
+        .link(source)?;
     for other in &peers[1..] {
         link.push_str("&peer=");
         link.push_str(&other.address);
@@ -47,7 +50,9 @@ pub(crate) fn get<'a>(lab: &'a Lab<'a>, link: String) -> Client<'a> {
             std::fs::remove_dir_all(&data)?;
         }
         let mut command = lab.command();
-        command.args(["get", "--no-local-discovery", "--data-dir"]).arg(&data);
+        command
+            .args(["get", "--no-local-discovery", "--data-dir"])
+            .arg(&data);
         command.arg("--output").arg(folder).arg(&link);
         Ok(command)
     })
@@ -68,9 +73,15 @@ pub(crate) fn shared_folder(
     let mut command = lab.command();
     command.args(["link", "--data-dir"]).arg(data).arg(source);
     let printed = tool::output(&mut command, lab.interrupt)?;
-    let links: Vec<&str> = printed.lines().filter(|line| line.starts_with("gannet:")).collect();
+    let links: Vec<&str> = printed
+        .lines()
+        .filter(|line| line.starts_with("gannet:"))
+        .collect();
     match links.as_slice() {
         [link] => Ok((peer, (*link).to_owned())),
-        _ => bail!("`gannet link FOLDER` printed {} links, not one", links.len()),
+        _ => bail!(
+            "`gannet link FOLDER` printed {} links, not one",
+            links.len()
+        ),
     }
 }

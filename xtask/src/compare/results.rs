@@ -135,7 +135,9 @@ impl Contested<'_> {
         let ratios = others.map(|(name, theirs)| {
             let ratios = paired(ours, theirs, |ours, theirs| theirs.seconds / ours.seconds);
             let what = format!("{} ÷ {name}", self.names[0]);
-            let figure = self.figure(&what, median(&ratios), "").note(spread(&ratios));
+            let figure = self
+                .figure(&what, median(&ratios), "")
+                .note(spread(&ratios));
             match self.promises.iter().find(|(promised, _)| *promised == name) {
                 Some((_, least)) => figure.target(Target::AtLeast(*least)),
                 None => figure,
@@ -196,7 +198,12 @@ mod tests {
         let figures = contested.figures();
         let found: Vec<(&str, f64)> = figures
             .iter()
-            .map(|figure| (figure.what.as_str(), (figure.measured * 10.0).round() / 10.0))
+            .map(|figure| {
+                (
+                    figure.what.as_str(),
+                    (figure.measured * 10.0).round() / 10.0,
+                )
+            })
             .collect();
         let expected = [
             ("1 GiB, disk: gannet", 536.9),

@@ -12,7 +12,11 @@ use super::contest::{Contender, Server, tail};
 use crate::bench::tool::Owned;
 
 /// Serves a file or folder; none if the program cannot be had or does not work.
-pub(crate) fn contender<'a>(bench: &Bench<'_>, folder: &Path, source: &Path) -> Option<Contender<'a>> {
+pub(crate) fn contender<'a>(
+    bench: &Bench<'_>,
+    folder: &Path,
+    source: &Path,
+) -> Option<Contender<'a>> {
     let made = start(bench, folder, source);
     made.unwrap_or_else(|error| {
         bench.tools.note_missing("sendme", format!("{error:#}"));
@@ -33,10 +37,20 @@ fn start<'a>(
     let log = place.join("sendme.log");
     let writer = File::create(&log)?;
     let mut command = sendme.command();
-    command.current_dir(&place).args(["send", "--relay", "disabled", "--no-progress"]);
-    command.args(["--ticket-type", "addresses", "--magic-ipv4-addr", "127.0.0.1:0"]);
+    command
+        .current_dir(&place)
+        .args(["send", "--relay", "disabled", "--no-progress"]);
+    command.args([
+        "--ticket-type",
+        "addresses",
+        "--magic-ipv4-addr",
+        "127.0.0.1:0",
+    ]);
     command.arg(source);
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
     let mut server = Owned(command.spawn().context("cannot start sendme")?);
     let patience = Duration::from_secs(300);
     let ticket = bench.interrupt.wait_for("sendme's ticket", patience, || {
@@ -50,7 +64,9 @@ fn start<'a>(
         servers: vec![Server::Other(server)],
         client: Box::new(move |folder| {
             let mut command = sendme.command();
-            command.current_dir(folder).args(["receive", "--relay", "disabled", "--no-progress"]);
+            command
+                .current_dir(folder)
+                .args(["receive", "--relay", "disabled", "--no-progress"]);
             command.args(["--magic-ipv4-addr", "127.0.0.1:0", &ticket]);
             Ok(command)
         }),

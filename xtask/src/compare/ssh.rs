@@ -45,7 +45,9 @@ impl Programs {
         fs::create_dir_all(place)?;
         for key in ["host", "user"] {
             let mut command = self.keygen.command();
-            command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(place.join(key));
+            command
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(place.join(key));
             quiet(&mut command, bench.interrupt)?;
         }
         fs::copy(place.join("user.pub"), place.join("allowed"))?;
@@ -55,7 +57,9 @@ impl Programs {
         let server = spawned(&mut self.daemon(place, &settings)?, &place.join("sshd.log"))?;
         listens(bench, port)?;
         let libraries = self.rsync.environment();
-        let libraries = libraries.iter().map(|(name, value)| format!("{name}={}", value.display()));
+        let libraries = libraries
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.display()));
         let there = libraries.collect::<Vec<String>>().join(" ");
         let there = format!("--rsync-path=env {there} {}", self.rsync.path.display());
         let shell = format!(
@@ -71,7 +75,9 @@ impl Programs {
             servers: vec![Server::Other(server)],
             client: Box::new(move |folder| {
                 let mut command = rsync.command();
-                command.args(["--archive", "--rsh", &shell, &there, &from]).arg(folder);
+                command
+                    .args(["--archive", "--rsh", &shell, &there, &from])
+                    .arg(folder);
                 Ok(command)
             }),
             result: source.file_name().context("the source has a name")?.into(),
@@ -96,7 +102,9 @@ impl Programs {
         let script = "mount --bind \"$1\" /etc/passwd && mount -t tmpfs none /run && \
             mkdir /run/sshd && shift && exec \"$@\"";
         let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", script, "sh"]).arg(&users);
+        command
+            .args(["--mount", "sh", "-c", script, "sh"])
+            .arg(&users);
         command.envs(self.sshd.environment());
         command.arg(own.get_program()).args(own.get_args());
         Ok(command)

@@ -29,11 +29,13 @@ pub(crate) fn run(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
     let lab = bench.lab(folder.path());
     let begun = Instant::now();
     let first = lab.start("shares", "up", &[shared.to_str().context("no UTF-8")?])?;
-    bench.interrupt.wait_for("the first indexing", PATIENCE, || {
-        let shares = first.api.get("/status")?["shares"].take();
-        let is_done = shares["files"].as_u64() == Some(files) && shares["scanning"].is_null();
-        Ok(is_done.then_some(()))
-    })?;
+    bench
+        .interrupt
+        .wait_for("the first indexing", PATIENCE, || {
+            let shares = first.api.get("/status")?["shares"].take();
+            let is_done = shares["files"].as_u64() == Some(files) && shares["scanning"].is_null();
+            Ok(is_done.then_some(()))
+        })?;
     let indexing = begun.elapsed().as_secs_f64();
     first.stop(bench.interrupt)?;
     eprintln!("  {files} files indexed in {indexing:.1} s");
@@ -76,10 +78,12 @@ fn again(bench: &Bench<'_>, lab: &Lab<'_>, files: u64, n: usize) -> anyhow::Resu
         Ok(is_found(&asker, &words)?.then_some(()))
     })?;
     let seconds = from.elapsed().as_secs_f64();
-    bench.interrupt.wait_for("the end of the scan", PATIENCE, || {
-        let scanning = &peer.api.get("/status")?["shares"]["scanning"];
-        Ok(scanning.is_null().then_some(()))
-    })?;
+    bench
+        .interrupt
+        .wait_for("the end of the scan", PATIENCE, || {
+            let scanning = &peer.api.get("/status")?["shares"]["scanning"];
+            Ok(scanning.is_null().then_some(()))
+        })?;
     let megabytes = usage::resident_megabytes(peer.pid())?;
     peer.stop(bench.interrupt)?;
     Ok(Start {
@@ -96,7 +100,9 @@ fn is_found(asker: &Peer, words: &str) -> anyhow::Result<bool> {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
         let state: Value = asker.api.get(&format!("/searches/{id}"))?;
-        let has_row = state["rows"].as_array().is_some_and(|rows| !rows.is_empty());
+        let has_row = state["rows"]
+            .as_array()
+            .is_some_and(|rows| !rows.is_empty());
         let is_over = !state["end"].is_null();
         if has_row || is_over || Instant::now() > end {
             return Ok(has_row);

@@ -31,7 +31,10 @@ pub(crate) fn run(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
         let mut runs = Vec::new();
         for _ in 0..bench.options.runs {
             let run = real(bench, flag)?;
-            eprintln!("  seed of {flag}B/s: {:.2} s, {:.2} copies", run.seconds, run.copies);
+            eprintln!(
+                "  seed of {flag}B/s: {:.2} s, {:.2} copies",
+                run.seconds, run.copies
+            );
             runs.push(run);
         }
         let of = |what: fn(&Run) -> f64| runs.iter().map(what).collect::<Vec<f64>>();
@@ -48,8 +51,13 @@ pub(crate) fn run(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
         );
         let mut time = Figure::new(PART, &case("time ÷ bound"), median(&times), "").note(note);
         let copies = of(|run| run.copies);
-        let mut sent = Figure::new(PART, &case("copies that the seed sends"), median(&copies), "")
-            .note(spread(&copies));
+        let mut sent = Figure::new(
+            PART,
+            &case("copies that the seed sends"),
+            median(&copies),
+            "",
+        )
+        .note(spread(&copies));
         if is_promised {
             (time, sent) = (time.target(TIME), sent.target(COPIES));
         }
@@ -63,11 +71,23 @@ fn simulated(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
     let mut command = bench.lab(folder.path()).command();
     let rate = "20000000";
     command.args(["lab", "swarm", "--json", "--up", rate, "--down", "80000000"]);
-    command.args(["--peers", &PEERS.to_string(), "--size", &(MEBIBYTES << 20).to_string()]);
+    command.args([
+        "--peers",
+        &PEERS.to_string(),
+        "--size",
+        &(MEBIBYTES << 20).to_string(),
+    ]);
     let found = numbers(&tool::output(&mut command, bench.interrupt)?)?;
     let figure = |key: &str, what: &str| -> anyhow::Result<Figure> {
-        let value = found.get(key).with_context(|| format!("the lab does not report {key}"))?;
-        Ok(Figure::new(PART, &format!("simulated, all send 20 MB/s: {what}"), *value, ""))
+        let value = found
+            .get(key)
+            .with_context(|| format!("the lab does not report {key}"))?;
+        Ok(Figure::new(
+            PART,
+            &format!("simulated, all send 20 MB/s: {what}"),
+            *value,
+            "",
+        ))
     };
     Ok(vec![
         figure("times_ideal", "time ÷ bound")?.target(TIME),
@@ -90,7 +110,11 @@ fn real(bench: &Bench<'_>, limit: &str) -> anyhow::Result<Run> {
     let hub = lab.start("hub", "hub", &[])?;
     let shared = source.parent().and_then(|shared| shared.to_str());
     let shared = shared.context("a folder is no UTF-8")?;
-    let seed = lab.start("seed", "up", &[shared, "--hub", &hub.address, "--limit-up", limit])?;
+    let seed = lab.start(
+        "seed",
+        "up",
+        &[shared, "--hub", &hub.address, "--limit-up", limit],
+    )?;
     lab.registered(&seed, 1, 1)?;
     let peers = (0..PEERS)
         .map(|n| lab.start(&format!("peer {n}"), "up", &["--hub", &hub.address]))
@@ -102,7 +126,8 @@ fn real(bench: &Bench<'_>, limit: &str) -> anyhow::Result<Run> {
     let before = processor(&peers, &seed)?;
     let from = Instant::now();
     for peer in &peers {
-        peer.api.post("/downloads", &json!({ "from": "link", "link": link }))?;
+        peer.api
+            .post("/downloads", &json!({ "from": "link", "link": link }))?;
     }
     let mut waiting: Vec<&Peer> = peers.iter().collect();
     bench.interrupt.wait_for("the swarm", PATIENCE, || {

@@ -49,7 +49,12 @@ fn with_seeds<'a>(
         let port = place.join(format!("port {n}"));
         let log = place.join(format!("seed {n}.log"));
         let mut command = python.command();
-        command.arg(&script).arg("seed").arg(&torrent).arg(shared).arg(&port);
+        command
+            .arg(&script)
+            .arg("seed")
+            .arg(&torrent)
+            .arg(shared)
+            .arg(&port);
         let mut server = spawned(&mut command, &log)?;
         let port = bench.interrupt.wait_for("a seed", SEEDING, || {
             alive(&mut server, &log)?;
@@ -64,7 +69,12 @@ fn with_seeds<'a>(
         servers,
         client: Box::new(move |folder| {
             let mut command = python.command();
-            command.arg(&script).arg("leech").arg(&torrent).arg(folder).args(&ports);
+            command
+                .arg(&script)
+                .arg("leech")
+                .arg(&torrent)
+                .arg(folder)
+                .args(&ports);
             Ok(command)
         }),
         result: source.file_name().context("the source is a file")?.into(),
@@ -115,7 +125,10 @@ fn rqbit_seed<'a>(
         client: Box::new(move |folder| {
             let mut command = rqbit_command(&rqbit, &place, None);
             command.args(["download", "--exit-on-finish", "--disable-http-api"]);
-            command.args(["--initial-peers", &peer, "-o"]).arg(folder).arg(&torrent);
+            command
+                .args(["--initial-peers", &peer, "-o"])
+                .arg(folder)
+                .arg(&torrent);
             Ok(command)
         }),
         result: name.into(),
@@ -126,7 +139,13 @@ fn rqbit_command(rqbit: &Tool, place: &Path, port: Option<u16>) -> Command {
     let mut command = rqbit.command();
     // It keeps state below the user's folders else.
     command.env("HOME", place).env("XDG_DATA_HOME", place);
-    command.args(["-v", "info", "--disable-dht", "--disable-lsd", "--disable-trackers"]);
+    command.args([
+        "-v",
+        "info",
+        "--disable-dht",
+        "--disable-lsd",
+        "--disable-trackers",
+    ]);
     command.args(["--disable-upnp-port-forward", "--listen-ip", "127.0.0.1"]);
     if let Some(port) = port {
         command.args(["--listen-port", &port.to_string()]);
@@ -159,10 +178,15 @@ fn describe(
 /// Starts a server that says into a file what it has to say.
 pub(crate) fn spawned(command: &mut Command, log: &Path) -> anyhow::Result<Owned> {
     let writer = File::create(log)?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
     let child = command.spawn();
     let name = command.get_program().display();
-    Ok(Owned(child.with_context(|| format!("cannot start {name}"))?))
+    Ok(Owned(
+        child.with_context(|| format!("cannot start {name}"))?,
+    ))
 }
 
 /// An error if a server has ended.
@@ -179,8 +203,12 @@ mod tests {
 
     #[test]
     fn a_seed_is_ready_when_nothing_is_needed() {
-        assert!(is_seeding("Initial check results: have 64.0Mi, needed 0, total selected 64.0Mi"));
-        assert!(!is_seeding("Initial check results: have 0, needed 64.0Mi, total"));
+        assert!(is_seeding(
+            "Initial check results: have 64.0Mi, needed 0, total selected 64.0Mi"
+        ));
+        assert!(!is_seeding(
+            "Initial check results: have 0, needed 64.0Mi, total"
+        ));
         assert!(!is_seeding("[0] initializing 0.00%"));
     }
 }

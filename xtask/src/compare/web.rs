@@ -28,9 +28,8 @@ pub(crate) fn contenders<'a>(
     let name = source.file_name().context("the source is a file")?;
     let result = PathBuf::from(name);
     let name = name.to_str().context("the name is no UTF-8")?.to_owned();
-    let web = |place: &str, is_secure| {
-        Web::start(bench, &nginx, &folder.join(place), shared, is_secure)
-    };
+    let web =
+        |place: &str, is_secure| Web::start(bench, &nginx, &folder.join(place), shared, is_secure);
     if let Some(curl) = bench.tools.debian("curl", "curl", "--version") {
         for (label, is_secure) in [("curl http", false), ("curl https", true)] {
             let web = web(label, is_secure)?;
@@ -87,9 +86,17 @@ impl Web {
         let settings = place.join("nginx.conf");
         fs::write(&settings, settings_text(place, shared, &listen))?;
         let mut command = nginx.command();
-        command.arg("-p").arg(place).arg("-c").arg(&settings).args(["-e", "stderr"]);
+        command
+            .arg("-p")
+            .arg(place)
+            .arg("-c")
+            .arg(&settings)
+            .args(["-e", "stderr"]);
         let log = File::create(place.join("nginx.log"))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         let server = Owned(command.spawn().context("cannot start nginx")?);
         listens(bench, port)?;
         let scheme = if is_secure { "https" } else { "http" };
@@ -118,7 +125,12 @@ impl Web {
         let (url, name) = (format!("{}{name}", self.url), name.to_owned());
         Box::new(move |folder| {
             let mut command = aria.command();
-            command.args(["--no-conf", "--quiet", "--file-allocation=none", "--no-proxy=*"]);
+            command.args([
+                "--no-conf",
+                "--quiet",
+                "--file-allocation=none",
+                "--no-proxy=*",
+            ]);
             command.args(["-x8", "-s8", "-k1M", "--allow-overwrite=true", "-o", &name]);
             command.arg("-d").arg(folder).arg(&url);
             Ok(command)
@@ -150,7 +162,14 @@ pub(crate) fn is_root() -> bool {
 
 fn make_certificate(bench: &Bench<'_>, certificate: &Path, key: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("openssl");
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ]);
     command.args(["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]);
     command.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
     command.arg("-keyout").arg(key).arg("-out").arg(certificate);
@@ -159,7 +178,9 @@ fn make_certificate(bench: &Bench<'_>, certificate: &Path, key: &Path) -> anyhow
 
 /// A port that nobody listened on a moment ago.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
 }
 
 /// Waits until somebody listens.
