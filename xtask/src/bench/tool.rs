@@ -58,6 +58,22 @@ pub(crate) fn output(command: &mut Command, interrupt: &Interrupt) -> anyhow::Re
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root);
+    // What cargo says about this package to this program: build scripts that
+    // look at it (ring's does) would run again, and all that depends on them.
+    let said = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ];
+    for (name, _) in std::env::vars_os() {
+        let is_said = name
+            .to_str()
+            .is_some_and(|name| said.iter().any(|s| name.starts_with(s)));
+        if is_said {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
