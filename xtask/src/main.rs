@@ -1,5 +1,5 @@
 //! Automation for developers: `cargo xtask tidy`, `cargo xtask bench`, `cargo
-//! xtask package`, `cargo xtask fuzz-smoke`.
+//! xtask compare`, `cargo xtask package`, `cargo xtask fuzz-smoke`.
 
 #![expect(
     clippy::print_stdout,
@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod compare;
 mod package;
 mod tidy;
 
@@ -21,6 +22,10 @@ Usage: cargo xtask COMMAND
 
   tidy                     check the rules of the house that no compiler knows
   bench [PART] [--json]    measure, with targets; PART is index, store, transfer, idle, flood or all
+  compare [WORK…]          measure beside what others use, installed under target/tools: some 40
+                           minutes for all of one, four, quic, hash, small, dht, swarm64, start;
+                           --runs N, --size 64M, --place memory|disk, --files N, --work-dir DIR,
+                           --json, --markdown
   package                  build, write manual pages and completions, and make a Debian package
   fuzz-smoke [--seconds N] give every decoder random and damaged input for N seconds in all";
 
@@ -30,6 +35,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["tidy"] => tidy::run(&root()),
         ["bench", rest @ ..] => bench::run(&root(), rest),
+        ["compare", rest @ ..] => compare::run(&root(), rest),
         ["fuzz-smoke", rest @ ..] => fuzz_smoke(&root(), rest),
         ["package"] => package::run(&root()),
         ["help" | "--help" | "-h"] => {

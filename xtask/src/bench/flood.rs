@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::report::{Figure, Target};
 use super::scratch::{self, Interrupt};
-use super::suites::{Promise, figures, numbers, runs};
+use super::suites::{Promise, RUNS, figures, numbers, runs};
 use super::tool;
 
 const PROMISES: &[Promise] = &[
@@ -29,6 +29,6 @@ pub(crate) fn run(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figu
     let folder = scratch::folder()?;
     let mut command = Command::new(program);
     command.env("TMPDIR", folder.path());
-    let runs = runs(&mut command, numbers, interrupt)?;
+    let runs = runs(&mut command, RUNS, numbers, interrupt)?;
     figures("flood", PROMISES, &runs)
 }

@@ -7,12 +7,13 @@
 mod flood;
 mod http;
 mod idle;
-mod peer;
-mod report;
-mod scratch;
-mod suites;
-mod tool;
-mod transfer;
+pub(crate) mod peer;
+pub(crate) mod report;
+pub(crate) mod scratch;
+pub(crate) mod suites;
+pub(crate) mod tool;
+pub(crate) mod transfer;
+pub(crate) mod usage;
 
 use std::path::Path;
 

@@ -39,6 +39,18 @@ pub(crate) struct Peer {
 }
 
 impl Lab<'_> {
+    /// The program without any of the user's own settings.
+    pub(crate) fn command(&self) -> Command {
+        let mut program = Command::new(&self.program);
+        for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("GANNET_")) {
+            program.env_remove(variable);
+        }
+        program
+            .env("HOME", self.folder)
+            .env("XDG_CONFIG_HOME", self.folder);
+        program
+    }
+
     /// Starts a peer with a data directory of this name. `command` is `hub` or
     /// `up`.
     pub(crate) fn start(
@@ -51,14 +63,8 @@ impl Lab<'_> {
         let downloads = data.join("finished");
         fs::create_dir_all(&data)?;
         let log = File::create(data.join("bench.log"))?;
-        let mut program = Command::new(&self.program);
-        // Nothing of the user's own settings.
-        for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("GANNET_")) {
-            program.env_remove(variable);
-        }
-        let child = program
-            .env("HOME", self.folder)
-            .env("XDG_CONFIG_HOME", self.folder)
+        let child = self
+            .command()
             .args([command, "--listen", "127.0.0.1:0", "--no-local-discovery"])
             .arg("--data-dir")
             .arg(&data)
@@ -150,6 +156,16 @@ impl Peer {
     /// Ends it without a goodbye.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Asks it to end in good order, and waits until it has.
+    pub(crate) fn stop(mut self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        self.api.post("/shutdown", &json!({}))?;
+        let patience = Duration::from_secs(120);
+        interrupt.wait_for("the end of a peer", patience, || {
+            Ok(self.process.0.try_wait()?)
+        })?;
+        Ok(())
     }
 
     /// The link to one of its files.

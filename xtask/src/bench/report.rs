@@ -94,29 +94,13 @@ pub(crate) fn spread(values: &[f64]) -> String {
     format!("{} runs, {} to {}", values.len(), show(least), show(most))
 }
 
+/// What the columns are.
+const HEAD: [&str; 6] = ["part", "what", "target", "measured", "", "note"];
+
 /// The figures as a table.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let mut rows = vec![["part", "what", "target", "measured", "", "note"].map(str::to_owned)];
-    rows.extend(figures.iter().map(|figure| {
-        let target = match figure.target {
-            None => String::new(),
-            Some(Target::AtLeast(least)) => format!("≥ {}", show(least)),
-            Some(Target::AtMost(most)) => format!("≤ {}", show(most)),
-        };
-        let verdict = match figure.target {
-            None => "",
-            Some(_) if figure.is_met() => "ok",
-            Some(_) => "MISSED",
-        };
-        [
-            figure.part.to_owned(),
-            figure.what.clone(),
-            target,
-            format!("{} {}", show(figure.measured), figure.unit),
-            verdict.to_owned(),
-            figure.note.clone(),
-        ]
-    }));
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(figures.iter().map(cells));
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0)
@@ -135,6 +119,40 @@ pub(crate) fn table(figures: &[Figure]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The figures as a table in Markdown.
+pub(crate) fn markdown(figures: &[Figure]) -> String {
+    let mut text = format!("| {} |\n|{}\n", HEAD.join(" | "), "---|".repeat(HEAD.len()));
+    for figure in figures {
+        let cells = cells(figure).map(|cell| cell.replace('|', "\\|"));
+        writeln!(text, "| {} |", cells.join(" | ")).expect("a String takes everything");
+    }
+    text
+}
+
+/// One row.
+fn cells(figure: &Figure) -> [String; 6] {
+    let target = match figure.target {
+        None => String::new(),
+        Some(Target::AtLeast(least)) => format!("≥ {}", show(least)),
+        Some(Target::AtMost(most)) => format!("≤ {}", show(most)),
+    };
+    let verdict = match figure.target {
+        None => "",
+        Some(_) if figure.is_met() => "ok",
+        Some(_) => "MISSED",
+    };
+    [
+        figure.part.to_owned(),
+        figure.what.clone(),
+        target,
+        format!("{} {}", show(figure.measured), figure.unit)
+            .trim_end()
+            .to_owned(),
+        verdict.to_owned(),
+        figure.note.clone(),
+    ]
 }
 
 /// A number with about three digits that matter.
@@ -182,5 +200,12 @@ transfer  four sources  ≥ 76.0  71.2 MB/s  MISSED
 idle      memory        ≤ 60.0  40.0 MB    ok      one run
 ";
         assert_eq!(table(&figures), expected);
+        let expected = "\
+| part | what | target | measured |  | note |
+|---|---|---|---|---|---|
+| transfer | four sources | ≥ 76.0 | 71.2 MB/s | MISSED |  |
+| idle | memory | ≤ 60.0 | 40.0 MB | ok | one run |
+";
+        assert_eq!(markdown(&figures), expected);
     }
 }

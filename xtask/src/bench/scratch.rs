@@ -93,9 +93,14 @@ pub(crate) fn folder() -> anyhow::Result<TempDir> {
     } else {
         std::env::temp_dir()
     };
+    folder_in(&parent)
+}
+
+/// The same at a place of the caller's choice.
+pub(crate) fn folder_in(parent: &Path) -> anyhow::Result<TempDir> {
     tempfile::Builder::new()
         .prefix("gannet-bench-")
-        .tempdir_in(&parent)
+        .tempdir_in(parent)
         .with_context(|| format!("cannot make a folder in {}", parent.display()))
 }
 

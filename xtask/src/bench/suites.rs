@@ -11,10 +11,10 @@ use super::scratch::{self, Interrupt};
 use super::tool;
 
 /// How often each program runs.
-const RUNS: usize = 3;
+pub(super) const RUNS: usize = 3;
 
 /// A figure that was promised: its key, what it is, its unit, its target.
-pub(super) type Promise = (&'static str, &'static str, &'static str, Target);
+pub(crate) type Promise = (&'static str, &'static str, &'static str, Target);
 
 const INDEX: &[Promise] = &[
     (
@@ -76,7 +76,7 @@ pub(crate) fn index(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Fi
     let program = tool::build(root, &manifest, interrupt)?;
     let mut command = Command::new(program);
     command.current_dir(root).arg("--json");
-    let mut runs = runs(&mut command, numbers, interrupt)?;
+    let mut runs = runs(&mut command, RUNS, numbers, interrupt)?;
     for run in &mut runs {
         if let (Some(ours), Some(theirs)) = (
             run.get("ours_queries_per_s"),
@@ -90,13 +90,23 @@ pub(crate) fn index(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Fi
 
 /// Hashing and scanning, beside b3sum.
 pub(crate) fn store(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
-    let b3sum = b3sum(root, interrupt)?;
     let program = tool::programs(root, interrupt)?.store;
+    store_runs(root, &program, RUNS, interrupt)
+}
+
+/// The same with the benchmark built, so many times.
+pub(crate) fn store_runs(
+    root: &Path,
+    program: &Path,
+    times: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<Figure>> {
+    let b3sum = b3sum(root, interrupt)?;
     // It makes its files in here, so they go even if it is killed.
     let folder = scratch::folder()?;
     let mut command = Command::new(program);
     command.arg(folder.path()).env("B3SUM", b3sum);
-    let runs = runs(&mut command, store_figures, interrupt)?;
+    let runs = runs(&mut command, times, store_figures, interrupt)?;
     figures("store", STORE, &runs)
 }
 
@@ -139,16 +149,17 @@ fn b3sum(root: &Path, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-pub(super) type Run = BTreeMap<String, f64>;
+pub(crate) type Run = BTreeMap<String, f64>;
 
-pub(super) fn runs(
+pub(crate) fn runs(
     command: &mut Command,
+    times: usize,
     read: fn(&str) -> anyhow::Result<Run>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Vec<Run>> {
-    (0..RUNS)
+    (0..times)
         .map(|n| {
-            eprintln!("  run {} of {RUNS}", n + 1);
+            eprintln!("  run {} of {times}", n + 1);
             let text = tool::output(command, interrupt)?;
             read(&text)
         })
@@ -156,7 +167,7 @@ pub(super) fn runs(
 }
 
 /// The numbers of the JSON object that a program printed, by key.
-pub(super) fn numbers(text: &str) -> anyhow::Result<Run> {
+pub(crate) fn numbers(text: &str) -> anyhow::Result<Run> {
     let value = tool::last_json(text)?;
     let fields = value.as_object().context("the figures are no object")?;
     Ok(fields
@@ -166,7 +177,7 @@ pub(super) fn numbers(text: &str) -> anyhow::Result<Run> {
 }
 
 /// Medians: first what was promised, then everything else that was measured.
-pub(super) fn figures(
+pub(crate) fn figures(
     part: &'static str,
     promises: &[Promise],
     runs: &[Run],

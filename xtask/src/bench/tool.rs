@@ -58,6 +58,22 @@ pub(crate) fn output(command: &mut Command, interrupt: &Interrupt) -> anyhow::Re
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root);
+    // What cargo says about this package to this program: build scripts that
+    // look at it (ring's does) would run again, and all that depends on them.
+    let said = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ];
+    for (name, _) in std::env::vars_os() {
+        let is_said = name
+            .to_str()
+            .is_some_and(|name| said.iter().any(|s| name.starts_with(s)));
+        if is_said {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -72,6 +88,8 @@ pub(crate) struct Programs {
     pub(crate) store: PathBuf,
     /// Many peers in one process.
     pub(crate) flood: PathBuf,
+    /// Peers on a ring in one process.
+    pub(crate) dht: PathBuf,
 }
 
 /// Builds all of [`Programs`] at once, whichever are wanted: a build of one
@@ -86,6 +104,7 @@ pub(crate) fn programs(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Pro
     what.extend(["--bin", "gannet"]);
     what.extend(["--example", "stream_bench"]);
     what.extend(["--example", "flood_bench"]);
+    what.extend(["--example", "dht_bench"]);
     what.extend(["--bench", "store"]);
     let built = build_all(root, &what, interrupt)?;
     let find = |name: &str| {
@@ -98,6 +117,7 @@ pub(crate) fn programs(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Pro
         stream: find("stream_bench")?,
         store: find("store")?,
         flood: find("flood_bench")?,
+        dht: find("dht_bench")?,
     })
 }
 

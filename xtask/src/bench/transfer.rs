@@ -1,6 +1,6 @@
 //! Transfers between real processes over loopback.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::peer::{Lab, Peer};
 use super::report::{Figure, Target, median, spread};
 use super::scratch::{self, Interrupt};
-use super::tool;
+use super::tool::{self, Programs};
 
 const PART: &str = "transfer";
 /// The file, MiB.
@@ -29,21 +29,10 @@ const CRAWL_FLAG: &str = "200K";
 pub(crate) fn run(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
     let programs = tool::programs(root, interrupt)?;
     let folder = scratch::folder()?;
-    let shared = folder.path().join("shared");
-    std::fs::create_dir(&shared)?;
-    let file = scratch::write_file(shared.join("one gibibyte.bin"), FILE_MEBIBYTES)?;
-    let lab = Lab {
-        program: programs.gannet,
-        folder: folder.path(),
-        interrupt,
-    };
-    let bench = Bench {
-        hub: lab.start("hub", "hub", &[])?,
-        lab: &lab,
-        shared: &shared,
-        file: &file,
-    };
-    let mut figures = bench.one_source(&programs.stream)?;
+    let files = Files::make(folder.path())?;
+    let lab = lab(&programs, folder.path(), interrupt);
+    let bench = Bench::start(&lab, &files)?;
+    let mut figures = bench.one_source(&programs.stream, PAIRS)?;
     // Three sources stay for everything that follows: each start reads the file.
     let steady = (0..3)
         .map(|n| bench.source(&format!("steady-{n}"), Some(LIMIT_FLAG)))
@@ -54,11 +43,58 @@ pub(crate) fn run(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figu
     Ok(figures)
 }
 
+/// One unlimited source by either road, and streams without a program around
+/// them.
+pub(crate) fn roads(
+    programs: &Programs,
+    runs: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<Figure>> {
+    let folder = scratch::folder()?;
+    let files = Files::make(folder.path())?;
+    let lab = lab(programs, folder.path(), interrupt);
+    Bench::start(&lab, &files)?.one_source(&programs.stream, runs)
+}
+
+fn lab<'a>(programs: &Programs, folder: &'a Path, interrupt: &'a Interrupt) -> Lab<'a> {
+    Lab {
+        program: programs.gannet.clone(),
+        folder,
+        interrupt,
+    }
+}
+
+/// What is shared.
+struct Files {
+    shared: PathBuf,
+    file: PathBuf,
+}
+
+impl Files {
+    fn make(folder: &Path) -> anyhow::Result<Self> {
+        let shared = folder.join("shared");
+        std::fs::create_dir(&shared)?;
+        let file = scratch::write_file(shared.join("one gibibyte.bin"), FILE_MEBIBYTES)?;
+        Ok(Self { shared, file })
+    }
+}
+
 struct Bench<'a> {
     lab: &'a Lab<'a>,
     hub: Peer,
     shared: &'a Path,
     file: &'a Path,
+}
+
+impl<'a> Bench<'a> {
+    fn start(lab: &'a Lab<'a>, files: &'a Files) -> anyhow::Result<Self> {
+        Ok(Self {
+            hub: lab.start("hub", "hub", &[])?,
+            lab,
+            shared: &files.shared,
+            file: &files.file,
+        })
+    }
 }
 
 impl Bench<'_> {
@@ -112,7 +148,7 @@ impl Bench<'_> {
 
     /// One unlimited source by either road, beside bare streams: QUIC as the
     /// library gives it, and TCP as the system does, without encryption.
-    fn one_source(&self, stream: &Path) -> anyhow::Result<Vec<Figure>> {
+    fn one_source(&self, stream: &Path, runs: usize) -> anyhow::Result<Vec<Figure>> {
         let source = self.source("alone", None)?;
         // Who serves by QUIC only is fetched from by QUIC only.
         let settings = self.lab.folder.join("quic.toml");
@@ -124,7 +160,7 @@ impl Bench<'_> {
         };
         let sure = apart.source_with("alone by QUIC", &["--config", text(&settings)?])?;
         let mut rates: [Vec<f64>; 4] = Default::default();
-        for n in 0..PAIRS {
+        for n in 0..runs {
             let ours = megabytes(FILE_BYTES) / self.fetch(&format!("one-{n}"), &source, ignore)?;
             let quic = megabytes(FILE_BYTES) / apart.fetch(&format!("quic-{n}"), &sure, ignore)?;
             let [bare, plain] = self.bare_streams(stream)?;

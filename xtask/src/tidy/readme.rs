@@ -10,7 +10,7 @@ const SETTINGS: &str = "crates/node/src/config.rs";
 /// Where those of its sections are read.
 const SECTIONS: [&str; 2] = ["crates/node/src/tiers.rs", "crates/node/src/ring.rs"];
 /// What `cargo xtask` understands; `main.rs` has the same words.
-const XTASK_COMMANDS: [&str; 4] = ["tidy", "bench", "package", "fuzz-smoke"];
+const XTASK_COMMANDS: [&str; 5] = ["tidy", "bench", "compare", "package", "fuzz-smoke"];
 /// The document with the table of all settings.
 const TABLE: &str = "docs/configuration.md";
 
