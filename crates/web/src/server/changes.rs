@@ -2,7 +2,8 @@
 //!
 //! A stream looks at its list again when its reader has taken everything and a
 //! pause is over, so a slow reader misses states in between and never the last,
-//! and keeps no queue.
+//! and keeps no queue. What happens at the node ends the pause: figures come at
+//! leisure, a change of state at once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,28 +13,54 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use futures_util::stream;
 use gannet_node::Stopped;
+use gannet_node::api::NodeEvent;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::{Instant, sleep_until};
 
 use super::{App, sse};
 
 /// How often downloads are looked at.
-// Guess: a bar that moves twice a second looks alive.
-pub(super) const DOWNLOADS_INTERVAL: Duration = Duration::from_millis(500);
+// Measured: MEASURED
+pub(super) const DOWNLOADS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often peers are looked at.
 // Guess: figures that change faster cannot be read.
 pub(super) const PEERS_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest pause, whatever happens.
+// Guess: less than a person notices, and hundreds of changes are still one look.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// What a reader was told, and what is still to be said.
 struct Follower<K, T> {
     told: BTreeMap<K, T>,
     news: VecDeque<News<K, T>>,
     is_listed: bool,
+    last_look: Instant,
     next_look: Instant,
+    events: broadcast::Receiver<NodeEvent>,
     app: Arc<App>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl<K, T> Follower<K, T> {
+    /// Waits until it is time to look again: sooner if something has happened.
+    async fn pause(&mut self, shows: impl Fn(&NodeEvent) -> bool) {
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(self.next_look) => return,
+                event = self.events.recv() => match event {
+                    Ok(event) if !shows(&event) => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        self.next_look = self.next_look.min(self.last_look + PAUSE_MIN);
+                    }
+                    Err(RecvError::Closed) => return sleep_until(self.next_look).await,
+                },
+            }
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -59,10 +86,12 @@ fn news<K: Ord + Copy, T: PartialEq + Clone>(
 }
 
 /// The stream of a list: `item`, `gone`, and `listed` once after the first look.
+/// It is looked at after each interval, and when something happens that `shows` in it.
 pub(super) fn follow<K, T, L>(
     app: &Arc<App>,
     permit: OwnedSemaphorePermit,
     interval: Duration,
+    shows: impl Fn(&NodeEvent) -> bool + Copy + Send + Sync + 'static,
     list: impl Fn(Arc<App>) -> L + Copy + Send + 'static,
     key: impl Fn(&T) -> K + Copy + Send + 'static,
 ) -> Response
@@ -75,18 +104,22 @@ where
         told: BTreeMap::new(),
         news: VecDeque::new(),
         is_listed: false,
+        last_look: Instant::now(),
         next_look: Instant::now(),
+        events: app.peer.events(),
         app: Arc::clone(app),
         _permit: permit,
     };
     sse::answer(stream::unfold(follower, move |mut follower| async move {
         while follower.news.is_empty() {
+            let app = Arc::clone(&follower.app);
             tokio::select! {
-                () = sleep_until(follower.next_look) => {}
-                () = follower.app.closing.cancelled() => return None,
+                () = follower.pause(shows) => {}
+                () = app.closing.cancelled() => return None,
             }
-            follower.next_look = Instant::now() + interval;
-            let now = list(Arc::clone(&follower.app)).await.ok()?;
+            follower.last_look = Instant::now();
+            follower.next_look = follower.last_look + interval;
+            let now = list(app).await.ok()?;
             follower.news = news(&mut follower.told, now, key);
             if !std::mem::replace(&mut follower.is_listed, true) {
                 let count = follower.told.len();
