@@ -29,7 +29,7 @@ const WATCHERS = {
   nobody: async () => ({ done: async () => {} }),
   streams: async (peer) => ({ done: follow(peer) }),
   page: async (peer, browser) => {
-    const { page, context } = await open(browser, peer);
+    const { page, context } = await open(browser, peer, { reducedMotion: "no-preference" });
     await page.click("nav a[href='#downloads']");
     return { done: () => context.close() };
   },
