@@ -37,29 +37,49 @@ struct Follower<K, T> {
     told: BTreeMap<K, T>,
     news: VecDeque<News<K, T>>,
     is_listed: bool,
-    last_look: Instant,
-    next_look: Instant,
-    events: broadcast::Receiver<NodeEvent>,
+    pace: Pace,
     app: Arc<App>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl<K, T> Follower<K, T> {
-    /// Waits until it is time to look again: sooner if something has happened.
-    async fn pause(&mut self, shows: impl Fn(&NodeEvent) -> bool) {
+/// When it is time to look again.
+struct Pace {
+    last: Instant,
+    next: Instant,
+    events: broadcast::Receiver<NodeEvent>,
+}
+
+impl Pace {
+    fn new(events: broadcast::Receiver<NodeEvent>) -> Self {
+        let last = Instant::now();
+        Self {
+            last,
+            next: last,
+            events,
+        }
+    }
+
+    /// Waits until the next look is due: sooner if something happens that `shows`.
+    async fn wait(&mut self, shows: impl Fn(&NodeEvent) -> bool) {
         loop {
             tokio::select! {
                 biased;
-                () = sleep_until(self.next_look) => return,
+                () = sleep_until(self.next) => return,
                 event = self.events.recv() => match event {
                     Ok(event) if !shows(&event) => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => {
-                        self.next_look = self.next_look.min(self.last_look + PAUSE_MIN);
+                        self.next = self.next.min(self.last + PAUSE_MIN);
                     }
-                    Err(RecvError::Closed) => return sleep_until(self.next_look).await,
+                    Err(RecvError::Closed) => return sleep_until(self.next).await,
                 },
             }
         }
+    }
+
+    /// Notes a look now.
+    fn looked(&mut self, interval: Duration) {
+        self.last = Instant::now();
+        self.next = self.last + interval;
     }
 }
 
@@ -104,9 +124,7 @@ where
         told: BTreeMap::new(),
         news: VecDeque::new(),
         is_listed: false,
-        last_look: Instant::now(),
-        next_look: Instant::now(),
-        events: app.peer.events(),
+        pace: Pace::new(app.peer.events()),
         app: Arc::clone(app),
         _permit: permit,
     };
@@ -114,11 +132,10 @@ where
         while follower.news.is_empty() {
             let app = Arc::clone(&follower.app);
             tokio::select! {
-                () = follower.pause(shows) => {}
+                () = follower.pace.wait(shows) => {}
                 () = app.closing.cancelled() => return None,
             }
-            follower.last_look = Instant::now();
-            follower.next_look = follower.last_look + interval;
+            follower.pace.looked(interval);
             let now = list(app).await.ok()?;
             follower.news = news(&mut follower.told, now, key);
             if !std::mem::replace(&mut follower.is_listed, true) {
@@ -143,6 +160,32 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_is_looked_at_at_once_and_not_too_often() {
+        let interval = Duration::from_secs(1);
+        let teller = broadcast::Sender::new(4);
+        let mut pace = Pace::new(teller.subscribe());
+        let mut start = Instant::now();
+        let shows = |event: &NodeEvent| matches!(event, NodeEvent::RingJoined);
+        let mut waited = async |told: &[NodeEvent]| {
+            for event in told {
+                teller.send(event.clone()).unwrap();
+            }
+            pace.wait(shows).await;
+            pace.looked(interval);
+            std::mem::replace(&mut start, Instant::now()).elapsed()
+        };
+        let (joined, lost) = (NodeEvent::RingJoined, NodeEvent::RingLost);
+        assert_eq!(waited(&[]).await, Duration::ZERO, "the first look");
+        assert_eq!(waited(&[]).await, interval);
+        assert_eq!(waited(std::slice::from_ref(&lost)).await, interval);
+        assert_eq!(waited(&[lost, joined.clone()]).await, PAUSE_MIN);
+        assert_eq!(waited(&vec![joined; 9]).await, PAUSE_MIN, "too many to hear all");
+        drop(teller);
+        pace.wait(shows).await;
+        assert_eq!(start.elapsed(), interval, "nothing can happen any more");
+    }
 
     #[test]
     fn only_what_has_changed_is_news() {
