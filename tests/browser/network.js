@@ -98,7 +98,8 @@ export class Peer {
   /** Ends it as a power cut would. */
   async kill() {
     const child = this.process;
-    if (!child || child.exitCode !== null) return;
+    // One that a signal has ended has no code, and tells of its end only once.
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((go) => child.once("exit", go));
     child.kill("SIGKILL");
     await gone;

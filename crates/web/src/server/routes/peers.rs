@@ -45,7 +45,14 @@ pub(super) async fn peer_events(State(app): State<Arc<App>>) -> Result<Response,
     let key = |peer: &PeerInfo| peer.peer;
     // Connections come and go without an event; what peers are to each other can wait.
     let shows = |_: &_| false;
-    Ok(changes::follow(&app, permit, PEERS_INTERVAL, shows, list, key))
+    Ok(changes::follow(
+        &app,
+        permit,
+        PEERS_INTERVAL,
+        shows,
+        list,
+        key,
+    ))
 }
 
 /// Whose shares, and which part of them.
