@@ -3,10 +3,10 @@
 // asks but no browser, and with the page.
 //
 // All of it is on one machine: a browser that draws takes cores from the two peers.
-// Rates vary from one download to the next by far more than a page costs. What varies
-// less is told too: the processor time that the fetching peer used, and the browser's
-// for each second of the download, as a part of all cores: without any other slack,
-// that is what a download loses to a page on the same machine.
+// Rates vary from one download to the next by far more than a page costs, above all if
+// the machine does something else, too. What varies less is told besides: the processor
+// time that both peers and the browser used. How much more of it a page takes is how
+// much slower the download is where nothing but the processor limits it.
 
 import { readFileSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -70,13 +70,15 @@ function usedByBrowser() {
 }
 
 /** One download by a new peer: megabytes a second, and what that took of the processor
- * in seconds, by the peer and by the browser; the latter as a part of all cores, too.
+ * in seconds, by the peers and by the browser; the latter as a part of all cores, too.
  * @param {Network} network @param {{link: string, bytes: number}} file @param {(peer: import("./network.js").Peer) => Promise<Watcher>} watch */
 async function fetchOnce(network, { link, bytes }, watch) {
+  const [source] = network.peers;
   const peer = await network.add("up", []);
   const watcher = await watch(peer);
   await new Promise((go) => setTimeout(go, SETTLE_MS));
-  const [before, browserBefore, start] = [look(peer.process?.pid).used, usedByBrowser(), performance.now()];
+  const usedByPeers = () => look(source.process?.pid).used + look(peer.process?.pid).used;
+  const [peersBefore, browserBefore, start] = [usedByPeers(), usedByBrowser(), performance.now()];
   await peer.ask("/downloads", { from: "link", link });
   const info = await until("it is complete", async () => {
     const info = (await peer.ask("/downloads")).items[0];
@@ -84,10 +86,10 @@ async function fetchOnce(network, { link, bytes }, watch) {
     return info?.state === "complete" && info;
   }, LONG_MS);
   const cores = (availableParallelism() * (performance.now() - start)) / 1000;
-  const [cpu, browser] = [look(peer.process?.pid).used - before, usedByBrowser() - browserBefore];
+  const [peers, browser] = [usedByPeers() - peersBefore, usedByBrowser() - browserBefore];
   await watcher.done();
   await network.remove(peer);
-  return { megabytes_per_second: Math.round(bytes / info.elapsed_ms / 1000), peer_cpu_seconds: round(cpu), browser_cpu_seconds: round(browser), browser_percent_of_cores: round((browser / cores) * 100) };
+  return { megabytes_per_second: Math.round(bytes / info.elapsed_ms / 1000), peers_cpu_seconds: round(peers), browser_cpu_seconds: round(browser), cpu_seconds: round(peers + browser), browser_percent_of_cores: round((browser / cores) * 100) };
 }
 
 /** @param {number} [rounds] @param {number} [megabytes] */
@@ -113,9 +115,10 @@ export async function slowed(rounds = ROUNDS, megabytes = MEGABYTES) {
     /** @param {string} name @param {keyof typeof seen.nobody[0]} figure */
     const middle = (name, figure) => median(seen[name].map((one) => one[figure]));
     const slower = (/** @type {string} */ name) => round((1 - middle(name, "megabytes_per_second") / middle("nobody", "megabytes_per_second")) * 100);
+    const dearer = (/** @type {string} */ name) => round((middle(name, "cpu_seconds") / middle("nobody", "cpu_seconds") - 1) * 100);
     for (const [name, all] of Object.entries(seen)) {
       const medians = Object.fromEntries(Object.keys(all[0]).map((figure) => [figure, middle(name, /** @type {keyof typeof all[0]} */ (figure))]));
-      console.log(JSON.stringify({ watched_by: name, megabytes, rounds, medians, rates: all.map((one) => one.megabytes_per_second), slower_percent: slower(name) }));
+      console.log(JSON.stringify({ watched_by: name, megabytes, rounds, medians, rates: all.map((one) => one.megabytes_per_second), slower_percent: slower(name), more_cpu_percent: dearer(name) }));
     }
   } finally {
     await browser.close();
