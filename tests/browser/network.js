@@ -2,13 +2,15 @@
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const PROGRAM = resolve(process.env.GANNET ?? resolve(ROOT, process.env.CARGO_TARGET_DIR ?? "target", "release/gannet"));
 const START_MS = 20_000;
+/** Bytes of noise made at a time. */
+const PART = 1 << 26;
 
 /** Waits until something is so; a test that waits too long fails.
  * @template T @param {string} what @param {() => T | Promise<T>} look @param {number} [milliseconds] @returns {Promise<T>} */
@@ -84,17 +86,20 @@ export class Peer {
     return (await this.ask("/session/link", {})).link;
   }
 
-  /** @param {string} name @param {Buffer | number} content */
+  /** @param {string} name @param {Buffer | number} content Bytes, or how many of noise. */
   share(name, content) {
     const path = join(this.folder, name);
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, typeof content === "number" ? randomBytes(content) : content);
+    if (typeof content !== "number") return writeFileSync(path, content);
+    writeFileSync(path, "");
+    for (let left = content; left > 0; left -= PART) appendFileSync(path, randomBytes(Math.min(left, PART)));
   }
 
   /** Ends it as a power cut would. */
   async kill() {
     const child = this.process;
-    if (!child || child.exitCode !== null) return;
+    // One that a signal has ended has no code, and tells of its end only once.
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((go) => child.once("exit", go));
     child.kill("SIGKILL");
     await gone;

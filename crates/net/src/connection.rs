@@ -21,7 +21,7 @@ use crate::control::{SendQueue, write_messages};
 use crate::counters::{add, count};
 use crate::endpoint::{Shared, Ticket};
 use crate::fast;
-use crate::junction::Junction;
+use crate::junction::{Beside, Junction};
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::wire::{
     CODE_FULL, CODE_LEFT, CODE_MALFORMED, CODE_REPLACED, CODE_UNKNOWN, ParsedHeader, StreamHeader,
@@ -46,6 +46,8 @@ pub(crate) struct Established {
     pub(crate) dialed: bool,
     pub(crate) since: Instant,
     pub(crate) queue: SendQueue,
+    /// What went to this peer and came from it by lanes.
+    pub(crate) beside: Arc<Beside>,
     /// Why this side closed it, if it did.
     verdict: OnceCell<DownReason>,
     /// Turns true once the end has been reported.
@@ -72,6 +74,7 @@ impl Established {
             dialed,
             since: Instant::now(),
             queue: SendQueue::new(&shared.limits),
+            beside: Arc::default(),
             verdict: OnceCell::new(),
             gone: watch::Sender::new(false),
             unknown_streams: AtomicUsize::new(0),
@@ -135,6 +138,8 @@ impl Established {
             rtt: path.map(|path| path.rtt()).unwrap_or_default(),
             sent_bytes: stats.udp_tx.bytes,
             received_bytes: stats.udp_rx.bytes,
+            lane_sent_bytes: self.beside.sent.load(Ordering::Relaxed),
+            lane_received_bytes: self.beside.received.load(Ordering::Relaxed),
             connected_for: self.since.elapsed(),
             queued_bytes: self.queue.bytes(),
         }
@@ -315,7 +320,7 @@ async fn read_opened(
         Some(ParsedHeader::Known(StreamHeader::Transfer)) => {
             count(&shared.tally.transfers);
             let peer = this.peer;
-            let connection = (this.id, this.connection.clone());
+            let connection = (this.id, this.connection.clone(), this.beside.clone());
             let junction = Junction::new(shared.clone(), peer, connection, false);
             let stream = TransferStream::new(writer, reader, junction);
             shared.emit(NetEvent::Transfer { peer, stream }).await;

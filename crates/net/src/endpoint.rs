@@ -269,7 +269,11 @@ impl Net {
         let header = Bytes::from(StreamHeader::Transfer.encode());
         writer.bytes(header).await.map_err(|_| OpenError::Lost)?;
         count(&self.shared.tally.transfers);
-        let connection = (established.id, established.connection.clone());
+        let connection = (
+            established.id,
+            established.connection.clone(),
+            established.beside.clone(),
+        );
         let junction = Junction::new(self.shared.clone(), peer, connection, true);
         if self.shared.fast.wish == BulkRoad::Tcp {
             junction.open_at_once().await;

@@ -141,10 +141,14 @@ pub struct ConnectionInfo {
     pub dialed: bool,
     /// Round trip time; zero until measured.
     pub rtt: Duration,
-    /// Bytes sent, packet headers and repetitions included.
+    /// Bytes sent by QUIC, packet headers and repetitions included.
     pub sent_bytes: u64,
-    /// Bytes received, the same way.
+    /// Bytes received by QUIC, the same way.
     pub received_bytes: u64,
+    /// Bytes sent by TCP lanes, beside.
+    pub lane_sent_bytes: u64,
+    /// Bytes received by TCP lanes, beside.
+    pub lane_received_bytes: u64,
     /// How long it has been up.
     pub connected_for: Duration,
     /// Bytes of messages waiting to be sent.

@@ -1,7 +1,7 @@
 //! Where a transfer changes roads: what both halves of its stream share.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -25,6 +25,13 @@ const AGAIN_BYTES: usize = 64 * 1024 * 1024;
 // Guess: a few round trips of a far peer.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Bytes that went beside one QUIC connection, by lanes.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Junction {
@@ -33,6 +40,7 @@ pub(crate) struct Junction {
     /// The connection's name in the table.
     id: u64,
     connection: Connection,
+    beside: Arc<Beside>,
     /// Whether this side opened the stream: it makes the lane.
     is_opener: bool,
     /// Bytes on the QUIC stream, both directions, and from how many on a lane is
@@ -56,7 +64,7 @@ impl Junction {
     pub(crate) fn new(
         shared: Arc<Shared>,
         peer: PeerId,
-        (id, connection): (u64, Connection),
+        (id, connection, beside): (u64, Connection, Arc<Beside>),
         is_opener: bool,
     ) -> Self {
         Self {
@@ -64,6 +72,7 @@ impl Junction {
             peer,
             id,
             connection,
+            beside,
             is_opener,
             moved: AtomicUsize::new(0),
             due: AtomicUsize::new(WORTH_BYTES),
@@ -138,10 +147,12 @@ impl Junction {
     }
 
     pub(crate) fn sent_by_lane(&self, bytes: usize) {
+        add(&self.beside.sent, bytes);
         add(&self.shared.tally.lane_bytes_sent, bytes);
     }
 
     pub(crate) fn received_by_lane(&self, bytes: usize) {
+        add(&self.beside.received, bytes);
         add(&self.shared.tally.lane_bytes_received, bytes);
     }
 

@@ -6,7 +6,7 @@ import "./library.js";
 import "./network.js";
 import "./settings.js";
 import { follow, read } from "./api.js";
-import { capital, count, fill, h, icon, one, rate, say, tell } from "./dom.js";
+import { capital, count, fill, h, icon, one, put, rate, say, tell } from "./dom.js";
 
 /** @typedef {HTMLElement & {enter?: () => void, leave?: () => void, onStatus?: (status: Status) => void}} View
  * @typedef {import("../../../tests/browser/api").Status} Status
@@ -83,12 +83,12 @@ async function look() {
 function show(status) {
   const { traffic, peers_connected: peers } = status;
   const good = peers > 0 && !status.problems.length;
-  state.className = `peer-state ${good ? "good" : peers ? "soso" : "bad"}`;
+  put(state, "class", `peer-state ${good ? "good" : peers ? "soso" : "bad"}`);
   say(state, peers ? `Connected to ${count(peers, "peer")}` : "Not connected");
   say(speeds, `↓ ${rate(traffic.down_bytes_per_second) || "0 B/s"}   ↑ ${rate(traffic.up_bytes_per_second) || "0 B/s"}`);
   badge.hidden = traffic.downloads_active === 0;
   say(badge, String(traffic.downloads_active));
-  badge.setAttribute("aria-label", `${traffic.downloads_active} active`);
+  put(badge, "aria-label", `${traffic.downloads_active} active`);
   warn(status.problems);
   for (const [name, view] of views) if (name === shown) view.onStatus?.(status);
 }

@@ -48,6 +48,36 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Changes an attribute only if it is another: what is set to what it was costs style and paint again.
+ * @param {Element} element @param {string} name @param {string | number} value */
+export function put(element, name, value) {
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
+}
+
+/** Makes an element hold this, and touches only what is other than before. Listeners stay
+ * as they are: what is in it may have none.
+ * @param {Element} element @param {...(Child | Child[])} children */
+export function renew(element, ...children) {
+  become(element, fill(document.createElement("div"), ...children));
+}
+
+/** @param {Element} old @param {Element} fresh */
+function become(old, fresh) {
+  const [before, now] = [[...old.childNodes], [...fresh.childNodes]];
+  for (const [at, node] of now.entries()) {
+    const there = before[at];
+    if (!there) old.append(node);
+    else if (there.nodeName !== node.nodeName) there.replaceWith(node);
+    else if (!(there instanceof Element && node instanceof Element)) say(there, node.textContent ?? "");
+    else {
+      for (const name of there.getAttributeNames()) if (!node.hasAttribute(name)) there.removeAttribute(name);
+      for (const name of node.getAttributeNames()) put(there, name, node.getAttribute(name) ?? "");
+      become(there, node);
+    }
+  }
+  for (const node of before.slice(now.length)) node.remove();
+}
+
 /** @param {string} selector @returns {HTMLElement} */
 export const one = (selector) => /** @type {HTMLElement} */ (document.querySelector(selector));
 
@@ -182,8 +212,8 @@ export function pieceMap() {
       else if (digit !== "0") part += `M${at} 0h1v1H${at}z`;
       at = end - 1;
     }
-    some.setAttribute("d", part);
-    all.setAttribute("d", whole);
+    put(some, "d", part);
+    put(all, "d", whole);
   };
   return { map, show };
 }

@@ -1,7 +1,7 @@
 // What this peer shares, with whom, and how far looking it through is.
 
 import { read, write } from "./api.js";
-import { attempt, capital, chips, copy, count, facts, fill, h, icon, iconButton, rate, say, short, size, span, tell } from "./dom.js";
+import { attempt, capital, chips, copy, count, facts, fill, h, icon, iconButton, rate, renew, say, short, size, span, tell } from "./dom.js";
 import { ByOthers, ForOthers, keeping } from "./kept.js";
 import { list } from "./list.js";
 import { address, isViewable, play } from "./player.js";
@@ -122,7 +122,7 @@ class Library extends HTMLElement {
         iconButton("cancel", `Share ${share.name} no more`, () => void this.unshare(share)))));
     }
     const served = /** @type {Upload[]} */ (uploads.items);
-    fill(this.served, served.length ? h("table", {}, h("thead", {}, h("tr", {}, ["Peer", "File", "State", "Sent"].map((text) => h("th", { scope: "col" }, text)))),
+    renew(this.served, served.length ? h("table", {}, h("thead", {}, h("tr", {}, ["Peer", "File", "State", "Sent"].map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, served.map((one) => h("tr", {}, h("td", {}, h("code", {}, short(one.peer))), h("td", {}, one.name),
         h("td", {}, one.queue_position ? `waits, ${one.queue_position}` : rate(one.bytes_per_second) || "served"), h("td", {}, size(one.bytes))))))
       : h("p", {}, "Nobody at the moment."));

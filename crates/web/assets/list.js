@@ -1,6 +1,6 @@
 // A long list of which only the rows in sight exist.
 
-import { h, s } from "./dom.js";
+import { h, put, s } from "./dom.js";
 
 let lists = 0;
 
@@ -34,6 +34,9 @@ export class List extends HTMLElement {
   pool = [];
   number = ++lists;
   rowHeight = 0;
+  /** As last measured: asking again while drawing would lay the page out twice. */
+  height = 0;
+  top = 0;
   due = false;
   body = h("div", { class: "rows", role: "rowgroup" });
   head = h("div", { class: "row head", role: "row", "aria-rowindex": 1 });
@@ -54,12 +57,16 @@ export class List extends HTMLElement {
       this.head.append(cell);
     }
     this.append(h("div", { role: "rowgroup", class: "heads" }, this.head), this.body);
-    this.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.addEventListener("scroll", () => {
+      this.top = this.scrollTop;
+      this.draw();
+    }, { passive: true });
     this.addEventListener("keydown", (event) => this.onKey(event));
     this.addEventListener("click", (event) => this.onClick(event, false));
     this.addEventListener("dblclick", (event) => this.onClick(event, true));
     new ResizeObserver(() => {
       this.rowHeight = 0;
+      [this.height, this.top] = [this.clientHeight, this.scrollTop];
       this.draw();
     }).observe(this);
   }
@@ -70,14 +77,14 @@ export class List extends HTMLElement {
     for (const [at, cell] of [...this.head.children].entries()) {
       if (!this.columns[at].sorts) continue;
       const mine = this.columns[at].name === name;
-      cell.setAttribute("aria-sort", mine ? (down ? "descending" : "ascending") : "none");
+      put(cell, "aria-sort", mine ? (down ? "descending" : "ascending") : "none");
     }
   }
 
   /** @param {T[]} items */
   setItems(items) {
     this.items = items;
-    this.setAttribute("aria-rowcount", String(items.length + 1));
+    put(this, "aria-rowcount", items.length + 1);
     this.draw();
   }
 
@@ -92,13 +99,13 @@ export class List extends HTMLElement {
   }
 
   drawNow() {
-    const height = this.clientHeight;
-    if (!height) return;
+    if (!this.height) this.height = this.clientHeight;
+    if (!this.height) return;
     if (!this.rowHeight) this.rowHeight = parseFloat(getComputedStyle(this).getPropertyValue("--row")) || 48;
     const row = this.rowHeight;
     this.body.style.height = `${this.items.length * row}px`;
-    const first = Math.max(0, Math.floor(this.scrollTop / row) - 2);
-    const last = Math.min(this.items.length, first + Math.ceil(height / row) + 5);
+    const first = Math.max(0, Math.min(Math.floor(this.top / row), this.items.length - Math.floor(this.height / row)) - 2);
+    const last = Math.min(this.items.length, first + Math.ceil(this.height / row) + 5);
     while (this.pool.length < last - first) this.addRow();
     const size = this.pool.length;
     let active = "";
@@ -122,10 +129,10 @@ export class List extends HTMLElement {
       element.hidden = false;
       const mine = this.key(item) === this.selected;
       if (mine) active = element.id;
-      if ((element.getAttribute("aria-selected") === "true") !== mine) element.setAttribute("aria-selected", String(mine));
+      put(element, "aria-selected", String(mine));
     }
     for (const slot of this.pool) if (!seen.has(slot)) slot.element.hidden = true;
-    if (active) this.setAttribute("aria-activedescendant", active);
+    if (active) put(this, "aria-activedescendant", active);
     else this.removeAttribute("aria-activedescendant");
   }
 

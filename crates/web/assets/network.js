@@ -1,7 +1,7 @@
 // Where this peer is among the others, drawn from what it says; and a self-test.
 
 import { follow, read, write } from "./api.js";
-import { capital, count, fill, h, icon, s, say, short, size, span } from "./dom.js";
+import { capital, count, fill, h, icon, put, renew, s, say, short, size, span } from "./dom.js";
 import { list } from "./list.js";
 
 /** @typedef {import("../../../tests/browser/api").PeerInfo} Peer
@@ -20,6 +20,8 @@ const shade = (peer) => (peer.is_hub ? "hub" : peer.tie ? "supernode" : peer.is_
 
 const SECTORS = ["hub", "supernode", "flood", "dht", "none"];
 const DRAWN_MAX = 120;
+/** More than this since the last look is drawn as a busy connection. */
+const BUSY_BYTES = 50_000;
 
 /** @param {number} turns @param {number} radius @returns {[number, number]} */
 const at = (turns, radius) => [Math.sin(turns * 2 * Math.PI) * radius, -Math.cos(turns * 2 * Math.PI) * radius];
@@ -28,7 +30,9 @@ class Network extends HTMLElement {
   /** @type {Map<string, Peer>} */
   peers = new Map();
   /** @type {Map<string, number>} Bytes at the last look. */
-  moved = new Map();
+  bytes = new Map();
+  /** @type {Set<string>} Whose bytes have become many more since the look before. */
+  busy = new Set();
   /** @type {RingMap} */
   ring = { position: null, places: [] };
   /** @type {Status | undefined} */
@@ -36,8 +40,8 @@ class Network extends HTMLElement {
   due = 0;
   timer = 0;
   end = () => {};
-  around = s("svg", { viewBox: "-172 -168 344 336", role: "img", "aria-label": "Peers around this one" });
-  circle = s("svg", { viewBox: "-172 -158 344 316", role: "img", "aria-label": "The ring" });
+  around = s("svg", { viewBox: "-172 -168 344 336", role: "img", "aria-label": "Peers around this one", onclick: (/** @type {Event} */ event) => this.choose(event) });
+  circle = s("svg", { viewBox: "-172 -158 344 316", role: "img", "aria-label": "The ring", onclick: (/** @type {Event} */ event) => this.choose(event) });
   legend = h("p", { class: "legend" });
   ringSays = h("p", { class: "legend" });
   checks = h("ul", { class: "checks", "aria-live": "polite" });
@@ -104,7 +108,7 @@ class Network extends HTMLElement {
       ["flood", flood && (flood.problem ?? `${count(flood.neighbours, "neighbour")} of ${flood.neighbours_target}, ${count(flood.questions, "question")} answered`)],
       ["dht", dht && (dht.problem ?? (dht.joined ? `on a ring of about ${count(dht.peers_estimated, "peer")}, ${count(dht.published, "file")} listed` : "on no ring yet"))],
     ];
-    fill(this.ways, ways.map(([name, text]) => h("li", {}, h("span", { class: `tag ${name}` }, name), h("span", {}, text || "switched off"))));
+    renew(this.ways, ways.map(([name, text]) => h("li", {}, h("span", { class: `tag ${name}` }, name), h("span", {}, text || "switched off"))));
   }
 
   arrange() {
@@ -113,6 +117,12 @@ class Network extends HTMLElement {
     this.list.hidden = peers.length === 0;
     this.empty.hidden = peers.length > 0;
     this.list.setItems(peers);
+    this.busy.clear();
+    for (const { peer, sent_bytes: sent, received_bytes: received } of peers) {
+      const bytes = sent + received;
+      if (bytes - (this.bytes.get(peer) ?? bytes) > BUSY_BYTES) this.busy.add(peer);
+      this.bytes.set(peer, bytes);
+    }
     this.draw();
   }
 
@@ -123,24 +133,21 @@ class Network extends HTMLElement {
     for (const [n, peer] of peers.entries()) {
       const far = 62 + Math.min(92, Math.log2(1 + (peer.round_trip_ms ?? 0)) * 14) + (n % 2) * 14;
       const [x, y] = at(n / peers.length, far);
-      const bytes = peer.sent_bytes + peer.received_bytes;
-      const moved = bytes - (this.moved.get(peer.peer) ?? bytes);
-      this.moved.set(peer.peer, bytes);
-      links.append(s("path", { d: `M0 0L${x.toFixed(1)} ${y.toFixed(1)}`, class: `link ${shade(peer)}${moved > 50_000 ? " busy" : ""}` }));
+      links.append(s("path", { d: `M0 0L${x.toFixed(1)} ${y.toFixed(1)}`, class: `link ${shade(peer)}${this.busy.has(peer.peer) ? " busy" : ""}` }));
       const big = peer.is_hub ? 11 : peer.tie && peer.tie !== "leaf" ? 9 : 6;
       const chosen = this.list.selected === peer.peer ? " chosen" : "";
-      dots.append(s("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: big, class: `peer ${shade(peer)}${chosen}`, onclick: () => this.choose(peer) },
+      dots.append(s("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: big, class: `peer ${shade(peer)}${chosen}`, "data-peer": peer.peer },
         s("title", {}, `${short(peer.peer)}: ${roles(peer) || "connected"}, ${peer.round_trip_ms ?? "?"} ms`)));
       if (peers.length <= 14) dots.append(s("text", { x: x.toFixed(1), y: (y + big + 13).toFixed(1) }, short(peer.peer).slice(0, 6)));
     }
-    fill(this.around, s("circle", { r: 62, class: "guide" }), s("circle", { r: 110, class: "guide" }), s("circle", { r: 158, class: "guide" }),
+    renew(this.around, s("circle", { r: 62, class: "guide" }), s("circle", { r: 110, class: "guide" }), s("circle", { r: 158, class: "guide" }),
       links, dots, s("circle", { r: 19, class: "me" }), s("text", { y: 4, class: "me" }, "me"));
     /** @type {Record<string, number>} */
     const by = {};
     for (const peer of peers) by[shade(peer)] = (by[shade(peer)] ?? 0) + 1;
     const names = { hub: "hub", supernode: "supernodes and leaves", flood: "neighbours", dht: "next on the ring", none: "others" };
-    fill(this.legend, Object.entries(names).filter(([name]) => by[name]).map(([name, text]) => h("span", {}, h("span", { class: `dot ${name}` }), `${text} `)));
-    this.around.setAttribute("aria-label", `${count(peers.length, "peer")} around this one; the list below has them all`);
+    renew(this.legend, Object.entries(names).filter(([name]) => by[name]).map(([name, text]) => h("span", {}, h("span", { class: `dot ${name}` }), `${text} `)));
+    put(this.around, "aria-label", `${count(peers.length, "peer")} around this one; the list below has them all`);
   }
 
   /** The ring with this peer on top. */
@@ -154,23 +161,24 @@ class Network extends HTMLElement {
       const [x, y] = at(turn(place) - me, 130);
       const [cx, cy] = pointer === "finger" ? [x / 3, y / 3 - 50] : [x * 1.12, (y - 130) * 0.62];
       links.append(s("path", { d: `M0 -130Q${cx.toFixed(1)} ${cy.toFixed(1)} ${x.toFixed(1)} ${y.toFixed(1)}`, class: `link ${pointer}` }));
-      dots.append(s("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: pointer === "finger" ? 5 : 7, class: `peer ${pointer}`, onclick: () => { const known = this.peers.get(peer); if (known) this.choose(known); } },
+      dots.append(s("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: pointer === "finger" ? 5 : 7, class: `peer ${pointer}`, "data-peer": peer },
         s("title", {}, `${short(peer)}: ${pointer}`)));
     }
-    fill(this.circle, s("circle", { r: 130, class: "guide ring" }), links, dots,
+    renew(this.circle, s("circle", { r: 130, class: "guide ring" }), links, dots,
       position ? s("circle", { cy: -130, r: 12, class: "me" }) : null,
       s("text", { y: -4, class: "large" }, on?.joined ? `about ${on.peers_estimated}` : "not on a ring"), on?.joined ? s("text", { y: 16 }, "peers on the ring") : null);
-    this.circle.setAttribute("aria-label", `The ring: ${count(places.length, "pointer")} to others`);
-    fill(this.ringSays, places.length ? ["predecessor", "successor", "finger"].map((name) => h("span", {}, h("span", { class: `dot ${name}` }), `${name} `))
+    put(this.circle, "aria-label", `The ring: ${count(places.length, "pointer")} to others`);
+    renew(this.ringSays, places.length ? ["predecessor", "successor", "finger"].map((name) => h("span", {}, h("span", { class: `dot ${name}` }), `${name} `))
       : on ? "Alone on it so far." : "Start with --overlay hub,supernode,flood,dht to take part.");
   }
 
-  /** @param {Peer} peer */
-  choose(peer) {
-    const index = this.list.items.findIndex((one) => one.peer === peer.peer);
+  /** Selects the peer that was pressed in a picture, if it is connected. @param {Event} event */
+  choose(event) {
+    const id = /** @type {Element} */ (event.target).closest("[data-peer]")?.getAttribute("data-peer");
+    const index = this.list.items.findIndex((one) => one.peer === id);
     if (index < 0) return;
     this.list.reveal(index);
-    this.list.select(peer);
+    this.list.select(this.list.items[index]);
   }
 
   async test() {

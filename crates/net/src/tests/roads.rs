@@ -91,6 +91,9 @@ async fn a_large_transfer_moves_to_tcp_in_both_directions() {
         at_a.lane_bytes_received + 4 * at_lane_segments(&at_a)
     );
     assert!(at_a.lane_bytes_sent > 0, "requests go by it too");
+    let (of_a, of_b) = (&a.net.connections()[0], &b.net.connections()[0]);
+    assert_eq!(of_a.lane_received_bytes, at_a.lane_bytes_received);
+    assert_eq!(of_b.lane_sent_bytes, at_b.lane_bytes_sent);
     a.until(|net| net.lanes() == 0).await;
     b.until(|net| net.lanes() == 0).await;
 }

@@ -317,8 +317,8 @@ impl Driver {
             agent: connection.agent,
             round_trip_ms: (!connection.rtt.is_zero())
                 .then(|| u64::try_from(connection.rtt.as_millis()).unwrap_or(u64::MAX)),
-            sent_bytes: connection.sent_bytes,
-            received_bytes: connection.received_bytes,
+            sent_bytes: connection.sent_bytes + connection.lane_sent_bytes,
+            received_bytes: connection.received_bytes + connection.lane_received_bytes,
             connected_seconds: connection.connected_for.as_secs(),
             is_hub: self
                 .config

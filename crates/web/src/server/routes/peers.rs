@@ -43,7 +43,16 @@ pub(super) async fn peer_events(State(app): State<Arc<App>>) -> Result<Response,
     let permit = sse::permit(&app)?;
     let list = async |app: Arc<App>| app.peer.peers().await;
     let key = |peer: &PeerInfo| peer.peer;
-    Ok(changes::follow(&app, permit, PEERS_INTERVAL, list, key))
+    // Connections come and go without an event; what peers are to each other can wait.
+    let shows = |_: &_| false;
+    Ok(changes::follow(
+        &app,
+        permit,
+        PEERS_INTERVAL,
+        shows,
+        list,
+        key,
+    ))
 }
 
 /// Whose shares, and which part of them.

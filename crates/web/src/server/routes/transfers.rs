@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use gannet_node::DownloadError;
-use gannet_node::api::{DownloadInfo, DownloadRequest, UploadInfo};
+use gannet_node::api::{DownloadInfo, DownloadRequest, NodeEvent, UploadInfo};
 
 use super::super::changes::{self, DOWNLOADS_INTERVAL};
 use super::super::extract::{Answered, JsonBody, Number, Params, Reply};
@@ -53,7 +53,14 @@ pub(super) async fn download_events(State(app): State<Arc<App>>) -> Result<Respo
     let permit = sse::permit(&app)?;
     let list = async |app: Arc<App>| app.peer.downloads().await;
     let key = |download: &DownloadInfo| download.number;
-    Ok(changes::follow(&app, permit, DOWNLOADS_INTERVAL, list, key))
+    let shows = |event: &NodeEvent| {
+        matches!(
+            event,
+            NodeEvent::DownloadChanged { .. } | NodeEvent::DownloadComplete { .. }
+        )
+    };
+    let interval = DOWNLOADS_INTERVAL;
+    Ok(changes::follow(&app, permit, interval, shows, list, key))
 }
 
 /// One download.
