@@ -11,9 +11,10 @@ use crate::progress::{Bars, final_line, may_send, state_word};
 use crate::remote::Running;
 use crate::signals::Signals;
 
-/// How often the peer is asked.
+/// How long the peer is not asked again, at least and at most; in between a quarter of
+/// what it has taken so far, so that nobody waits much longer than it takes.
 // Guess: smooth to the eye; each costs a local request.
-const INTERVAL: Duration = Duration::from_millis(200);
+const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 /// How long a download may be without any source before it is given up.
 // Guess: hubs answer in milliseconds; peers that start at the same time take some seconds to register.
 const NO_SOURCE_MAX: Duration = Duration::from_secs(10);
@@ -102,7 +103,8 @@ impl Follow {
         out: &mut Printer,
     ) -> Result<(Ended, Vec<DownloadInfo>), Failure> {
         let mut before: Vec<DownloadInfo> = Vec::new();
-        let mut watchdog = Watchdog::new(Instant::now());
+        let begun = Instant::now();
+        let mut watchdog = Watchdog::new(begun);
         loop {
             let mut downloads = running.downloads().await?;
             downloads.retain(|download| self.numbers.contains(&download.number));
@@ -129,7 +131,7 @@ impl Follow {
             before = downloads;
             tokio::select! {
                 () = signals.asked() => return Ok((Ended::Interrupted, before)),
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep((begun.elapsed() / 4).clamp(INTERVALS.0, INTERVALS.1)) => {}
             }
         }
     }
