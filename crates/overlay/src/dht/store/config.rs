@@ -77,6 +77,11 @@ pub struct Config {
     // Measured: with 500 peers of ten files each and eight copies the busiest serves 3.8
     // times the mean at 100, 2.4 times at 50 (`search_speed 500 3000 10 dht 0`).
     pub list_max: u32,
+    /// The same of a part of a split list; what is above `list_max` counts as that. Too
+    /// low: who wants all of a word reads many parts. Too high: parts of the commonest
+    /// words are loads too large to be spread evenly.
+    // Measured: see `list_max`; half of a list that is just split still fits.
+    pub part_max: u32,
     /// Entries of one holder in the list of one word; in each shard of depth b
     /// at most this / 2^b, but always 64. Too low: large collections are cut. Too
     /// high: one identity can fill a word.
@@ -169,7 +174,8 @@ impl Default for Config {
             shards_parallel: 32,
             shards_per_search_max: 2_048,
             pages_per_list_max: 50,
-            list_max: 50,
+            list_max: 100,
+            part_max: 64,
             list_entries_per_holder_max: 8_192,
             list_hard_max: 4_000,
             postings_max: 1_000_000,

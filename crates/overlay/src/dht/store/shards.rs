@@ -134,9 +134,19 @@ impl Store {
 
     /// A list has one entry more.
     pub(super) fn on_grown(&mut self, now: Timestamp, key: Position) {
-        if self.shelf.count(key) > self.config.list_max {
+        if self.is_long(key, self.shelf.count(key)) {
             self.split(now, key);
         }
+    }
+
+    /// Whether a list has more entries than it may have.
+    fn is_long(&self, key: Position, count: u32) -> bool {
+        let (whole_max, part_max) = (self.config.list_max, self.config.part_max);
+        let is_part = || {
+            self.list_of(key)
+                .is_some_and(|(_, shard)| shard != Shard::ROOT)
+        };
+        count > whole_max || (count > part_max && is_part())
     }
 
     /// There is a note on a list that was not there.
@@ -396,7 +406,7 @@ impl Store {
             }
         }
         let long = self.shelf.lists();
-        let long = long.filter(|(_, list)| list.count > self.config.list_max);
+        let long = long.filter(|(key, list)| self.is_long(*key, list.count));
         let long: Vec<Position> = long.map(|(key, _)| key).collect();
         for key in &long {
             self.split(now, *key);
