@@ -435,3 +435,39 @@ impl Own {
 fn peers_of(nodes: &[crate::dht::ring::Contact]) -> Vec<PeerId> {
     nodes.iter().map(|node| node.peer).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(5);
+
+    fn stretch(from: u128, to: u128) -> (Position, Position) {
+        (Position(from), Position(to))
+    }
+
+    /// Which of some positions are sure once a part of what was agreed has lapsed.
+    fn left(agreed: (u128, u128), lapsed: (u128, u128)) -> Vec<u128> {
+        let (config, mut custody) = (Config::default(), Custody::default());
+        custody.on_agreed(NOW, &config, stretch(agreed.0, agreed.1));
+        custody.on_lapsed(stretch(lapsed.0, lapsed.1));
+        let is_sure = |at: &u128| custody.is_sure(NOW, &config, (Position(*at), true));
+        let tried = [100, 101, 150, 200, 201, 250, 300, 301, 350, 400, 401];
+        tried.into_iter().filter(is_sure).collect()
+    }
+
+    #[test]
+    fn what_lapsed_is_cut_out() {
+        let all = [101, 150, 200, 201, 250, 300, 301, 350, 400];
+        assert_eq!(left((100, 400), (500, 600)), all);
+        assert_eq!(left((100, 400), (400, 500)), all);
+        assert_eq!(left((100, 400), (200, 300)), [101, 150, 200, 301, 350, 400]);
+        assert_eq!(left((100, 400), (50, 200)), [201, 250, 300, 301, 350, 400]);
+        assert_eq!(left((100, 400), (300, 100)), [101, 150, 200, 201, 250, 300]);
+        assert_eq!(left((100, 400), (100, 400)), [0; 0]);
+        assert_eq!(left((100, 400), (400, 300)), [301, 350, 400]);
+        // The whole circle, as one who is alone has it.
+        assert_eq!(left((100, 400), (7, 7)), [0; 0]);
+        assert_eq!(left((7, 7), (100, 400)), [100, 401]);
+    }
+}

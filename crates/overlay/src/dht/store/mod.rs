@@ -24,8 +24,9 @@
 //!   few nodes (`publish`, `errand`), and begin anew after some hours.
 //! * The owner of a key passes copies on at once; owner and replicas compare
 //!   what they have by cheap sums, now and then and when the neighbourhood
-//!   changes, and exchange only what differs (`sync`). What some node holds that
-//!   no owner speaks for, it brings to the owner.
+//!   changes, and exchange only what differs (`sync`); whether a replica may say that
+//!   it has everything, the owner tells it (`copies`, `custody`). What some node holds
+//!   that no owner speaks for, it brings to the owner.
 //! * A list that gets too long is split by the first bit of the content id, its
 //!   halves again, and is whole again when little is left (`shards`). The halves
 //!   are under keys of their own. Who asks for a split list, or publishes to it, is
@@ -43,6 +44,7 @@ mod answer;
 mod around;
 mod budgets;
 mod config;
+mod copies;
 mod custody;
 mod errand;
 mod folding;

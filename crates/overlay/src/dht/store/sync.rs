@@ -11,13 +11,12 @@
 // Source: Meyer, Range-Based Set Reconciliation (2023), section 3.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_base::{PeerId, Timestamp};
 use rand_core::Rng as _;
 
-use super::around::{Around, Way};
+use super::around::Way;
 use super::errand::{Done, For, Todo};
 use super::message::{ITEMS_MAX, LISTED_ALL_MAX, LISTED_MAX, LOAD_BYTES_MAX, MARKS_MAX, SPANS_MAX};
 use super::requests::Purpose;
@@ -32,8 +31,6 @@ use crate::flood::jittered;
 /// Messages of one comparison beyond which it is given up.
 // Guess: a million records of which all differ need some 4,000.
 const ROUNDS_MAX: u32 = 10_000;
-/// Virtual nodes of a peer that are tried to find one of its own.
-const VIRTUAL_NODES_MAX: u8 = 64;
 /// Comparisons at once.
 pub(super) const SESSIONS_MAX: usize = 16;
 /// Times that the pause doubles after which an owner compares again that is not
@@ -526,99 +523,6 @@ impl Store {
             }
         }
     }
-
-    /// A stretch was compared with one that has copies of it, or could not be.
-    fn on_copies_compared(
-        &mut self,
-        now: Timestamp,
-        peer: &Contact,
-        (from, to): Spanned,
-        vouch: Option<Vouch>,
-    ) {
-        let config = Arc::clone(&self.config);
-        let id = (peer.peer, to);
-        if self.custody.on_compared(now, &config, id, vouch) {
-            self.tell_whole(now);
-        } else if vouch.is_some() {
-            let is_it = |whole: &(Position, Position, Vec<PeerId>)| {
-                (whole.0, whole.1) == (from, to) && whole.2.contains(&peer.peer)
-            };
-            if self.custody.whole(now, &config).any(|whole| is_it(&whole)) {
-                self.send(peer.clone(), StoreMessage::Agreed { from, to });
-            }
-        }
-    }
-
-    /// An own stretch is known to be whole: whoever was compared with has all of it.
-    fn tell_whole(&mut self, now: Timestamp) {
-        let whole: Vec<_> = self.custody.whole(now, &self.config).collect();
-        let mut told = Vec::new();
-        for (from, to, peers) in whole {
-            let mut nodes = self.known.nodes.iter();
-            if let Some(node) = nodes.find(|node| node.me.position == to) {
-                let replicas = node.replicas(self.config.copies).into_iter();
-                let compared = replicas.filter(|replica| peers.contains(&replica.peer));
-                told.extend(compared.map(|replica| (replica, from, to)));
-            }
-        }
-        for (replica, from, to) in told {
-            self.send(replica, StoreMessage::Agreed { from, to });
-        }
-    }
-
-    /// The owner of a stretch says that this peer has what it has.
-    pub(super) fn on_agreed(&mut self, now: Timestamp, from: PeerId, (start, to): Spanned) {
-        if is_end_of(from, to) {
-            self.custody.on_agreed(now, &self.config, (start, to));
-        }
-    }
-
-    /// Takes back what was said to those with copies, where `old`, what was known of the
-    /// ring until now, has become wrong: who is no replica any more is not told of what
-    /// comes, and of a stretch that is another's now, others are.
-    pub(super) fn tell_lapsed(&mut self, old: &[Around]) {
-        let copies = self.config.copies;
-        let mut told = Vec::new();
-        for was in old {
-            let (to, Some(before)) = (was.me.position, &was.predecessor) else {
-                continue;
-            };
-            let is = self.known.nodes.iter().find(|node| node.me.position == to);
-            let Some(is) = is else {
-                continue;
-            };
-            let here = is.predecessor.as_ref().map(|node| node.position);
-            let is_less = here.is_some_and(|here| here != before.position && was.owns(here));
-            let replicas = is.replicas(copies);
-            for replica in was.replicas(copies) {
-                if is_less || replicas.iter().all(|other| other.peer != replica.peer) {
-                    told.push((replica, before.position, to));
-                }
-            }
-        }
-        for (replica, from, to) in told {
-            self.send(replica, StoreMessage::Lapsed { from, to });
-        }
-    }
-
-    /// The owner of a stretch takes back what it said of it.
-    pub(super) fn on_lapsed(&mut self, from: PeerId, (start, to): Spanned) {
-        if is_end_of(from, to) && self.known.holds(start) {
-            self.custody.on_lapsed((start, to));
-        }
-    }
-
-    /// Somebody had everything of a stretch, and has brought it here.
-    pub(super) fn on_brought_here(&mut self, now: Timestamp, stretch: Spanned) {
-        if self.custody.on_vouched(now, &self.config, stretch) {
-            self.tell_whole(now);
-        }
-    }
-}
-
-/// Whether a stretch that ends there can be this peer's own: it ends where it is.
-fn is_end_of(peer: PeerId, to: Position) -> bool {
-    (0..VIRTUAL_NODES_MAX).any(|index| Position::of_peer(peer, index) == to)
 }
 
 /// A stretch of the ring.
