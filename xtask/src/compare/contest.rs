@@ -1,38 +1,19 @@
 //! Programs that do the same work, taking turns.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use super::content;
-use crate::bench::peer::Peer;
+use super::server::{Server, spawned, tail};
 use crate::bench::scratch::Interrupt;
-use crate::bench::tool::Owned;
 use crate::bench::usage;
 
 /// Longest time that one program may take for one run.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// What serves: a process that is killed when dropped.
-#[derive(Debug)]
-pub(crate) enum Server {
-    /// Ours.
-    Peer(Peer),
-    /// Somebody else's.
-    Other(Owned),
-}
-
-impl Server {
-    fn pid(&self) -> u32 {
-        match self {
-            Self::Peer(peer) => peer.pid(),
-            Self::Other(other) => other.0.id(),
-        }
-    }
-}
 
 /// Makes the command that fetches into a folder and ends when all is there.
 pub(crate) type Client<'a> = Box<dyn Fn(&Path) -> anyhow::Result<Command> + 'a>;
@@ -143,13 +124,8 @@ impl Contest<'_> {
 
 /// Runs a command to its end and says how many seconds it took.
 fn timed(command: &mut Command, log: &Path, interrupt: &Interrupt) -> anyhow::Result<f64> {
-    let shown = command.get_program().to_owned();
-    let writer = File::create(log)?;
-    command.stdin(Stdio::null());
-    command.stdout(writer.try_clone()?).stderr(writer);
     let from = Instant::now();
-    let child = command.spawn();
-    let mut child = Owned(child.with_context(|| format!("cannot start {}", shown.display()))?);
+    let mut child = spawned(command, log)?;
     let status = loop {
         if let Some(status) = child.0.try_wait()? {
             break status;
@@ -166,21 +142,6 @@ fn timed(command: &mut Command, log: &Path, interrupt: &Interrupt) -> anyhow::Re
         bail!("{status}{}", tail(log));
     }
     Ok(seconds)
-}
-
-/// The end of what a program said, to be added to a message.
-pub(crate) fn tail(log: &Path) -> String {
-    let said = fs::read(log).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    let lines: Vec<&str> = said
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let last = &lines[lines.len().saturating_sub(3)..];
-    if last.is_empty() {
-        return String::new();
-    }
-    format!(": {}", last.join(" / "))
 }
 
 #[cfg(test)]

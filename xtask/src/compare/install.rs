@@ -11,8 +11,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
+use super::server::{spawned, tail};
 use crate::bench::scratch::Interrupt;
-use crate::bench::tool::{self, Owned};
+use crate::bench::tool;
 
 /// A program that is there.
 #[derive(Debug, Clone)]
@@ -258,15 +259,12 @@ impl<'a> Tools<'a> {
 /// Runs a command whose output nobody wants unless it fails.
 pub(crate) fn quiet(command: &mut Command, interrupt: &Interrupt) -> anyhow::Result<()> {
     let log = tempfile::NamedTempFile::new()?;
-    command.stdin(Stdio::null());
-    command.stdout(log.reopen()?).stderr(log.reopen()?);
-    let child = command.spawn();
-    let name = command.get_program().display();
-    let mut child = Owned(child.with_context(|| format!("cannot start {name}"))?);
+    let mut child = spawned(command, log.path())?;
     let patience = std::time::Duration::from_secs(1_800);
     let status = interrupt.wait_for("a tool", patience, || Ok(child.0.try_wait()?))?;
     if !status.success() {
-        bail!("{name}: {status}{}", super::contest::tail(log.path()));
+        let name = command.get_program().display();
+        bail!("{name}: {status}{}", tail(log.path()));
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod options;
 mod ours;
 mod results;
 mod sendme;
+mod server;
 mod small;
 mod ssh;
 mod start;

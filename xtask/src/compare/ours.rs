@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::contest::{Client, Contender, Server};
+use super::contest::{Client, Contender};
+use super::server::Server;
 use crate::bench::peer::{Lab, Peer};
 use crate::bench::tool;
 

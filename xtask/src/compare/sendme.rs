@@ -1,15 +1,14 @@
 //! sendme, without relays.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::Bench;
-use super::contest::{Contender, Server, tail};
-use crate::bench::tool::Owned;
+use super::contest::Contender;
+use super::server::{Server, alive, spawned};
 
 /// Serves a file or folder; none if the program cannot be had or does not work.
 pub(crate) fn contender<'a>(
@@ -35,7 +34,6 @@ fn start<'a>(
     let place = folder.join("sendme");
     fs::create_dir_all(&place)?;
     let log = place.join("sendme.log");
-    let writer = File::create(&log)?;
     let mut command = sendme.command();
     command
         .current_dir(&place)
@@ -47,16 +45,10 @@ fn start<'a>(
         "127.0.0.1:0",
     ]);
     command.arg(source);
-    command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    let mut server = Owned(command.spawn().context("cannot start sendme")?);
+    let mut server = spawned(&mut command, &log)?;
     let patience = Duration::from_secs(300);
     let ticket = bench.interrupt.wait_for("sendme's ticket", patience, || {
-        if let Some(status) = server.0.try_wait()? {
-            anyhow::bail!("sendme ended: {status}{}", tail(&log));
-        }
+        alive(&mut server, &log)?;
         Ok(ticket(&fs::read_to_string(&log)?))
     })?;
     Ok(Some(Contender {

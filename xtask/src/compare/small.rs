@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::contest::{Contender, Contest, Server};
+use super::contest::{Contender, Contest};
 use super::results::Contested;
+use super::server::Server;
 use super::{Bench, ours, sendme, ssh};
 use crate::bench::peer::Lab;
 use crate::bench::report::Figure;

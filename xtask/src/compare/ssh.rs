@@ -8,10 +8,9 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use super::Bench;
-use super::contest::{Contender, Server};
+use super::contest::Contender;
 use super::install::{Tool, quiet};
-use super::torrent::spawned;
-use super::web::{free_port, is_root, listens};
+use super::server::{Server, free_port, is_root, listens, spawned};
 
 /// rsync of a folder; none if it cannot be had or does not work.
 pub(crate) fn rsync<'a>(bench: &Bench<'_>, folder: &Path, source: &Path) -> Option<Contender<'a>> {

@@ -41,7 +41,8 @@ pub(crate) fn run(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
         let bound = bytes() / rate;
         let times: Vec<f64> = runs.iter().map(|run| run.seconds / bound).collect();
         let loads = of(|run| run.processor);
-        // Two cores cannot verify and copy as much as the bound asks for.
+        // The slower seed is for information: two cores may not verify and copy as much as
+        // the bound of the faster one asks for.
         let is_promised = rate > 10e6;
         let case = |what: &str| format!("loopback, seed of {flag}B/s: {what}");
         let note = format!(

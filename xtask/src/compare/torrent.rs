@@ -1,18 +1,17 @@
 //! BitTorrent: libtorrent with its Python module, and rqbit. Both are told
 //! whom to fetch from; nothing is announced anywhere.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::Bench;
-use super::contest::{Contender, Server, tail};
+use super::contest::Contender;
 use super::install::{Tool, quiet};
-use super::web::free_port;
-use crate::bench::tool::Owned;
+use super::server::{Server, alive, free_port, spawned};
 
 const SCRIPT: &str = include_str!("torrent.py");
 const SEEDING: Duration = Duration::from_secs(120);
@@ -173,28 +172,6 @@ fn describe(
     command.arg(&script).arg("make").arg(source).arg(&torrent);
     quiet(&mut command, bench.interrupt)?;
     Ok(torrent)
-}
-
-/// Starts a server that says into a file what it has to say.
-pub(crate) fn spawned(command: &mut Command, log: &Path) -> anyhow::Result<Owned> {
-    let writer = File::create(log)?;
-    command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    let child = command.spawn();
-    let name = command.get_program().display();
-    Ok(Owned(
-        child.with_context(|| format!("cannot start {name}"))?,
-    ))
-}
-
-/// An error if a server has ended.
-pub(crate) fn alive(server: &mut Owned, log: &Path) -> anyhow::Result<()> {
-    if let Some(status) = server.0.try_wait()? {
-        bail!("it ended at once: {status}{}", tail(log));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

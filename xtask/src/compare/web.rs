@@ -1,17 +1,15 @@
 //! A web server and what fetches from it.
 
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use anyhow::Context as _;
 
 use super::Bench;
-use super::contest::{Client, Contender, Server};
+use super::contest::{Client, Contender};
 use super::install::{Tool, quiet};
-use crate::bench::tool::Owned;
+use super::server::{Server, free_port, is_root, listens, spawned};
 
 /// curl and aria2, each with a server of its own, as far as they are there.
 /// `source` is the only file of its folder.
@@ -92,12 +90,7 @@ impl Web {
             .arg("-c")
             .arg(&settings)
             .args(["-e", "stderr"]);
-        let log = File::create(place.join("nginx.log"))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let server = Owned(command.spawn().context("cannot start nginx")?);
+        let server = spawned(&mut command, &place.join("nginx.log"))?;
         listens(bench, port)?;
         let scheme = if is_secure { "https" } else { "http" };
         Ok(Self {
@@ -154,12 +147,6 @@ fn settings_text(place: &Path, shared: &Path, listen: &str) -> String {
     )
 }
 
-/// Whether this process may do everything, by the owner of its own folder.
-pub(crate) fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0)
-}
-
 fn make_certificate(bench: &Bench<'_>, certificate: &Path, key: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("openssl");
     command.args([
@@ -174,20 +161,4 @@ fn make_certificate(bench: &Bench<'_>, certificate: &Path, key: &Path) -> anyhow
     command.args(["-addext", "subjectAltName=IP:127.0.0.1"]);
     command.arg("-keyout").arg(key).arg("-out").arg(certificate);
     quiet(&mut command, bench.interrupt)
-}
-
-/// A port that nobody listened on a moment ago.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
-}
-
-/// Waits until somebody listens.
-pub(crate) fn listens(bench: &Bench<'_>, port: u16) -> anyhow::Result<()> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let patience = Duration::from_secs(30);
-    bench.interrupt.wait_for("a server", patience, || {
-        Ok(TcpStream::connect(address).ok().map(|_| ()))
-    })
 }

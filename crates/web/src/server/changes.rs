@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{App, sse};
 
 /// How often downloads are looked at.
-// Measured: `.ci/browser --slowed`: a page then takes 1.5 % of two cores while a fast
-// download runs; with half of it, 2.3 %.
+// Measured: `.ci/browser --slowed`: a page then takes 1.5 to 2.3 % of two cores while a
+// fast download runs.
 pub(super) const DOWNLOADS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often peers are looked at.
 // Guess: figures that change faster cannot be read.

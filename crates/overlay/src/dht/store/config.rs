@@ -175,7 +175,7 @@ impl Default for Config {
             search_timeout: Duration::from_secs(30),
             shards_parallel: 32,
             shards_per_search_max: 2_048,
-            pages_per_list_max: 50,
+            pages_per_list_max: 100,
             list_max: 100,
             part_max: 64,
             list_entries_per_holder_max: 8_192,

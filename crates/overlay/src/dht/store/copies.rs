@@ -87,7 +87,8 @@ impl Store {
         }
     }
 
-    /// The owner of a stretch takes back what it said of it.
+    /// The owner of a stretch takes back what it said of it. Who lies in that makes this
+    /// peer less sure than it might be, of keys around here.
     pub(super) fn on_lapsed(&mut self, from: PeerId, (start, to): Spanned) {
         if is_end_of(from, to) && self.known.holds(start) {
             self.custody.on_lapsed((start, to));

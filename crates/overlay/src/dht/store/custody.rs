@@ -226,12 +226,11 @@ impl Custody {
             // What is left before, and what behind.
             let before = (!lapsed(start.plus(1))).then_some((start, from));
             let behind = (!lapsed(end)).then_some((to, end));
-            for (from, to) in before.into_iter().chain(behind) {
-                if self.lent.len() < LENT_MAX {
-                    self.lent.push(Lent { from, to, ..lent });
-                }
-            }
+            let left = before.into_iter().chain(behind);
+            self.lent
+                .extend(left.map(|(from, to)| Lent { from, to, ..lent }));
         }
+        self.lent.truncate(LENT_MAX);
     }
 
     fn is_among_newcomers(&self, now: Timestamp) -> bool {
@@ -469,5 +468,17 @@ mod tests {
         // The whole circle, as one who is alone has it.
         assert_eq!(left((100, 400), (7, 7)), [0; 0]);
         assert_eq!(left((7, 7), (100, 400)), [100, 401]);
+    }
+
+    #[test]
+    fn whoever_cuts_it_into_pieces_there_are_few() {
+        let (config, mut custody) = (Config::default(), Custody::default());
+        custody.on_agreed(NOW, &config, stretch(0, 1_000_000));
+        for at in 1..1_000 {
+            custody.on_lapsed(stretch(at * 100, at * 100 + 10));
+        }
+        assert_eq!(custody.lent.len(), LENT_MAX);
+        let is_sure = |at| custody.is_sure(NOW, &config, (Position(at), true));
+        assert!(is_sure(100) && !is_sure(105) && is_sure(111));
     }
 }

@@ -512,6 +512,34 @@ fn publications_are_checked_before_they_leave() {
 }
 
 #[test]
+fn refusals_that_come_one_by_one_are_told_as_they_double() {
+    let (mut client, nonce) = greeting();
+    order(
+        &mut client,
+        HubClientCommand::Publish(vec![publication(1, "a/0")]),
+    );
+    let mut welcome = welcome(nonce, standing(4, 9, [1; 16], 3));
+    if let HubMessage::Welcome { limits, .. } = &mut welcome {
+        limits.entries_max = 1;
+    }
+    hear(&mut client, NOW, welcome);
+    let chain = chain::extend(chain::start(5), &[Change::put(&publication(1, "a/0"))]);
+    let mut told = Vec::new();
+    for n in 1..=20 {
+        let path = format!("a/{n}");
+        let command = HubClientCommand::Publish(vec![publication(1, &path)]);
+        let mut outputs = order(&mut client, command);
+        outputs.extend(hear(&mut client, NOW, ack(standing(5, 1, chain, 1))));
+        for output in outputs {
+            if let Output::Event(HubClientEvent::RegistrationRefused { entries, .. }) = output {
+                told.push(entries);
+            }
+        }
+    }
+    assert_eq!(told, [1, 2, 4, 8, 16]);
+}
+
+#[test]
 fn keep_alives_come_at_a_quarter_of_the_lease() {
     let (client, _) = registered();
     let due = client.next_deadline().unwrap() - NOW;
