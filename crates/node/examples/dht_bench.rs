@@ -6,9 +6,10 @@
 //!
 //! The peers are [`Node`]s. Sources are put by one more peer that is only the
 //! core and the network, because a node publishes when it has hashed a file,
-//! and hashing is not what is measured: a put takes until every replica has
-//! said that it has the record, a get until another peer, a node, has the row
-//! with its signature verified.
+//! and hashing is not what is measured: a put takes until who is responsible for
+//! the content has said that it has the record (the words of the name follow, and
+//! are not waited for), a get until another peer, a node, has the row with its
+//! signature verified.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
@@ -174,7 +175,7 @@ async fn ask(node: &Node, words: &str) -> Seen {
     seen
 }
 
-/// A new source: from the command to publish it until all that keep it have it;
+/// A new source: from the command to publish it until who is responsible has it;
 /// then until another peer knows it.
 async fn put_and_get(publisher: &mpsc::Sender<Put>, node: &Node, number: usize) -> Trip {
     let (done, is_done) = oneshot::channel();
@@ -209,7 +210,7 @@ struct Publisher {
     key: SigningKey,
     began: Instant,
     is_joined: bool,
-    /// Whom to tell when everything is listed.
+    /// Whom to tell when the source is listed.
     waiting: Option<oneshot::Sender<()>>,
 }
 
@@ -351,7 +352,7 @@ impl Publisher {
                 }
             }
         }
-        if self.core.status().store.keys_pending == 0
+        if self.core.status().store.sources_pending == 0
             && let Some(done) = self.waiting.take()
         {
             // Who waits may have gone.

@@ -282,7 +282,7 @@ impl Ring {
         sender: (PeerId, u8),
         (nonce, step): (u32, Step),
     ) {
-        let Some(request) = self.requests.take(nonce, sender.0, sender.1) else {
+        let Some(request) = self.requests.take(now, nonce, sender) else {
             self.counters.strays += 1;
             return;
         };

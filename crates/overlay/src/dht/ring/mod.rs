@@ -458,7 +458,7 @@ impl Ring {
 
     /// An answer with a state: whose question it was.
     fn on_state(&mut self, now: Timestamp, sender: (PeerId, u8), (nonce, state): (u32, State)) {
-        let Some(request) = self.requests.take(nonce, sender.0, sender.1) else {
+        let Some(request) = self.requests.take(now, nonce, sender) else {
             self.counters.strays += 1;
             return;
         };
@@ -472,7 +472,7 @@ impl Ring {
     }
 
     fn on_refused(&mut self, now: Timestamp, sender: (PeerId, u8), nonce: u32) {
-        let Some(request) = self.requests.take(nonce, sender.0, sender.1) else {
+        let Some(request) = self.requests.take(now, nonce, sender) else {
             self.counters.strays += 1;
             return;
         };

@@ -1,5 +1,10 @@
 //! Questions that wait for an answer.
+//!
+//! Some links are slower than any timeout that suits the others: who answered when
+//! nobody waited any more is given more time from then on. Without that a node whose
+//! only way onto the ring is such a link never comes in.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use gannet_base::{PeerId, Timestamp};
@@ -9,6 +14,12 @@ use super::contact::Contact;
 /// Most questions out at once; a further one counts as unanswered at once.
 // Guess: far more than lookups and maintenance need.
 const REQUESTS_MAX: usize = 1_024;
+/// Questions given up whose answers are still recognised, and peers known to be slow.
+// Guess: a node has few slow neighbours, and whoever matters is asked again soon.
+const LATE_MAX: usize = 16;
+/// Most times the usual timeout that a slow peer is given. Higher: whoever answers
+/// late on purpose is taken for dead later.
+const SLOW_MAX: u32 = 2;
 
 /// What a question is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +58,49 @@ pub(super) struct Requests {
     next: u32,
     /// The earliest of all.
     due: Option<Timestamp>,
+    /// Nothing until a question is given up: most nodes never need it.
+    late: Option<Box<Late>>,
+}
+
+/// What came too late, or may do so.
+#[derive(Debug, Default)]
+struct Late {
+    /// Questions given up: nonce, to whom, when they were sent.
+    given_up: VecDeque<(u32, PeerId, Timestamp)>,
+    /// Who answered too late, and how long it took.
+    slow: VecDeque<(PeerId, Duration)>,
+}
+
+impl Late {
+    fn give_up(&mut self, request: &Request) {
+        if self.given_up.len() >= LATE_MAX {
+            self.given_up.pop_front();
+        }
+        let given_up = (request.nonce, request.to.peer, request.sent_at);
+        self.given_up.push_back(given_up);
+    }
+
+    fn on_answer(&mut self, now: Timestamp, nonce: u32, from: PeerId) {
+        let is_it = |known: &(u32, PeerId, Timestamp)| known.0 == nonce && known.1 == from;
+        let Some(place) = self.given_up.iter().position(is_it) else {
+            return;
+        };
+        let Some((.., sent_at)) = self.given_up.remove(place) else {
+            return;
+        };
+        self.slow.retain(|(known, _)| *known != from);
+        if self.slow.len() >= LATE_MAX {
+            self.slow.pop_front();
+        }
+        self.slow.push_back((from, now - sent_at));
+    }
+
+    /// How long this peer took.
+    fn took(&self, peer: PeerId) -> Option<Duration> {
+        let mut slow = self.slow.iter();
+        slow.find(|(known, _)| *known == peer)
+            .map(|(_, took)| *took)
+    }
 }
 
 impl Requests {
@@ -59,6 +113,10 @@ impl Requests {
         timeout: Duration,
     ) -> u32 {
         self.next = self.next.wrapping_add(1);
+        let took = self.late.as_ref().and_then(|late| late.took(to.peer));
+        let timeout = took.map_or(timeout, |took| {
+            (took * 3 / 2).clamp(timeout, timeout * SLOW_MAX)
+        });
         let due = if self.open.len() < REQUESTS_MAX {
             now + timeout
         } else {
@@ -75,10 +133,20 @@ impl Requests {
         self.next
     }
 
-    /// The question that this peer answers now.
-    pub(super) fn take(&mut self, nonce: u32, from: PeerId, index: u8) -> Option<Request> {
+    /// The question that this peer answers now, if it was not given up.
+    pub(super) fn take(
+        &mut self,
+        now: Timestamp,
+        nonce: u32,
+        (from, index): (PeerId, u8),
+    ) -> Option<Request> {
         let is_it = |open: &Request| open.nonce == nonce && open.to.is(from, index);
-        let place = self.open.iter().position(is_it)?;
+        let Some(place) = self.open.iter().position(is_it) else {
+            if let Some(late) = &mut self.late {
+                late.on_answer(now, nonce, from);
+            }
+            return None;
+        };
         let request = self.open.swap_remove(place);
         if self.due == Some(request.due) {
             self.due = self.open.iter().map(|open| open.due).min();
@@ -109,7 +177,9 @@ impl Requests {
         }
         let is_due = |open: &Request| open.due <= now;
         if let Some(place) = self.open.iter().position(is_due) {
-            return Some(self.open.remove(place));
+            let request = self.open.remove(place);
+            self.late.get_or_insert_default().give_up(&request);
+            return Some(request);
         }
         self.due = self.open.iter().map(|open| open.due).min();
         None
@@ -139,5 +209,60 @@ impl Requests {
 
     pub(super) fn due(&self) -> Option<Timestamp> {
         self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(2);
+
+    fn peer(n: u8) -> Contact {
+        Contact::new(PeerId::from_bytes([n; 32]), 0)
+    }
+
+    fn sent(requests: &mut Requests, now: Timestamp, to: &Contact) -> (u32, Timestamp) {
+        let nonce = requests.open(now, to, Reason::Join, TIMEOUT);
+        let mut open = requests.open.iter();
+        let due = open.find(|open| open.nonce == nonce).map(|open| open.due);
+        (nonce, due.unwrap())
+    }
+
+    #[test]
+    fn who_answers_late_is_given_time() {
+        let (mut requests, now) = (Requests::default(), Timestamp::from_secs(9));
+        let (slow, other) = (peer(1), peer(2));
+        let (nonce, due) = sent(&mut requests, now, &slow);
+        assert_eq!(due, now + TIMEOUT);
+        assert_eq!(requests.pop_due(due).map(|open| open.nonce), Some(nonce));
+        // Somebody else's answer is none.
+        let late = due + Duration::from_millis(9);
+        assert!(requests.take(late, nonce, (other.peer, 0)).is_none());
+        assert_eq!(sent(&mut requests, late, &slow).1, late + TIMEOUT);
+        assert!(requests.take(late, nonce, (slow.peer, 0)).is_none());
+        let (nonce, due) = sent(&mut requests, late, &slow);
+        assert!(due > late + TIMEOUT * 5 / 4 && due <= late + TIMEOUT * SLOW_MAX);
+        assert!(requests.take(due, nonce, (slow.peer, 0)).is_some());
+        assert_eq!(sent(&mut requests, late, &other).1, late + TIMEOUT);
+    }
+
+    #[test]
+    fn few_are_remembered_and_none_is_waited_for_long() {
+        let (mut requests, now) = (Requests::default(), Timestamp::from_secs(9));
+        let much_later = now + TIMEOUT * 50;
+        for n in 0..100 {
+            let (nonce, due) = sent(&mut requests, now, &peer(n));
+            while requests.pop_due(due).is_some() {}
+            assert!(
+                requests
+                    .take(much_later, nonce, (peer(n).peer, 0))
+                    .is_none()
+            );
+            let (_, due) = sent(&mut requests, now, &peer(n));
+            assert_eq!(due, now + TIMEOUT * SLOW_MAX);
+        }
+        let late = requests.late.as_ref().unwrap();
+        assert!(late.slow.len() <= LATE_MAX && late.given_up.len() <= LATE_MAX);
     }
 }

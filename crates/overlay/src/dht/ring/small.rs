@@ -305,7 +305,7 @@ impl Ring {
         (peer, index): (PeerId, u8),
         (nonce, digest): (u32, u64),
     ) {
-        let Some(request) = self.requests.take(nonce, peer, index) else {
+        let Some(request) = self.requests.take(now, nonce, (peer, index)) else {
             return;
         };
         match request.reason {
@@ -362,7 +362,7 @@ impl Ring {
         let is_answer = !told.wants_answer
             && self
                 .requests
-                .take(told.nonce, peer, index)
+                .take(now, told.nonce, (peer, index))
                 .is_some_and(|request| request.reason == Reason::Greet);
         if told.wants_answer && !matches!(self.mode, Mode::Left) {
             let members = self.members(false);

@@ -261,7 +261,7 @@ impl Ring {
         sender: (PeerId, u8),
         (nonce, answers): (u32, Option<bool>),
     ) {
-        let Some(request) = self.requests.take(nonce, sender.0, sender.1) else {
+        let Some(request) = self.requests.take(now, nonce, sender) else {
             return;
         };
         if request.reason == Reason::Probe

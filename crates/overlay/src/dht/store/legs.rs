@@ -8,7 +8,7 @@ use gannet_base::{PeerId, Rng, Timestamp};
 use super::around::Way;
 use super::requests::Purpose;
 use super::{
-    Ask, Contact, Cursor, Found, LookupCost, Place, Position, Store, StoreMessage, Waiting,
+    Ask, Contact, Cursor, Found, LookupCost, Place, Position, Shard, Store, StoreMessage, Waiting,
 };
 use crate::dht::api::RequestId;
 use crate::flood::below;
@@ -41,6 +41,8 @@ pub(super) struct Leg {
     place: Place,
     /// Those that hold it and were not asked yet.
     owners: VecDeque<Contact>,
+    /// Who is responsible for it: the others get copies from it.
+    first: Option<PeerId>,
     pub(super) readers: Vec<Reader>,
     split: Option<(u8, u32)>,
     is_missing: bool,
@@ -91,6 +93,7 @@ impl Store {
         let leg = Leg {
             place,
             owners: VecDeque::new(),
+            first: None,
             readers: Vec::new(),
             split: None,
             is_missing: false,
@@ -130,6 +133,7 @@ impl Store {
         cost: LookupCost,
     ) {
         let mut owners = way.map(|way| way.owners).unwrap_or_default();
+        let first = owners.first().map(|owner| owner.peer);
         shuffle(&mut self.rng, &mut owners);
         let is_sure = self.is_sure(now, key);
         // This peer first, if it has the list; liars last; of the others those that were
@@ -147,6 +151,7 @@ impl Store {
         search.on_cost(cost);
         if let Some(leg) = search.legs.get_mut(&key) {
             leg.owners = owners.into();
+            leg.first = first;
             self.step_leg(now, (id, key));
         }
     }
@@ -354,6 +359,10 @@ impl Store {
             };
             match leg.next(readers) {
                 Next::Ask => self.ask_next(now, (id, key)),
+                Next::AskFirst(place) => {
+                    leg.owners.swap(0, place);
+                    self.ask_next(now, (id, key));
+                }
                 Next::Read(number) => {
                     leg.readers[number].reads = true;
                     return self.ask_reader(now, (id, key), number);
@@ -384,6 +393,8 @@ impl Store {
 /// What a leg needs.
 enum Next {
     Ask,
+    /// Who is responsible, at this place of those not asked yet.
+    AskFirst(usize),
     Read(usize),
     Wait,
     Locate,
@@ -391,6 +402,19 @@ enum Next {
 }
 
 impl Leg {
+    /// Where among those not asked yet the one is who is responsible, if nobody has
+    /// anything: what was published a moment ago is there first. Parts of common words
+    /// are many, and not asked for so.
+    fn unasked_first(&self) -> Option<usize> {
+        let has_any = |reader: &Reader| matches!(reader.state, ReaderState::Told(1.., ..));
+        let is_part = matches!(&self.place, Place::Word(_, shard) if *shard != Shard::ROOT);
+        if is_part || self.readers.iter().any(has_any) {
+            return None;
+        }
+        let mut owners = self.owners.iter();
+        owners.position(|owner| Some(owner.peer) == self.first)
+    }
+
     fn next(&self, readers_wanted: usize) -> Next {
         let failed = |reader: &&Reader| reader.state == ReaderState::Failed;
         let open = self.readers.len() - self.readers.iter().filter(failed).count();
@@ -422,6 +446,9 @@ impl Leg {
         }
         if let Some((bits, count)) = self.split {
             return Next::End(Outcome::Split { bits, count });
+        }
+        if is_told && let Some(place) = self.unasked_first() {
+            return Next::AskFirst(place);
         }
         Next::End(match (is_told, is_sure) {
             (true, true) => Outcome::Read,

@@ -49,9 +49,10 @@ impl Publishing {
         self.jobs.len()
     }
 
-    /// Lists that nobody has taken yet.
-    pub(super) fn pending(&self) -> usize {
-        self.jobs.values().filter(|job| !job.was_taken).count()
+    /// Such lists that nobody has taken yet.
+    pub(super) fn pending(&self, is_meant: impl Fn(&Place) -> bool) -> usize {
+        let pending = |job: &&Job| !job.was_taken && is_meant(&job.place);
+        self.jobs.values().filter(pending).count()
     }
 
     fn is_busy(&self, max: usize) -> bool {

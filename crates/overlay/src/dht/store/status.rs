@@ -1,6 +1,6 @@
 //! What the store looks like from outside.
 
-use super::Store;
+use super::{Place, Store};
 
 /// What happened since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +46,8 @@ pub struct StoreStatus {
     pub keys: usize,
     /// Of these, those that nobody has taken yet.
     pub keys_pending: usize,
+    /// Of these, those of contents, in which sources are looked up.
+    pub sources_pending: usize,
     /// Entries held for others, each list counted.
     pub postings: usize,
     /// Lists with entries.
@@ -72,7 +74,8 @@ impl Store {
         StoreStatus {
             files: self.own.len(),
             keys: self.publishing.len(),
-            keys_pending: self.publishing.pending(),
+            keys_pending: self.publishing.pending(|_| true),
+            sources_pending: self.publishing.pending(|place| *place == Place::Sources),
             postings: self.shelf.len(),
             lists: self.shelf.lists_len(),
             longest: self.shelf.longest(),

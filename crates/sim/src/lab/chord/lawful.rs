@@ -19,8 +19,9 @@ use super::oracle::holds_with;
 use crate::{node_of, peer_id};
 
 /// Time from the first question to a dead node to the end of patience with it: three
-/// of two seconds, each of which may have waited for a link.
-const DOUBT: Duration = Duration::from_secs(10);
+/// of two seconds, or of four if it was slow once, each of which may have waited for a
+/// link.
+const DOUBT: Duration = Duration::from_secs(16);
 
 /// A list that may be of the node there soon.
 type Coming = (Position, Vec<Position>);

@@ -295,7 +295,9 @@ mod tests {
     /// Rings that once stayed in parts, left peers behind, or lost what must hold.
     #[test]
     fn what_once_failed_does_not_again() {
-        for from in [8, 9, 13, 22, 46, 64, 106, 182, 268, 281, 285, 323, 500] {
+        for from in [
+            8, 9, 13, 22, 46, 64, 106, 182, 268, 281, 285, 323, 500, 6591,
+        ] {
             let report = run(&seeds(from, 1)).unwrap();
             assert_eq!(report.failures, []);
         }
