@@ -50,6 +50,55 @@ fn stored(town: &Town) -> usize {
         .sum()
 }
 
+/// Says that it has nothing, and is sure of it.
+fn says_nothing(message: &StoreMessage) -> Option<StoreMessage> {
+    let StoreMessage::Search { request, .. } = message else {
+        return None;
+    };
+    let nothing = Found::Entries {
+        records: Vec::new(),
+        next: None,
+        total: 0,
+        digest: 0,
+        listed: 0,
+        is_sure: true,
+    };
+    Some(StoreMessage::Answer {
+        request: *request,
+        found: Box::new(nothing),
+        hints: Vec::new(),
+    })
+}
+
+/// As those are who hold copies, in the moment in which the first has it already.
+#[test]
+fn that_there_is_nothing_is_asked_of_who_is_responsible() {
+    let mut town = Town::settled(config(), 40);
+    let path = "Films/Harry Potter 1.mkv";
+    town.publish(1, &[path]);
+    town.rest();
+    let first = |key: Position| {
+        let all = (0..40).map(peer);
+        all.min_by_key(|peer| key.distance_to(Position::of_peer(*peer, 0)))
+    };
+    let firsts = [
+        first(Position::of_content(entry(path).content)).unwrap(),
+        first(Shard::ROOT.key(&Word::from("potter"))).unwrap(),
+    ];
+    town.liars = (0..40)
+        .map(peer)
+        .filter(|one| !firsts.contains(one))
+        .collect();
+    town.lie(says_nothing);
+    let askers = (10..30).filter(|n| !town.holding().contains(&peer(*n)));
+    let askers: Vec<u16> = askers.collect();
+    assert!(askers.len() > 3);
+    for asker in askers {
+        assert_eq!(town.sources(asker, path).paths.len(), 1);
+        assert_eq!(town.find(asker, "potter").paths.len(), 1);
+    }
+}
+
 #[test]
 fn only_what_is_signed_and_not_over_and_belongs_there_is_stored() {
     #[track_caller]
@@ -159,24 +208,7 @@ fn a_liars_answer_is_not_the_last_word() {
     let owner = owner.unwrap().rings()[0].me().peer;
     town.liars.insert(owner);
     // It says that there is nothing, and is sure.
-    town.lie(|message| {
-        let StoreMessage::Search { request, .. } = message else {
-            return None;
-        };
-        let nothing = Found::Entries {
-            records: Vec::new(),
-            next: None,
-            total: 0,
-            digest: 0,
-            listed: 0,
-            is_sure: true,
-        };
-        Some(StoreMessage::Answer {
-            request: *request,
-            found: Box::new(nothing),
-            hints: Vec::new(),
-        })
-    });
+    town.lie(says_nothing);
     for asker in 10..30 {
         if peer(asker) != owner {
             let answer = town.find(asker, "potter");
