@@ -131,6 +131,10 @@ impl Book {
         self.0.len()
     }
 
+    pub(super) fn has(&self, peer: PeerId) -> bool {
+        self.0.iter().any(|known| known.peer == peer)
+    }
+
     fn at(&mut self, peer: PeerId) -> Option<&mut Known> {
         self.0.iter_mut().find(|known| known.peer == peer)
     }

@@ -347,7 +347,7 @@ fn something(choices: &mut Choices<'_>) -> SupernodeMessage {
             is_primary: choices.flag(),
             score: choices.score(),
         },
-        4 => SupernodeMessage::Roster(Box::new(Roster {
+        4 => SupernodeMessage::Roster(Arc::new(Roster {
             heirs: choices.acquaintances(),
             supernodes: choices.acquaintances(),
         })),

@@ -1,8 +1,9 @@
 //! A leaf's supernodes: the primary, which is asked, and the warm backup.
 
+use std::sync::Arc;
+
 use gannet_base::{Core as _, PeerId, Timestamp};
 
-use super::addresses::Kept;
 use super::message::{Roster, SupernodeMessage};
 use super::wires::User;
 use super::{LossReason, Role, Supernode, SupernodeEvent};
@@ -237,7 +238,7 @@ impl Supernode {
         }
     }
 
-    pub(super) fn on_roster(&mut self, now: Timestamp, from: PeerId, roster: Roster) {
+    pub(super) fn on_roster(&mut self, now: Timestamp, from: PeerId, roster: Arc<Roster>) {
         if !self.is_home(from) {
             self.counters.dropped += 1;
             return;
@@ -246,9 +247,9 @@ impl Supernode {
         for address in &roster.supernodes {
             self.learn(now, address);
         }
-        if self.homes[0].peer == from && self.seek.orphan_since.is_none() {
-            self.seek.heirs = roster.heirs.into_iter().map(Kept::from).collect();
-            self.seek.heirs_of = Some(from);
+        if self.seek.orphan_since.is_none() {
+            let is_primary = self.homes[0].peer == from;
+            self.seek.rosters.put(from, roster, is_primary);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the two tiers say to each other.
 
+use std::sync::Arc;
+
 use gannet_base::wire::{FRAME_BYTES_MAX, Malformed, WireMessage};
 use gannet_base::{PeerAddress, PeerId};
 use serde::{Deserialize, Serialize};
@@ -111,8 +113,9 @@ pub enum SupernodeMessage {
         /// How well it would do as a supernode.
         score: Score,
     },
-    /// A supernode to its leaves: whom to turn to when it is gone. Boxed: large.
-    Roster(Box<Roster>),
+    /// A supernode to its leaves: whom to turn to when it is gone. Shared: all get the
+    /// same, and keep it.
+    Roster(Arc<Roster>),
     /// A supernode to its leaf: more supernodes are needed, be one.
     Promote,
     /// A leaf to its supernode: it cannot.

@@ -39,6 +39,7 @@ mod homes;
 mod message;
 mod office;
 mod parts;
+mod rosters;
 mod score;
 mod seek;
 mod status;
@@ -219,7 +220,7 @@ impl Supernode {
             SupernodeMessage::Card { is_primary, score } => {
                 self.on_card(now, from, (is_primary, score));
             }
-            SupernodeMessage::Roster(roster) => self.on_roster(now, from, *roster),
+            SupernodeMessage::Roster(roster) => self.on_roster(now, from, roster),
             SupernodeMessage::Promote => self.on_promote(now, from),
             SupernodeMessage::Decline => self.on_decline(now, from),
             SupernodeMessage::Move => self.on_move(now, from),

@@ -1,6 +1,7 @@
 //! What a supernode does for its leaves and for those who knock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_base::{Core as _, PeerAddress, PeerId, Timestamp};
@@ -72,6 +73,8 @@ pub(super) struct Office {
     pub(super) answering: Answering,
     pub(super) dial_backs: DialBacks,
     pub(super) roster_at: Timestamp,
+    /// What leaves were told last.
+    roster: Arc<Roster>,
     /// What of the index the routing table is made of.
     pub(super) keys_revision: Option<u64>,
     pub(super) keys_at: Timestamp,
@@ -95,6 +98,7 @@ impl Office {
             answering: Answering::default(),
             dial_backs: DialBacks::new(now, config),
             roster_at: now + config.roster_interval,
+            roster: Arc::default(),
             keys_revision: None,
             keys_at: now,
         }
@@ -301,29 +305,40 @@ impl Supernode {
         }
     }
 
+    /// Tells a leaf what the others were told, as long as the heirs are the same.
     fn send_roster(&mut self, now: Timestamp, to: PeerId) {
-        let supernodes = self.list(now, to);
-        if let Some(office) = &self.office {
-            let heirs = office.heirs(now, self.me);
-            let roster = Roster { heirs, supernodes };
-            self.send(to, SupernodeMessage::Roster(Box::new(roster)));
-        }
+        let Some(office) = &self.office else {
+            return;
+        };
+        let heirs = office.heirs(now, self.me);
+        let same = Some(&office.roster).filter(|roster| roster.heirs == heirs);
+        let roster = match same {
+            Some(roster) => roster.clone(),
+            None => self.new_roster(now, heirs),
+        };
+        self.send(to, SupernodeMessage::Roster(roster));
     }
 
-    /// Tells all leaves again, with one set of heirs and some others for each.
+    /// Tells all leaves again.
     pub(super) fn send_rosters(&mut self, now: Timestamp) {
         let Some(office) = &self.office else {
             return;
         };
         let heirs = office.heirs(now, self.me);
         let leaves: Vec<PeerId> = office.leaves.keys().copied().collect();
+        let roster = self.new_roster(now, heirs);
         for to in leaves {
-            let roster = Roster {
-                heirs: heirs.clone(),
-                supernodes: self.list(now, to),
-            };
-            self.send(to, SupernodeMessage::Roster(Box::new(roster)));
+            self.send(to, SupernodeMessage::Roster(roster.clone()));
         }
+    }
+
+    fn new_roster(&mut self, now: Timestamp, heirs: Vec<PeerAddress>) -> Arc<Roster> {
+        let supernodes = self.list(now, self.me);
+        let roster = Arc::new(Roster { heirs, supernodes });
+        if let Some(office) = &mut self.office {
+            office.roster = roster.clone();
+        }
+        roster
     }
 
     /// A leaf is asked what only supernodes do: it says so, and tells of some.

@@ -14,9 +14,9 @@ use std::time::Duration;
 use gannet_base::{Output, PeerAddress, PeerId, Timestamp};
 use rand_core::Rng as _;
 
-use super::addresses::Kept;
 use super::config::RoleWish;
 use super::message::{Place, SupernodeMessage, Wish};
+use super::rosters::Rosters;
 use super::tier::Why;
 use super::wires::User;
 use super::{Role, Supernode, SupernodeEvent};
@@ -54,9 +54,8 @@ pub(super) struct Seek {
     pub(super) orphan_since: Option<Timestamp>,
     /// When to refresh the list.
     refresh_at: Option<Timestamp>,
-    /// Who can take the place of the primary, the best first.
-    pub(super) heirs: Vec<Kept>,
-    pub(super) heirs_of: Option<PeerId>,
+    /// Who can take the place of the primary, and who else there is.
+    pub(super) rosters: Rosters,
     heirs_asked: usize,
     /// Was placed at least once.
     was_placed: bool,
@@ -296,10 +295,11 @@ impl Supernode {
 
     /// Nobody is known, or all have been asked just now.
     fn on_nobody_to_ask(&mut self, now: Timestamp) {
-        if self.book.len() == 0 && self.can_serve() {
+        if self.book.len() == 0 && self.seek.rosters.is_empty() && self.can_serve() {
             self.promote(now, Why::Alone);
             return;
         }
+        self.seek.rosters.begin_again();
         let pause = self.round_pause().max(ROUND_PAUSE_MIN / 2);
         let ready = self.book.ready_at().map_or(now, |at| at.max(now));
         let pause_max = self.config.orphan_pause_max;
@@ -323,14 +323,19 @@ impl Supernode {
     }
 
     fn knock_at_some(&mut self, now: Timestamp, count: usize, wish: Wish) {
-        let (homes, knocks) = (&self.homes, &self.seek.knocks);
+        let (homes, knocks, me) = (&self.homes, &self.seek.knocks, self.me);
         let is_taken = |peer: PeerId| {
-            homes.iter().any(|home| home.peer == peer)
+            peer == me
+                || homes.iter().any(|home| home.peer == peer)
                 || knocks.iter().any(|knock| knock.peer == peer)
         };
-        let chosen = self
-            .book
-            .candidates(now, &mut self.rng.wake(), count, is_taken);
+        let mut rng = self.rng.wake();
+        let mut chosen = self.book.candidates(now, &mut rng, count, is_taken);
+        // The book of a small machine is short: then those whom its supernodes named.
+        let missing = count - chosen.len().min(count);
+        let is_taken = |peer: PeerId| is_taken(peer) || self.book.has(peer);
+        chosen.extend(self.seek.rosters.choose(&mut rng, missing, is_taken));
+        drop(rng);
         for address in chosen {
             self.knock(now, address, wish);
         }
@@ -338,18 +343,18 @@ impl Supernode {
 
     /// The next heir's turn.
     fn knock_at_heir(&mut self, now: Timestamp) {
-        let Some(of) = self.seek.heirs_of else {
+        let next = self.seek.heirs_asked;
+        let Some((of, heirs)) = self.seek.rosters.heirs() else {
             return;
         };
-        let next = self.seek.heirs_asked;
-        let Some(heir) = self.seek.heirs.get(next).cloned() else {
+        let Some(heir) = heirs.get(next).cloned() else {
             // Whoever did not answer may be back, or be convinced now.
             self.seek.heirs_asked = 0;
             return;
         };
         self.seek.heirs_asked += 1;
         if heir.peer != self.me {
-            self.knock(now, heir.into(), Wish::Heir { of });
+            self.knock(now, heir, Wish::Heir { of });
         } else if self.can_serve() {
             self.promote(now, Why::Elected);
         }

@@ -173,7 +173,8 @@ impl Supernode {
             self.tell_seen(now, peer, addresses);
         }
         // Who was registered with this peer may have taken the same step.
-        let heirs = std::mem::take(&mut self.seek.heirs);
+        let heirs = self.seek.rosters.heirs();
+        let heirs = heirs.map_or_else(Vec::new, |(_, heirs)| heirs.to_vec());
         for home in std::mem::take(&mut self.homes) {
             self.heard(now, home.peer);
             self.wires
@@ -181,7 +182,6 @@ impl Supernode {
         }
         self.end_seek(now);
         self.announce_flood(now);
-        let heirs = heirs.into_iter().map(PeerAddress::from);
         let known = self.book.supernodes(now).into_iter().chain(heirs);
         self.bootstrap_flood(now, known.collect());
         self.name_homes(now);
