@@ -23,6 +23,7 @@
 
 mod backend;
 mod catalogue;
+mod collection;
 mod config;
 mod content;
 mod deny;
@@ -48,6 +49,7 @@ mod watch;
 pub mod fuzz;
 
 pub use crate::catalogue::Entries;
+pub use crate::collection::{InvalidManifest, Manifest, ManifestFile, Part};
 pub use crate::config::StoreConfig;
 pub use crate::content::{ContentReader, Coverage};
 pub use crate::download::{Download, DownloadRecord, DownloadState, Finished};

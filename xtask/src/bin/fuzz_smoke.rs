@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use gannet_base::wire::{self, SignatureBytes};
 use gannet_base::{
-    ContentId, FileEntry, GannetLink, GroupRange, GroupSet, Hit, Media, PeerAddress, PeerId,
+    ContentId, FileEntry, GannetLink, LinkKind, GroupRange, GroupSet, Hit, Media, PeerAddress, PeerId,
     Publication, Query, Row, WallTime,
 };
 use gannet_overlay::flood::{Ask, Coverage, FloodMessage, Hits, Patch, SearchId, Wanted, Welcome};
@@ -246,6 +246,7 @@ fn links() -> Vec<Vec<u8>> {
     let address = format!("{}@10.0.0.1:7,[::1]:8", PeerId::from_bytes([7; 32]));
     let link = GannetLink {
         content: ContentId::of(b"content"),
+        kind: LinkKind::File,
         name: Some("Harry & Potter, 1.flac".to_owned()),
         size: Some(1 << 40),
         peers: vec![address.parse().expect("it is an address")],

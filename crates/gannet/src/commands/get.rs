@@ -104,6 +104,7 @@ fn wanted(text: &str) -> Result<Wanted, Failure> {
     if let Ok(content) = text.parse::<ContentId>() {
         return Ok(Wanted::Link(GannetLink {
             content,
+            kind: LinkKind::File,
             name: None,
             size: None,
             peers: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gannet_base::{FileEntry, GannetLink, PeerAddress};
+use gannet_base::{FileEntry, GannetLink, LinkKind, PeerAddress};
 use gannet_store::{ScanSummary, StoreEvent, WatchError, Watcher};
 
 use super::Driver;
@@ -206,6 +206,7 @@ fn plain_reason(error: &gannet_store::LinkError) -> String {
 pub(super) fn link_info(entry: &FileEntry, address: PeerAddress) -> LinkInfo {
     let link = GannetLink {
         content: entry.content,
+        kind: LinkKind::File,
         name: Some(Path::new(entry.name()).display().to_string()),
         size: Some(entry.size),
         peers: vec![address],
