@@ -416,8 +416,7 @@ impl<'a> Tree<'a> {
 /// Body of the fuzz target `manifest`: any bytes decode or are refused, what
 /// decodes is encoded as it was, and every file but an empty one is in one
 /// part.
-#[doc(hidden)]
-pub fn fuzz(input: &[u8]) {
+pub(crate) fn fuzz(input: &[u8]) {
     check_decoded(input);
     // Behind a right beginning, the rest is looked at.
     check_decoded(&[MAGIC, input].concat());

@@ -12,12 +12,26 @@
 //! **Non-goals.** Folders that stay in step: a manifest is what a folder was
 //! when the link was made.
 //!
-//! **Invariant.** No member is given its final name before its bytes were
-//! checked against its own content id; the folder gets its name when all of it
-//! is there.
+//! **Invariant.** No file of a folder is written whose bytes were not checked
+//! against its own content id; the folder gets its name when all of it is
+//! there.
 
+mod adopt;
+mod fetch;
+mod make;
 mod manifest;
+mod members;
+mod record;
+mod shelf;
+mod unpack;
 
-#[doc(hidden)]
-pub use self::manifest::fuzz;
+pub(crate) use self::fetch::Open as OpenCollections;
+pub use self::fetch::{CollectionDownload, CollectionRecord, PartBegun};
+pub use self::make::Collection;
+pub(crate) use self::manifest::fuzz;
 pub use self::manifest::{InvalidManifest, Manifest, ManifestFile, Part};
+pub(crate) use self::members::Members;
+pub(crate) use self::shelf::{Shelf, Shelved};
+
+#[cfg(test)]
+mod tests;

@@ -57,12 +57,22 @@ impl Inner {
         let outboards = Outboards::open(outboard_dir.clone()).map_err(failed(&outboard_dir))?;
         let download_dir =
             std::path::absolute(&config.download_dir).map_err(failed(&config.download_dir))?;
-        let downloads =
-            Downloads::new(Arc::new(RealDisk), data_dir.join("downloads"), download_dir);
+        let downloads = Downloads::new(
+            Arc::new(RealDisk),
+            data_dir.join("downloads"),
+            download_dir.clone(),
+        );
         let kept_dir = data_dir.join("kept");
         let kept = Downloads::new(Arc::new(SparseDisk), kept_dir.clone(), kept_dir).lending();
+        let parts_dir = data_dir.join("parts");
+        let parts = Downloads::new(Arc::new(RealDisk), parts_dir, download_dir);
+        let shelf_dir = data_dir.join("collections");
+        let shelf = Shelf::open(shelf_dir.clone()).map_err(failed(&shelf_dir))?;
         Ok(Self {
             data_dir,
+            parts,
+            shelf,
+            fetched: OpenCollections::default(),
             catalogue: opened.catalogue,
             outboards,
             downloads,

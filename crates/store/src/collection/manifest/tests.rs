@@ -75,10 +75,14 @@ fn what_a_hostile_peer_lists_is_refused() {
     check(&["a", "a"], |refused| matches!(refused, I::Order { .. }));
     check(&["b", "a"], |refused| matches!(refused, I::Order { .. }));
     check(&["A", "a"], |refused| matches!(refused, I::Clash { .. }));
-    check(&["A/x", "a/y"], |refused| matches!(refused, I::Clash { .. }));
+    check(&["A/x", "a/y"], |refused| {
+        matches!(refused, I::Clash { .. })
+    });
     check(&["a", "a/b"], |refused| matches!(refused, I::Clash { .. }));
     check(&["A/b", "a"], |refused| matches!(refused, I::Clash { .. }));
-    check(&["a/É", "a/é"], |refused| matches!(refused, I::Clash { .. }));
+    check(&["a/É", "a/é"], |refused| {
+        matches!(refused, I::Clash { .. })
+    });
     check(&[], |refused| matches!(refused, I::Empty));
 }
 
