@@ -393,7 +393,7 @@ pub struct DownloadInfo {
     pub name: String,
     /// Length in bytes, once known; of a folder, of all its files together.
     pub size: Option<u64>,
-    /// If it is a folder: how many files are in it, once known.
+    /// If it is a folder: how many files are in it; 0 while that is not known.
     pub files: Option<u64>,
     /// Verified bytes on the disk.
     pub have_bytes: u64,

@@ -227,7 +227,10 @@ impl Gather {
     fn store_more(&mut self) {
         let storing = |doing: &&Doing| **doing == Doing::Storing;
         while self.doing.values().filter(storing).count() < STORING_AT_ONCE {
-            let fetched = self.doing.iter_mut().find(|(_, doing)| **doing == Doing::Fetched);
+            let fetched = self
+                .doing
+                .iter_mut()
+                .find(|(_, doing)| **doing == Doing::Fetched);
             let Some((part, doing)) = fetched else { return };
             *doing = Doing::Storing;
             self.steps.push_back(Step::Store(*part));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
 use gannet_overlay::locate::{LocateId, Overlay};
 use gannet_store::{
-    CollectionDownload, CollectionError, CollectionRecord, ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary,
-    StoreEvent, WatchError, Watcher,
+    CollectionDownload, CollectionError, CollectionRecord, ContentReader, Download, DownloadError,
+    Finished, ReadError, ScanError, ScanSummary, StoreEvent, WatchError, Watcher,
 };
 use gannet_swarm::{DownloadCommand, ServeFailure, TransferMessage};
 

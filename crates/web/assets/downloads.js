@@ -164,7 +164,7 @@ class Downloads extends HTMLElement {
     const field = h("label", { class: "field" }, "Order among waiting downloads", order);
     fill(this.side, closer(() => this.list.select(undefined)), h("h2", {}, one.name),
       h("div", { class: "actions" }, watch, open, hold, go, off,
-        button("Copy link", () => void copy(`gannet:${one.content}?name=${encodeURIComponent(one.name)}${one.size ? `&size=${one.size}` : ""}`, "Link"))),
+        button("Copy link", () => void copy(`gannet:${one.content}?${one.files === null ? "" : "kind=folder&"}name=${encodeURIComponent(one.name)}${one.size ? `&size=${one.size}` : ""}`, "Link"))),
       big, known, field, h("h3", {}, "Sources"), peers);
     this.update = (info) => {
       const over = info.state === "complete";

@@ -238,6 +238,7 @@ fn targets() -> Vec<Target> {
         new("slice_decoder", store::slice_decoder, vec![]),
         new("catalogue_record", store::catalogue_record, vec![]),
         new("sanitise", store::sanitise, names()),
+        new("manifest", store::manifest, manifests()),
         new("sse", web::sse, events()),
     ]
 }
@@ -273,6 +274,13 @@ fn names() -> Vec<Vec<u8>> {
         "e\u{301}.tar.gz ",
     ];
     names.map(|name| name.as_bytes().to_vec()).to_vec()
+}
+
+/// The list of a folder with an empty file.
+fn manifests() -> Vec<Vec<u8>> {
+    let mut bytes = b"gannet folder 1\n\x06Folder\x01\x07a/b.txt\x00".to_vec();
+    bytes.extend_from_slice(ContentId::of(b"").as_bytes());
+    vec![bytes]
 }
 
 /// A stream of events; the first byte says how it is cut.

@@ -99,7 +99,10 @@ async fn a_folder_goes_from_peer_to_peer() {
     assert!(done.received_bytes >= done.have_bytes);
     assert_eq!(bob.node.downloads().await.unwrap().len(), 1, "one row");
     let again = bob.node.download(request(&link, Vec::new())).await;
-    assert!(matches!(again, Err(DownloadError::AlreadyHave { .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(DownloadError::AlreadyHave { .. })),
+        "{again:?}"
+    );
 
     // His files are shared, and he is a source of the folder by himself.
     shares(&bob, SMALL + 3).await;
@@ -151,7 +154,11 @@ async fn a_folder_comes_from_two_and_one_dies() {
     })
     .await;
     let info = carol.node.downloads().await.unwrap().remove(0);
-    assert_ne!(info.state, DownloadState::Complete, "she was still fetching");
+    assert_ne!(
+        info.state,
+        DownloadState::Complete,
+        "she was still fetching"
+    );
     drop(bob);
     let done = download_is(&carol, begun.number, DownloadState::Complete).await;
     assert!(tree(&done.path.unwrap()) == photos);
@@ -182,7 +189,10 @@ async fn a_stopped_folder_goes_on_where_it_was() {
     let number = bob.node.downloads().await.unwrap()[0].number;
     let done = download_is(&bob, number, DownloadState::Complete).await;
     let (size, received) = (done.size.unwrap(), done.received_bytes);
-    assert!(received < size - 4_000_000, "{received} of {size} came again");
+    assert!(
+        received < size - 4_000_000,
+        "{received} of {size} came again"
+    );
     assert!(tree(&done.path.unwrap()) == photos);
 }
 
@@ -249,7 +259,10 @@ async fn a_changed_file_is_named_and_a_wrong_link_refused() {
     wrong = alice.dir.path().join("elsewhere");
     std::fs::create_dir(&wrong).unwrap();
     let refused = alice.node.link(wrong).await;
-    assert!(matches!(refused, Err(LinkError::NotShared { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(LinkError::NotShared { .. })),
+        "{refused:?}"
+    );
     let hollow = alice.shared().join("hollow");
     std::fs::create_dir(&hollow).unwrap();
     let refused = alice.node.link(hollow).await.unwrap_err();

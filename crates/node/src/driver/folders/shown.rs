@@ -121,7 +121,7 @@ impl Driver {
             content: id,
             name: folder.download.name(),
             size,
-            files: manifest.map(|manifest| manifest.files().len() as u64),
+            files: Some(manifest.map_or(0, |manifest| manifest.files().len() as u64)),
             have_bytes,
             received_bytes: folder.received_bytes + received,
             pieces: self.folder_pieces(folder),
