@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use gannet_base::wire::{self, SignatureBytes};
 use gannet_base::{
-    ContentId, FileEntry, GannetLink, LinkKind, GroupRange, GroupSet, Hit, Media, PeerAddress, PeerId,
-    Publication, Query, Row, WallTime,
+    ContentId, FileEntry, GannetLink, GroupRange, GroupSet, Hit, LinkKind, Media, PeerAddress,
+    PeerId, Publication, Query, Row, WallTime,
 };
 use gannet_overlay::flood::{Ask, Coverage, FloodMessage, Hits, Patch, SearchId, Wanted, Welcome};
 use gannet_swarm::{Have, RefusedReason, TransferMessage};
