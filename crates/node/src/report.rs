@@ -113,6 +113,8 @@ pub(crate) enum FolderNews {
     },
     /// Whether the disk has room again.
     Room { id: ContentId, room: bool },
+    /// A folder that was given up is deleted, as far as it can be.
+    Discarded(ContentId),
     /// What is there for the sake of folders that can be had here.
     Served(Vec<Publication>),
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gannet_base::{ContentId, Escaped, GannetLink};
+use gannet_base::{ContentId, Escaped, GannetLink, LinkKind};
 use gannet_node::api::{DownloadInfo, DownloadRequest};
 use serde::Serialize;
 

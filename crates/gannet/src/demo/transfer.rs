@@ -176,7 +176,7 @@ async fn start_frank(
     ))?;
     let link = GannetLink {
         content: props.big_content,
-        kind: LinkKind::File,
+        kind: gannet_base::LinkKind::File,
         name: None,
         size: None,
         peers: vec![company.actor("alice").address.clone()],

@@ -19,9 +19,10 @@ use gannet_store::{
 use gannet_swarm::DownloadCommand;
 
 use super::Driver;
-use crate::api::{DownloadState, NodeEvent};
+use crate::api::{DownloadInfo, DownloadState, NodeEvent};
 use crate::gather::{Begun, Gather, Phase, Step, Trouble};
-use crate::report::{FolderNews, Report, StepDone};
+use crate::handle::Reply;
+use crate::report::{FolderNews, Report, StepDone, Wish};
 use crate::scanner::{sign, signed};
 
 /// The path of manifests and packs where they are published. It has no word in
@@ -42,7 +43,12 @@ pub(crate) struct Folders {
     pub(super) list: BTreeMap<ContentId, Folder>,
     /// What takes long is to stop.
     stop: Arc<AtomicBool>,
+    /// Folders that are being deleted, and who wants them again already.
+    ending: BTreeMap<ContentId, Vec<(Wish, WishReply)>>,
 }
+
+/// How who wished for a folder hears of it.
+type WishReply = Reply<Result<DownloadInfo, crate::DownloadError>>;
 
 /// The download of one folder.
 pub(super) struct Folder {
@@ -201,6 +207,11 @@ impl Driver {
                 {
                     folder.gather.on_room();
                     self.gather(id);
+                }
+            }
+            FolderNews::Discarded(id) => {
+                for (wish, reply) in self.folders.ending.remove(&id).unwrap_or_default() {
+                    self.download_folder(wish, reply);
                 }
             }
             FolderNews::Served(publications) => {
@@ -592,11 +603,16 @@ impl Driver {
     }
 
     /// Deletes what there is of a folder that is not finished.
-    fn discard(&self, download: CollectionDownload) {
+    fn discard(&mut self, download: CollectionDownload) {
+        let id = download.id();
+        self.folders.ending.entry(id).or_default();
+        let reports = self.reports.clone();
         self.tasks.spawn_blocking(move || {
             if let Err(error) = download.discard() {
                 tracing::warn!(%error, "a folder that was given up is not all deleted");
             }
+            // The driver is gone only when everything is.
+            let _ = reports.blocking_send(Report::Folder(FolderNews::Discarded(id)));
         });
     }
 }

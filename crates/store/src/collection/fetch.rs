@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use gannet_base::{ContentId, GroupRange, PeerAddress};
@@ -73,6 +74,8 @@ pub(crate) struct Fetched {
     /// Held while files are moved and the record is written.
     commit: Mutex<()>,
     manifest: OnceLock<Arc<Manifest>>,
+    /// It was given up: nothing is written any more.
+    discarded: AtomicBool,
 }
 
 impl Fetched {
@@ -82,6 +85,7 @@ impl Fetched {
             record: Mutex::new(record),
             commit: Mutex::new(()),
             manifest: OnceLock::new(),
+            discarded: AtomicBool::new(false),
         }
     }
 
@@ -340,6 +344,10 @@ impl CollectionDownload {
 
     pub(super) fn commit(&self, change: impl FnOnce(&mut Record)) -> Result<(), DownloadError> {
         let _commit = self.fetched.commit.lock().expect("no committer panicked");
+        if self.fetched.discarded.load(Ordering::Relaxed) {
+            let content = self.fetched.id;
+            return Err(DownloadError::Unknown { content });
+        }
         let mut after = self.fetched.lock().clone();
         change(&mut after);
         after.sources.truncate(SOURCES_MAX);
@@ -419,6 +427,8 @@ impl CollectionDownload {
     /// If something cannot be deleted; it can be tried again.
     pub fn discard(&self) -> Result<(), DownloadError> {
         let id = self.fetched.id;
+        let _commit = self.fetched.commit.lock().expect("no committer panicked");
+        self.fetched.discarded.store(true, Ordering::Relaxed);
         if self.finished().is_none() {
             let mut contents = vec![id];
             if let Some(manifest) = self.fetched.manifest.get() {

@@ -21,6 +21,10 @@ impl Driver {
         reply: Reply<Result<DownloadInfo, DownloadError>>,
     ) {
         let id = wish.content;
+        if let Some(waiting) = self.folders.ending.get_mut(&id) {
+            waiting.push((wish, reply));
+            return;
+        }
         if let Some(folder) = self.folders.list.get_mut(&id) {
             match folder.path.clone() {
                 Some(path) if path.exists() => {
