@@ -237,6 +237,7 @@ async fn a_changed_file_is_named_and_a_wrong_link_refused() {
     until("the file is named", async || {
         let info = bob.node.downloads().await.unwrap().remove(0);
         assert_eq!(info.number, number);
+        eprintln!("{info:?}");
         let reason = info.reason.unwrap_or_default();
         let is_named = reason.contains("folder 3/file 170.txt");
         (info.state == DownloadState::Waiting && is_named).then_some(())
