@@ -161,6 +161,12 @@ impl ContentReader {
         self.size
     }
 
+    /// Whether it is a pack or the manifest of a folder. A pack of which a file
+    /// has changed can be read but for that file: open it again.
+    pub fn is_collected(&self) -> bool {
+        matches!(self.source, Source::Collected(_))
+    }
+
     /// How much of it can be read now. A finished download stays readable
     /// through the reader that was opened before.
     pub fn have(&self) -> Coverage {

@@ -8,7 +8,8 @@ use gannet_node::api::{DownloadRequest, DownloadState};
 use gannet_node::{DownloadError, LinkError, Node, NodeConfig};
 
 use crate::support::{
-    Island, Peer, config, download_is, noise, on_both_roads, shares, start, temp_dir, until,
+    Island, Peer, config, download_is, hub, noise, on_both_roads, search, shares, start, temp_dir,
+    until,
 };
 
 on_both_roads! {
@@ -196,6 +197,29 @@ async fn a_stopped_folder_goes_on_where_it_was() {
     assert!(tree(&done.path.unwrap()) == photos);
 }
 
+/// The link names nobody: manifest and packs are found by their contents.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_found_by_its_content_and_not_by_words() {
+    let hub = hub().await;
+    let address = hub.address().await;
+    let alice = sharer(|config| config.hubs = vec![address.clone()]).await;
+    let link = link_of(&alice).await;
+    until("the packs are registered", async || {
+        let hubs = alice.node.status().await.unwrap().hubs;
+        // The files, a manifest and two packs.
+        (hubs[0].registered >= SMALL as u64 + 6).then_some(())
+    })
+    .await;
+    let bob = start(|config| config.hubs = vec![address]).await;
+    let begun = bob.node.download(request(&link, Vec::new())).await;
+    let number = begun.unwrap().number;
+    let done = download_is(&bob, number, DownloadState::Complete).await;
+    assert!(tree(&done.path.unwrap()) == tree(&alice.shared().join("Photos")));
+    let (rows, _) = search(&bob, "photos").await;
+    let large = rows.iter().filter(|row| !row.name.contains('.')).count();
+    assert!(large <= 1, "only the file without an extension: {large}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pause_resume_cancel_of_a_folder() {
     let alice = sharer(|config| config.limit_up = Some(5_000_000)).await;
@@ -237,7 +261,6 @@ async fn a_changed_file_is_named_and_a_wrong_link_refused() {
     until("the file is named", async || {
         let info = bob.node.downloads().await.unwrap().remove(0);
         assert_eq!(info.number, number);
-        eprintln!("{info:?}");
         let reason = info.reason.unwrap_or_default();
         let is_named = reason.contains("folder 3/file 170.txt");
         (info.state == DownloadState::Waiting && is_named).then_some(())
