@@ -3,19 +3,19 @@
 //! The manifest and the parts of a folder are items of the list of downloads
 //! like any other, which nobody sees: they are shown together as one.
 
+mod share;
 mod shown;
 mod wishes;
+
+pub(super) use self::share::{COLLECTED_PATH, publish};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gannet_base::{ContentId, Core as _, FileEntry, Media, PeerAddress, PeerId, Timestamp};
-use gannet_store::{
-    Collection, CollectionDownload, CollectionError, CollectionRecord, Download, DownloadError,
-    PartBegun,
-};
+use gannet_base::{ContentId, Core as _, PeerAddress, PeerId, Timestamp};
+use gannet_store::{CollectionDownload, CollectionError, Download, DownloadError, PartBegun};
 use gannet_swarm::DownloadCommand;
 
 use super::Driver;
@@ -23,11 +23,7 @@ use crate::api::{DownloadInfo, DownloadState, NodeEvent};
 use crate::gather::{Begun, Gather, Phase, Step, Trouble};
 use crate::handle::Reply;
 use crate::report::{FolderNews, Report, StepDone, Wish};
-use crate::scanner::{sign, signed};
 
-/// The path of manifests and packs where they are published. It has no word in
-/// it: they are found by their content, and by nobody who searches.
-pub(super) const COLLECTED_PATH: &str = "…";
 /// Peers that are asked for the next part first.
 // Source: the store keeps at most 64.
 const SOURCES_MAX: usize = 64;
@@ -124,37 +120,6 @@ impl Folder {
 }
 
 impl Driver {
-    /// Goes on with what earlier runs left, and tells what can be had here.
-    pub(super) fn begin_folders(&self) {
-        let store = self.store.clone();
-        let (key, reports) = (self.key.clone(), self.reports.clone());
-        self.tasks.spawn_blocking(move || {
-            let records = match store.collections() {
-                Ok(records) => records,
-                Err(error) => {
-                    tracing::error!(%error, "the folders of earlier runs cannot be read");
-                    return;
-                }
-            };
-            for record in records {
-                if let Some(collection) = &record.served {
-                    publish(collection, &key, &reports);
-                }
-                let begun = (record.state.is_some() && !is_over(&record))
-                    .then(|| store.create_collection(record.id, &record.name));
-                match begun {
-                    Some(Ok(download)) => {
-                        let news = FolderNews::Known { record, download };
-                        // The driver is gone only when everything is.
-                        let _ = reports.blocking_send(Report::Folder(news));
-                    }
-                    Some(Err(error)) => tracing::warn!(%error, "a folder is not gone on with"),
-                    None => {}
-                }
-            }
-        });
-    }
-
     pub(super) fn end_folders(&self) -> impl FnOnce() + Send + 'static {
         self.folders.stop.store(true, Ordering::Relaxed);
         let dirty = self.folders.list.values().filter(|folder| folder.dirty);
@@ -222,29 +187,6 @@ impl Driver {
                 self.announce_changes(publications, Vec::new());
             }
         }
-    }
-
-    fn on_known_folder(&mut self, record: CollectionRecord, download: CollectionDownload) {
-        let id = record.id;
-        if self.folders.list.contains_key(&id) {
-            return;
-        }
-        let paused = record.state == Some(gannet_store::DownloadState::Paused);
-        let number = self.list.number();
-        let mut folder = Folder::new(number, download, paused, self.clock.now());
-        folder.priority = record.priority;
-        folder.sources = record.sources.iter().map(|source| source.peer).collect();
-        if record.to_adopt {
-            folder.path = folder.download.finished();
-            folder.state = DownloadState::Complete;
-            folder.ended = Some(folder.started);
-            folder.to_adopt = true;
-        }
-        for source in record.sources {
-            self.net.add_addresses(source);
-        }
-        self.folders.list.insert(id, folder);
-        self.gather(id);
     }
 
     /// Does what is to be done for a folder.
@@ -576,32 +518,6 @@ impl Driver {
         });
     }
 
-    /// Its files are shared from now on, in batches: nobody waits for it.
-    fn adopt(&self, download: CollectionDownload) {
-        let (key, reports) = (self.key.clone(), self.reports.clone());
-        let stop = Arc::clone(&self.folders.stop);
-        let store = self.store.clone();
-        self.tasks.spawn_blocking(move || {
-            let adopted = download.adopt(&stop, &mut |change| {
-                // The driver is gone only when everything is.
-                let _ = reports.blocking_send(Report::Share(signed(change, &key)));
-            });
-            match adopted {
-                Ok(true) => {
-                    let records = store.collections().unwrap_or_default();
-                    let id = download.id();
-                    let record = records.into_iter().find(|record| record.id == id);
-                    if let Some(collection) = record.and_then(|record| record.served) {
-                        publish(&collection, &key, &reports);
-                    }
-                }
-                // It goes on at the next start.
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "a fetched folder is not shared"),
-            }
-        });
-    }
-
     /// Deletes what there is of a folder that is not finished.
     fn discard(&mut self, download: CollectionDownload) {
         let id = download.id();
@@ -615,30 +531,4 @@ impl Driver {
             let _ = reports.blocking_send(Report::Folder(FolderNews::Discarded(id)));
         });
     }
-}
-
-fn is_over(record: &CollectionRecord) -> bool {
-    let finished = matches!(
-        record.state,
-        Some(gannet_store::DownloadState::Finished { .. })
-    );
-    finished && !record.to_adopt
-}
-
-/// Tells that the manifest and the packs of a folder can be had here.
-pub(super) fn publish(
-    collection: &Collection,
-    key: &ed25519_dalek::SigningKey,
-    reports: &tokio::sync::mpsc::Sender<Report>,
-) {
-    let entry = |(content, size): &(ContentId, u64)| FileEntry {
-        content: *content,
-        size: *size,
-        path: COLLECTED_PATH.to_owned(),
-        media: Media::default(),
-    };
-    let entries = collection.contents.iter().map(entry);
-    let publications = entries.map(|entry| sign(entry, key)).collect();
-    // The driver is gone only when everything is.
-    let _ = reports.blocking_send(Report::Folder(FolderNews::Served(publications)));
 }
