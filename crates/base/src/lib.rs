@@ -31,7 +31,7 @@ pub use entry::{Dimensions, FileEntry, FileKind, InvalidEntry, Media};
 pub use groups::{GROUP_BYTES, GroupRange, GroupSet, InvalidGroupSet, groups_in};
 pub use ids::{ContentId, ParseIdError, PeerId};
 pub use keep::{BLOCK_BYTES, BlockId, InvalidKeep, KeepOrder, KeepRelease};
-pub use link::{GannetLink, ParseLinkError, PeerAddress};
+pub use link::{GannetLink, LinkKind, ParseLinkError, PeerAddress};
 pub use publication::{InvalidPublication, Publication};
 pub use query::{Hit, InvalidQuery, Query, Row};
 pub use rng::{AwakeRng, RestingRng, Rng, fork_rng, seeded_rng};

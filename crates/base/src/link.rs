@@ -1,4 +1,4 @@
-//! Links: `gannet:<content id>?name=…&size=…&peer=…`.
+//! Links: `gannet:<content id>?name=…&size=…&peer=…`; to a folder, with `kind=folder`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::{ContentId, ParseIdError, PeerId};
 
 const SCHEME: &str = "gannet:";
+/// What `kind` says of a folder.
+const FOLDER: &str = "folder";
 
 /// A text that should have been a link and is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +24,12 @@ pub enum ParseLinkError {
     /// The size is not a number.
     #[error("the size of the link is not a number of bytes")]
     Size,
+    /// It leads to something that this version does not know.
+    #[error("the link is to a {kind:?}, which this version does not know; is there a newer one?")]
+    Kind {
+        /// What it is to, in the link's words.
+        kind: String,
+    },
     /// A peer is neither `<peer id>` nor `<peer id>@<address>:<port>,…`.
     #[error("a peer of the link is not `<peer id>` or `<peer id>@<address>:<port>`")]
     Peer,
@@ -98,15 +106,27 @@ impl FromStr for PeerAddress {
     }
 }
 
-/// A content and hints for getting it. Only the content id binds; name, size
-/// and peers are somebody's word.
+/// What a link leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LinkKind {
+    /// A file: the content is its bytes.
+    #[default]
+    File,
+    /// A folder: the content is the list of what is in it.
+    Folder,
+}
+
+/// A content and hints for getting it. Only the content id and the kind bind;
+/// name, size and peers are somebody's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GannetLink {
     /// The content.
     pub content: ContentId,
+    /// What it is.
+    pub kind: LinkKind,
     /// What to call it.
     pub name: Option<String>,
-    /// Its length in bytes.
+    /// Length in bytes: of the file, or of all files of the folder together.
     pub size: Option<u64>,
     /// Who may have it.
     pub peers: Vec<PeerAddress>,
@@ -130,6 +150,9 @@ impl fmt::Display for GannetLink {
             separator = '&';
             written
         };
+        if self.kind == LinkKind::Folder {
+            field(f, "kind", FOLDER)?;
+        }
         if let Some(name) = &self.name {
             field(f, "name", name)?;
         }
@@ -158,6 +181,7 @@ impl FromStr for GannetLink {
         let content = content.parse().map_err(ParseLinkError::Content)?;
         let mut link = Self {
             content,
+            kind: LinkKind::File,
             name: None,
             size: None,
             peers: Vec::new(),
@@ -166,6 +190,9 @@ impl FromStr for GannetLink {
             let (key, value) = field.split_once('=').unwrap_or((field, ""));
             let value = unescape(value)?;
             match key {
+                "kind" if value == FOLDER => link.kind = LinkKind::Folder,
+                // What is fetched as a file and is none would be of no use.
+                "kind" => return Err(ParseLinkError::Kind { kind: value }),
                 "name" => link.name = Some(value),
                 "size" => link.size = Some(value.parse().map_err(|_| ParseLinkError::Size)?),
                 "peer" if link.peers.len() == Self::PEERS_MAX => {
@@ -244,6 +271,7 @@ mod tests {
         let peer = PeerId::from_bytes([5; 32]);
         let link = GannetLink {
             content: ContentId::of(b"x"),
+            kind: LinkKind::File,
             name: Some("Harry & Potter=1% é.txt".to_owned()),
             size: Some(42),
             peers: vec![
@@ -261,7 +289,14 @@ mod tests {
         };
         let text = link.to_string();
         assert!(text.contains("name=Harry%20%26%20Potter%3D1%25%20%C3%A9.txt&size=42&peer="));
-        assert_eq!(text.parse(), Ok(link));
+        assert_eq!(text.parse(), Ok(link.clone()));
+        let folder = GannetLink {
+            kind: LinkKind::Folder,
+            ..link
+        };
+        let text = folder.to_string();
+        assert!(text.contains("?kind=folder&name="), "{text}");
+        assert_eq!(text.parse(), Ok(folder));
     }
 
     #[test]
@@ -274,6 +309,12 @@ mod tests {
                 ParseLinkError::Content(ParseIdError::Length { found: 2 }),
             ),
             (format!("gannet:{id}?size=big"), ParseLinkError::Size),
+            (
+                format!("gannet:{id}?kind=ship"),
+                ParseLinkError::Kind {
+                    kind: "ship".to_owned(),
+                },
+            ),
             (format!("gannet:{id}?peer=me"), ParseLinkError::Peer),
             (format!("gannet:{id}?name=%4"), ParseLinkError::Escape),
             (format!("gannet:{id}?name=%ff"), ParseLinkError::Escape),
@@ -290,7 +331,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken_or_refused(text in "gannet:[0-9a-f]{64}\\?(name|size|peer)=[%a-f0-9é@]{0,40}") {
+        fn any_text_is_taken_or_refused(text in "gannet:[0-9a-f]{64}\\?(name|size|kind|peer)=[%a-f0-9é@]{0,40}") {
             fuzz(text.as_bytes());
         }
     }

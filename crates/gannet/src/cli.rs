@@ -90,7 +90,9 @@ pub(crate) enum Command {
     Peers(Target),
     /// List what a peer shares
     Browse(BrowseArgs),
-    /// Print the link to a shared file, to be given to others
+    /// Print the link to a shared file or folder, to be given to others
+    ///
+    /// The link to a folder is to what is in it now: after a change, it is another.
     Link(LinkArgs),
     /// Have the peers of the ring keep shared files, so that they outlive this one
     Keep(KeepArgs),
@@ -269,7 +271,7 @@ pub(crate) struct GetArgs {
     /// Rows of the last search (1 2 5), links (gannet:…) or content ids
     #[arg(required = true, value_name = "N|LINK")]
     pub(crate) wanted: Vec<String>,
-    /// Where to put the file when no peer is running [default: here]
+    /// Where to put the file or folder when no peer is running [default: here]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// Give up when nothing has come for so many seconds; 0: never
@@ -393,8 +395,8 @@ pub(crate) struct BrowseArgs {
 pub(crate) struct LinkArgs {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The files
-    #[arg(required = true, value_name = "FILE")]
+    /// The files and folders
+    #[arg(required = true, value_name = "FILE|FOLDER")]
     pub(crate) files: Vec<PathBuf>,
 }
 

@@ -228,7 +228,7 @@ pub(crate) enum Running {
 #[derive(Debug)]
 pub(crate) enum Started {
     /// It runs.
-    Running(DownloadInfo),
+    Running(Box<DownloadInfo>),
     /// There is nothing to do; the text says why.
     Have(String),
 }
@@ -267,14 +267,14 @@ impl Running {
     pub(crate) async fn download(&self, request: DownloadRequest) -> Result<Started, Failure> {
         match self {
             Self::Here(node) => match node.download(request).await {
-                Ok(download) => Ok(Started::Running(download)),
+                Ok(download) => Ok(Started::Running(Box::new(download))),
                 Err(have @ DownloadError::AlreadyHave { .. }) => {
                     Ok(Started::Have(have.to_string()))
                 }
                 Err(other) => Err(other.into()),
             },
             Self::There(remote) => match remote.client.download(request).await {
-                Ok(download) => Ok(Started::Running(download)),
+                Ok(download) => Ok(Started::Running(Box::new(download))),
                 Err(ClientError::Problem(problem)) if kind(&problem) == "already-have" => {
                     Ok(Started::Have(problem.detail))
                 }

@@ -391,8 +391,10 @@ pub struct DownloadInfo {
     pub content: ContentId,
     /// What it will be called.
     pub name: String,
-    /// Length in bytes, once known.
+    /// Length in bytes, once known; of a folder, of all its files together.
     pub size: Option<u64>,
+    /// If it is a folder: how many files are in it; 0 while that is not known.
+    pub files: Option<u64>,
     /// Verified bytes on the disk.
     pub have_bytes: u64,
     /// Verified bytes that came from others in this run: a resumed part does not
@@ -510,8 +512,10 @@ pub struct LinkInfo {
     /// The content.
     #[schema(value_type = schema::ContentId)]
     pub content: ContentId,
-    /// Length in bytes.
+    /// Length in bytes; of a folder, of all its files together.
     pub size: u64,
+    /// If it is a folder: how many files are in it.
+    pub files: Option<u64>,
     /// Whether the file lies in a shared folder: if not, the link leads to
     /// nothing that this peer serves.
     pub shared: bool,

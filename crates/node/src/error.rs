@@ -122,6 +122,14 @@ pub enum DownloadError {
         /// Where.
         path: PathBuf,
     },
+    /// It is coming already, as a part of a folder.
+    #[error("it is coming as a part of download {number}, {name}")]
+    PartOf {
+        /// The number of the folder's download.
+        number: u32,
+        /// The folder.
+        name: String,
+    },
     /// It is finished or has failed, so it cannot be paused or resumed.
     #[error("download {number} is {state}: nothing to change")]
     Over {
@@ -203,6 +211,12 @@ pub enum LinkError {
         /// The file.
         path: PathBuf,
         /// Why.
+        reason: String,
+    },
+    /// It is a folder that cannot be linked to as a whole.
+    #[error("{reason}")]
+    Folder {
+        /// Which, and why, in words.
         reason: String,
     },
     /// It is not in a shared folder.

@@ -20,6 +20,7 @@ mod config;
 mod driver;
 mod error;
 mod fetch;
+mod gather;
 mod handle;
 mod identity;
 mod keeping;

@@ -1,17 +1,19 @@
 //! What tasks and threads report to the driver.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
 use gannet_overlay::locate::{LocateId, Overlay};
 use gannet_store::{
-    ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary,
-    StoreEvent, WatchError, Watcher,
+    CollectionDownload, CollectionError, CollectionRecord, ContentReader, Download, DownloadError,
+    Finished, ReadError, ScanError, ScanSummary, StoreEvent, WatchError, Watcher,
 };
 use gannet_swarm::{DownloadCommand, ServeFailure, TransferMessage};
 
 use crate::api::{DownloadInfo, KeptFile};
 use crate::error::{KeepError, LinkError};
+use crate::gather::Step;
 use crate::handle::Reply;
 use crate::verify::CheckedRows;
 
@@ -77,12 +79,55 @@ pub(crate) enum Report {
     Room { content: ContentId, room: bool },
     /// What is kept for others.
     Kept(KeptNews),
+    /// A folder that is fetched, or can be had here.
+    Folder(FolderNews),
     /// A file that others are to keep was looked up.
     ToKeep {
         result: Result<FileEntry, LinkError>,
         wish: KeepWish,
         reply: Reply<Result<KeptFile, KeepError>>,
     },
+}
+
+/// News of folders.
+#[derive(Debug)]
+pub(crate) enum FolderNews {
+    /// An earlier run left it.
+    Known {
+        record: CollectionRecord,
+        download: CollectionDownload,
+    },
+    /// The download of a folder was begun, or cannot be.
+    Created {
+        wish: Wish,
+        result: Result<CollectionDownload, CollectionError>,
+        reply: Reply<Result<DownloadInfo, crate::DownloadError>>,
+    },
+    /// A step was done, or could not be.
+    Done {
+        download: CollectionDownload,
+        /// Of the download in the list.
+        number: u32,
+        step: Step,
+        result: Box<Result<StepDone, CollectionError>>,
+    },
+    /// Whether the disk has room again.
+    Room { id: ContentId, room: bool },
+    /// A folder that was given up is deleted, as far as it can be.
+    Discarded(ContentId),
+    /// What is there for the sake of folders that can be had here.
+    Served(Vec<Publication>),
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub(crate) enum StepDone {
+    /// Something is to be fetched.
+    Fetch(Download),
+    /// The folder has its name.
+    Finished(PathBuf),
+    /// It is done.
+    Done,
 }
 
 /// For whom something is fetched.

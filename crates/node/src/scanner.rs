@@ -39,6 +39,14 @@ pub(crate) fn sign(entry: FileEntry, key: &SigningKey) -> Publication {
     )
 }
 
+/// A change of the shares as the driver hears of it.
+pub(crate) fn signed(change: ShareChange, key: &SigningKey) -> SharedChange {
+    match change {
+        ShareChange::Added(entry) => SharedChange::Published(Box::new(sign(entry, key))),
+        ShareChange::Removed { content, path } => SharedChange::Withdrawn(content, path),
+    }
+}
+
 /// The driver's hold on the scanner. Dropping it stops the thread soon, without
 /// waiting.
 #[derive(Debug)]
@@ -160,12 +168,7 @@ impl Work {
         let hold = |value| *self.current.lock().unwrap_or_else(PoisonError::into_inner) = value;
         hold(Some(Arc::clone(&control)));
         let result = scan(&control, &mut |change| {
-            self.report(Report::Share(match change {
-                ShareChange::Added(entry) => {
-                    SharedChange::Published(Box::new(sign(entry, &self.key)))
-                }
-                ShareChange::Removed { content, path } => SharedChange::Withdrawn(content, path),
-            }));
+            self.report(Report::Share(signed(change, &self.key)));
         });
         hold(None);
         result

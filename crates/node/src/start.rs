@@ -84,6 +84,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         partial: Index::new(own_index_config(&mut rng)),
         searches: crate::searches::Searches::default(),
         list: crate::driver::DownloadList::default(),
+        folders: crate::driver::Folders::default(),
         serving: crate::driver::Serving::default(),
         links: crate::driver::Links::default(),
         questions: crate::driver::Questions::default(),

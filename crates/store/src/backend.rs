@@ -57,17 +57,34 @@ pub(crate) trait DiskFile: fmt::Debug + Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// Bytes that can be read from anywhere in them. Reads may be short.
+pub(crate) trait ReadAt: Sync {
+    fn read_some(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
+}
+
+impl<T: DiskFile + ?Sized> ReadAt for T {
+    fn read_some(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        self.read_at(buffers, offset)
+    }
+}
+
+impl ReadAt for File {
+    fn read_some(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        Ok(rustix::io::preadv(self, buffers, offset)?)
+    }
+}
+
 /// Fills `buffers` one after the other from `offset` on, however short the
 /// reads are. The slices are consumed.
 pub(crate) fn read_all(
-    file: &dyn DiskFile,
+    file: &(impl ReadAt + ?Sized),
     mut buffers: &mut [IoSliceMut<'_>],
     mut offset: u64,
 ) -> io::Result<()> {
     IoSliceMut::advance_slices(&mut buffers, 0);
     while !buffers.is_empty() {
         let some = buffers.len().min(BUFFERS_MAX);
-        match file.read_at(&mut buffers[..some], offset) {
+        match file.read_some(&mut buffers[..some], offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
                 IoSliceMut::advance_slices(&mut buffers, n);
@@ -81,7 +98,11 @@ pub(crate) fn read_all(
 }
 
 /// Fills `bytes`.
-pub(crate) fn read_exact(file: &dyn DiskFile, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact(
+    file: &(impl ReadAt + ?Sized),
+    bytes: &mut [u8],
+    offset: u64,
+) -> io::Result<()> {
     read_all(file, &mut [IoSliceMut::new(bytes)], offset)
 }
 

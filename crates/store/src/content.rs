@@ -8,11 +8,12 @@ use gannet_base::{ContentId, GroupRange, GroupSet, groups_in};
 use crate::ReadError;
 use crate::backend::{DiskFile, RealFile};
 use crate::catalogue::{FileRecord, Place};
+use crate::collection::Members;
 use crate::download::Partial;
 use crate::gather::gather;
 use crate::open::stamp_of;
 use crate::slice::{Step, is_slice_of, steps, verify};
-use crate::store::Inner;
+use crate::store::{Inner, is_ours};
 
 /// How much of a content is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,73 @@ pub struct ContentReader {
 #[derive(Debug)]
 enum Source {
     Shared(Box<Shared>),
+    Collected(Box<Collected>),
     Partial(Arc<Partial>),
+}
+
+/// A content that is there for the sake of a folder that is linked to.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    /// Of which collection.
+    id: ContentId,
+    data: CollectedData,
+    outboard: Option<RealFile>,
+    size: u64,
+    /// The groups whose members are there.
+    pub(crate) have: GroupSet,
+}
+
+/// Where its bytes are.
+#[derive(Debug)]
+pub(crate) enum CollectedData {
+    Manifest(RealFile),
+    Pack(Members),
+}
+
+impl Collected {
+    pub(crate) fn new(
+        id: ContentId,
+        data: CollectedData,
+        outboard: Option<RealFile>,
+        size: u64,
+    ) -> Self {
+        let have = match &data {
+            CollectedData::Manifest(_) => GroupSet::whole(size),
+            // The shelf's word on the size is the manifest's.
+            CollectedData::Pack(members) => members.have(),
+        };
+        Self {
+            id,
+            data,
+            outboard,
+            size,
+            have,
+        }
+    }
+
+    fn gather(&self, slice: GroupRange, steps: &[Step], out: &mut Vec<u8>) -> io::Result<()> {
+        let outboard = self.outboard.as_ref().map(|file| file as &dyn DiskFile);
+        match &self.data {
+            CollectedData::Manifest(file) => gather(file, outboard, self.size, slice, steps, out),
+            CollectedData::Pack(members) => gather(members, outboard, self.size, slice, steps, out),
+        }
+    }
+
+    /// Withdraws the members that are other files now; if there are none, what
+    /// is kept of the collection itself is damaged.
+    fn changed(&self, store: &Inner, content: ContentId, slice: GroupRange) {
+        if let CollectedData::Pack(members) = &self.data {
+            let changed = members.changed(slice);
+            for (place, record) in &changed {
+                store.withdraw(place, record);
+            }
+            if !changed.is_empty() {
+                return;
+            }
+        }
+        tracing::warn!(id = %self.id, %content, "damaged, so not served; link to the folder again");
+        store.shelf.withdraw(self.id, content);
+    }
 }
 
 #[derive(Debug)]
@@ -65,6 +132,15 @@ impl ContentReader {
         }
     }
 
+    pub(crate) fn collected(content: ContentId, collected: Collected, store: Arc<Inner>) -> Self {
+        Self {
+            content,
+            size: collected.size,
+            source: Source::Collected(Box::new(collected)),
+            store,
+        }
+    }
+
     /// None while the size of the download is not known.
     pub(crate) fn partial(partial: Arc<Partial>, store: Arc<Inner>) -> Option<Self> {
         Some(Self {
@@ -85,19 +161,27 @@ impl ContentReader {
         self.size
     }
 
+    /// Whether it is a pack or the manifest of a folder. A pack of which a file
+    /// has changed can be read but for that file: open it again.
+    pub fn is_collected(&self) -> bool {
+        matches!(self.source, Source::Collected(_))
+    }
+
     /// How much of it can be read now. A finished download stays readable
     /// through the reader that was opened before.
     pub fn have(&self) -> Coverage {
         match &self.source {
             Source::Shared(_) => Coverage::Whole,
-            Source::Partial(partial) => {
-                let have = partial.have();
-                if have.len() == groups_in(self.size) {
-                    Coverage::Whole
-                } else {
-                    Coverage::Groups(have)
-                }
-            }
+            Source::Collected(collected) => self.coverage(collected.have.clone()),
+            Source::Partial(partial) => self.coverage(partial.have()),
+        }
+    }
+
+    fn coverage(&self, have: GroupSet) -> Coverage {
+        if have.len() == groups_in(self.size) {
+            Coverage::Whole
+        } else {
+            Coverage::Groups(have)
         }
     }
 
@@ -165,6 +249,13 @@ impl ContentReader {
                 return Err(ReadError::NotYet { slice });
             }
             Source::Partial(partial) => partial.gather(slice, steps, out),
+            Source::Collected(collected) if !collected.have.contains_range(slice) => {
+                return Err(ReadError::NotYet { slice });
+            }
+            Source::Collected(collected) => match collected.gather(slice, steps, out) {
+                Err(error) if !is_ours(&error) => return Err(self.changed(slice)),
+                gathered => gathered,
+            },
             Source::Shared(shared) => {
                 if !shared.is_unchanged() {
                     return Err(self.changed(slice));
@@ -188,7 +279,7 @@ impl ContentReader {
         let verified = verify(self.content, self.size, slice, steps, encoded);
         let unchanged = match &self.source {
             Source::Shared(shared) => shared.is_unchanged(),
-            Source::Partial(_) => true,
+            Source::Partial(_) | Source::Collected(_) => true,
         };
         if verified.is_ok() && unchanged {
             Ok(())
@@ -201,6 +292,7 @@ impl ContentReader {
     fn changed(&self, slice: GroupRange) -> ReadError {
         match &self.source {
             Source::Shared(shared) => self.store.withdraw(&shared.place, &shared.record),
+            Source::Collected(collected) => collected.changed(&self.store, self.content, slice),
             Source::Partial(partial) => partial.doubt(slice),
         }
         ReadError::Changed {

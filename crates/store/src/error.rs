@@ -189,6 +189,14 @@ pub enum LinkError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is a folder that cannot be linked to as a whole: empty, or too large.
+    #[error("cannot make a link to {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: crate::InvalidManifest,
+    },
     /// Its outboard or its catalogue record could not be written.
     #[error(transparent)]
     Scan(#[from] ScanError),
@@ -344,6 +352,25 @@ pub enum DownloadError {
     /// folder.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
+}
+
+/// Why the download of a folder does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectionError {
+    /// The list of the folder is none, or one that nobody may follow. Asking
+    /// again brings the same.
+    #[error("the link leads to nothing that can be fetched: {0}")]
+    Manifest(#[from] crate::InvalidManifest),
+    /// The list names other bytes for a file than it is made of. Whoever made
+    /// the link lies or has a broken disk.
+    #[error("the list of the folder is wrong: {path:?} is something else than it says")]
+    Wrong {
+        /// The file.
+        path: String,
+    },
+    /// A download of it failed, or the disk.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
 }
 
 /// Why groups were not copied from one place to another.

@@ -42,6 +42,11 @@ pub fn catalogue_record(input: &[u8]) {
     crate::download::fuzz_record(input);
 }
 
+/// Decodes the list of a folder.
+pub fn manifest(input: &[u8]) {
+    crate::collection::fuzz(input);
+}
+
 /// Makes a name safe, twice.
 pub fn sanitise(input: &[u8]) {
     let once = sanitise_name(&String::from_utf8_lossy(input));
@@ -60,6 +65,7 @@ mod tests {
             super::slice_decoder(&input);
             super::catalogue_record(&input);
             super::sanitise(&input);
+            super::manifest(&input);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, IoSliceMut};
 
 use gannet_base::{GROUP_BYTES, GroupRange};
 
-use crate::backend::{DiskFile, read_all, read_exact};
+use crate::backend::{DiskFile, ReadAt, read_all, read_exact};
 use crate::outboard::{PAIR_BYTES, PAIR_BYTES_64};
 use crate::slice::{Step, encoded_bytes, group_len};
 
@@ -14,7 +14,7 @@ use crate::slice::{Step, encoded_bytes, group_len};
 /// The data is one read, scattered to where each group belongs; the pairs are
 /// one read per run of neighbours.
 pub(crate) fn gather(
-    data: &dyn DiskFile,
+    data: &(impl ReadAt + ?Sized),
     outboard: Option<&dyn DiskFile>,
     size: u64,
     slice: GroupRange,

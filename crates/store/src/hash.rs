@@ -16,6 +16,7 @@ use blake3::hazmat::ChainingValue;
 use gannet_base::{ContentId, GROUP_BYTES, groups_in};
 use rayon::ThreadPool;
 
+use crate::backend::{ReadAt, read_exact};
 use crate::outboard::{
     GROUP_LEN, Node, PAIR_BYTES, PAIR_BYTES_64, group_hash, join, outboard_bytes, parent_hash,
 };
@@ -59,13 +60,24 @@ pub(crate) fn hash_file(
     pool: Option<&ThreadPool>,
     pace: &dyn Pace,
 ) -> Result<ContentId, HashError> {
+    // A hint; whoever does not take it loses only time.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
+    hash_bytes(file, size, outboard, pool, pace)
+}
+
+/// As [`hash_file`], of bytes that may lie in many files.
+pub(crate) fn hash_bytes(
+    file: &dyn ReadAt,
+    size: u64,
+    outboard: Option<&File>,
+    pool: Option<&ThreadPool>,
+    pace: &dyn Pace,
+) -> Result<ContentId, HashError> {
     if let Some(outboard) = outboard {
         outboard
             .set_len(outboard_bytes(size))
             .map_err(HashError::Outboard)?;
     }
-    // A hint; whoever does not take it loses only time.
-    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
     let job = Job {
         file,
         size,
@@ -91,7 +103,7 @@ pub(crate) fn hash_file(
 }
 
 struct Job<'a> {
-    file: &'a File,
+    file: &'a dyn ReadAt,
     size: u64,
     outboard: Option<&'a File>,
     pace: &'a dyn Pace,
@@ -137,9 +149,7 @@ impl Job<'_> {
         let length = usize::try_from(length).expect("a unit is short");
         buffers.bytes.resize(length.max(buffers.bytes.len()), 0);
         let bytes = &mut buffers.bytes[..length];
-        self.file
-            .read_exact_at(bytes, start)
-            .map_err(HashError::Read)?;
+        read_exact(self.file, bytes, start).map_err(HashError::Read)?;
 
         let node = unit_node(self.size, unit);
         let is_root = node.groups == groups_in(self.size);

@@ -23,6 +23,7 @@
 
 mod backend;
 mod catalogue;
+mod collection;
 mod config;
 mod content;
 mod deny;
@@ -48,12 +49,16 @@ mod watch;
 pub mod fuzz;
 
 pub use crate::catalogue::Entries;
+pub use crate::collection::{
+    Collection, CollectionDownload, CollectionRecord, InvalidManifest, Manifest, ManifestFile,
+    Part, PartBegun,
+};
 pub use crate::config::StoreConfig;
 pub use crate::content::{ContentReader, Coverage};
 pub use crate::download::{Download, DownloadRecord, DownloadState, Finished};
 pub use crate::error::{
-    CatalogueError, CopyError, DownloadError, LinkError, OpenError, ReadError, ScanError,
-    ShareError, WatchError, WriteError,
+    CatalogueError, CollectionError, CopyError, DownloadError, LinkError, OpenError, ReadError,
+    ScanError, ShareError, WatchError, WriteError,
 };
 pub use crate::names::sanitise_name;
 pub use crate::scan::{Progress, ScanControl, ScanSummary, ShareChange};

@@ -37,6 +37,13 @@ pub(crate) struct Temporary {
     path: PathBuf,
 }
 
+impl Temporary {
+    /// Where it lies, for it to be moved elsewhere in the data directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
         // Gone already if it was placed.

@@ -11,6 +11,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::backend::{RealDisk, RealFile, SparseDisk};
 use crate::catalogue::{Catalogue, Change, DOWNLOADS_SHARE, Effect, FileRecord, Place, ShareId};
+use crate::collection::{OpenCollections, Shelf};
 use crate::content::Shared;
 use crate::download::Downloads;
 use crate::lock::DirLock;
@@ -24,11 +25,14 @@ use crate::{
     ShareInfo, ShareState, StoreConfig, WatchError, Watcher,
 };
 
+mod collecting;
 mod keeping;
 mod opening;
 mod reading;
 mod sharing;
 mod upgrade;
+
+pub(crate) use self::reading::is_ours;
 
 /// What the store notices by itself, told to its listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +69,11 @@ pub(crate) struct Inner {
     downloads: Downloads,
     /// Parts that are kept for others.
     kept: Downloads,
+    /// Manifests and parts of folders that are being fetched.
+    pub(crate) parts: Downloads,
+    pub(crate) shelf: Shelf,
+    /// The downloads of folders that are open.
+    pub(crate) fetched: OpenCollections,
     shares: RwLock<Shares>,
     /// Held while the list of shares is changed and saved.
     sharing: Mutex<()>,

@@ -15,6 +15,10 @@ const WORDS = { active: "Fetching", waiting: "Waiting", diskfull: "Disk full", p
 const PARTS = { all: () => true, open: (state) => state !== "complete", done: (state) => state === "complete" };
 
 /** @param {Download} one */
+const isFolder = (one) => typeof one.files === "number";
+/** Whether there is something to look at: a folder is not one file. @param {Download} one */
+const canWatch = (one) => !isFolder(one) && (one.state === "complete" ? isViewable(one.name) : isPlayable(one.name));
+/** @param {Download} one */
 const percent = (one) => (one.state === "complete" ? 100 : one.size ? Math.floor((one.have_bytes / one.size) * 100) : 0);
 
 /** @param {Download} one */
@@ -117,7 +121,7 @@ class Downloads extends HTMLElement {
           put(go, name, one.state === "failed" ? "Try again" : "Resume");
           put(off, name, one.state === "complete" ? "Take off the list" : "Cancel");
         }
-        watch.hidden = one.state === "complete" ? !isViewable(one.name) : !isPlayable(one.name);
+        watch.hidden = !canWatch(one);
       },
     };
   }
@@ -141,7 +145,7 @@ class Downloads extends HTMLElement {
   /** @param {Download} one */
   open(one) {
     this.show(one);
-    if (isPlayable(one.name) || (one.state === "complete" && isViewable(one.name))) play(one.content, one.name);
+    if (canWatch(one)) play(one.content, one.name);
   }
 
   /** @param {Download | undefined} one */
@@ -164,7 +168,7 @@ class Downloads extends HTMLElement {
     const field = h("label", { class: "field" }, "Order among waiting downloads", order);
     fill(this.side, closer(() => this.list.select(undefined)), h("h2", {}, one.name),
       h("div", { class: "actions" }, watch, open, hold, go, off,
-        button("Copy link", () => void copy(`gannet:${one.content}?name=${encodeURIComponent(one.name)}${one.size ? `&size=${one.size}` : ""}`, "Link"))),
+        button("Copy link", () => void copy(`gannet:${one.content}?${isFolder(one) ? "kind=folder&" : ""}name=${encodeURIComponent(one.name)}${one.size ? `&size=${one.size}` : ""}`, "Link"))),
       big, known, field, h("h3", {}, "Sources"), peers);
     this.update = (info) => {
       const over = info.state === "complete";
@@ -172,9 +176,9 @@ class Downloads extends HTMLElement {
       hold.hidden = over || info.state === "paused" || info.state === "failed";
       go.hidden = over || !hold.hidden;
       say(go, info.state === "failed" ? "Try again" : "Resume");
-      watch.hidden = over ? !isViewable(info.name) : !isPlayable(info.name);
+      watch.hidden = !canWatch(info);
       say(watch, over && !isPlayable(info.name) ? "Open" : over ? "Play" : "Play while it comes");
-      open.hidden = !over;
+      open.hidden = !over || isFolder(info);
       field.hidden = over;
       put(big, "data-state", info.state);
       say(off, over ? "Take off the list" : "Cancel");

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use gannet_base::wire::{self, SignatureBytes};
 use gannet_base::{
-    ContentId, FileEntry, GannetLink, GroupRange, GroupSet, Hit, Media, PeerAddress, PeerId,
-    Publication, Query, Row, WallTime,
+    ContentId, FileEntry, GannetLink, GroupRange, GroupSet, Hit, LinkKind, Media, PeerAddress,
+    PeerId, Publication, Query, Row, WallTime,
 };
 use gannet_overlay::flood::{Ask, Coverage, FloodMessage, Hits, Patch, SearchId, Wanted, Welcome};
 use gannet_swarm::{Have, RefusedReason, TransferMessage};
@@ -238,6 +238,7 @@ fn targets() -> Vec<Target> {
         new("slice_decoder", store::slice_decoder, vec![]),
         new("catalogue_record", store::catalogue_record, vec![]),
         new("sanitise", store::sanitise, names()),
+        new("manifest", store::manifest, manifests()),
         new("sse", web::sse, events()),
     ]
 }
@@ -246,6 +247,7 @@ fn links() -> Vec<Vec<u8>> {
     let address = format!("{}@10.0.0.1:7,[::1]:8", PeerId::from_bytes([7; 32]));
     let link = GannetLink {
         content: ContentId::of(b"content"),
+        kind: LinkKind::File,
         name: Some("Harry & Potter, 1.flac".to_owned()),
         size: Some(1 << 40),
         peers: vec![address.parse().expect("it is an address")],
@@ -272,6 +274,13 @@ fn names() -> Vec<Vec<u8>> {
         "e\u{301}.tar.gz ",
     ];
     names.map(|name| name.as_bytes().to_vec()).to_vec()
+}
+
+/// The list of a folder with an empty file.
+fn manifests() -> Vec<Vec<u8>> {
+    let mut bytes = b"gannet folder 1\n\x06Folder\x01\x07a/b.txt\x00".to_vec();
+    bytes.extend_from_slice(ContentId::of(b"").as_bytes());
+    vec![bytes]
 }
 
 /// A stream of events; the first byte says how it is cut.

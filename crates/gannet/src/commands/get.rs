@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gannet_base::{ContentId, Escaped, GannetLink};
+use gannet_base::{ContentId, Escaped, GannetLink, LinkKind};
 use gannet_node::api::{DownloadInfo, DownloadRequest};
 use serde::Serialize;
 
@@ -104,6 +104,7 @@ fn wanted(text: &str) -> Result<Wanted, Failure> {
     if let Ok(content) = text.parse::<ContentId>() {
         return Ok(Wanted::Link(GannetLink {
             content,
+            kind: LinkKind::File,
             name: None,
             size: None,
             peers: Vec::new(),

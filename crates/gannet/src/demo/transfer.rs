@@ -176,6 +176,7 @@ async fn start_frank(
     ))?;
     let link = GannetLink {
         content: props.big_content,
+        kind: gannet_base::LinkKind::File,
         name: None,
         size: None,
         peers: vec![company.actor("alice").address.clone()],

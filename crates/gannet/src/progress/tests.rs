@@ -18,6 +18,7 @@ pub(crate) fn download(number: u32, name: &str) -> DownloadInfo {
         content: ContentId::of(name.as_bytes()),
         name: name.to_owned(),
         size: Some(100),
+        files: None,
         have_bytes: 0,
         received_bytes: 0,
         pieces: "0".repeat(64),

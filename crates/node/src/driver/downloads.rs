@@ -24,7 +24,10 @@ const SOURCES_KEPT_MAX: usize = 64;
 
 /// One download.
 pub(crate) struct Item {
+    /// 0 for a part of a folder, which is shown with the folder.
     pub(super) number: u32,
+    /// The folder that it is the manifest or a part of.
+    pub(super) part_of: Option<ContentId>,
     pub(super) name: String,
     /// `None` when it is over.
     pub(super) download: Option<Download>,
@@ -67,14 +70,43 @@ pub(crate) struct DownloadList {
 
 impl DownloadList {
     pub(super) fn find(&self, number: u32) -> Option<ContentId> {
-        let found = self.items.iter().find(|(_, item)| item.number == number);
+        let mut shown = self.items.iter().filter(|(_, item)| item.part_of.is_none());
+        let found = shown.find(|(_, item)| item.number == number);
         found.map(|(content, _)| *content)
     }
 
     pub(super) fn add(&mut self, content: ContentId, now: Timestamp, record: &DownloadRecord) {
+        let number = self.number();
+        self.insert(content, now, record, number);
+    }
+
+    /// The number of the next download.
+    pub(super) fn number(&mut self) -> u32 {
         self.next_number += 1;
+        self.next_number
+    }
+
+    /// The manifest or a part of a folder.
+    pub(super) fn add_part(
+        &mut self,
+        folder: ContentId,
+        content: ContentId,
+        now: Timestamp,
+        download: Download,
+    ) {
+        self.insert(content, now, &download.record(), 0);
+        if let Some(item) = self.items.get_mut(&content) {
+            item.part_of = Some(folder);
+            item.have = download.have();
+            item.size = download.size();
+            item.download = Some(download);
+        }
+    }
+
+    fn insert(&mut self, content: ContentId, now: Timestamp, record: &DownloadRecord, number: u32) {
         let item = Item {
-            number: self.next_number,
+            number,
+            part_of: None,
             name: record.name.clone(),
             download: None,
             size: record.size,
@@ -367,6 +399,10 @@ impl Driver {
         item.state = state;
         item.reason.clone_from(&reason);
         let number = item.number;
+        if let Some(folder) = item.part_of {
+            self.refresh_folder(folder);
+            return;
+        }
         if changed && state != DownloadState::Complete {
             self.tell(NodeEvent::DownloadChanged {
                 number,
@@ -437,6 +473,7 @@ impl Driver {
             size: item.size,
             have_bytes,
             received_bytes: item.received_bytes,
+            files: None,
             pieces: item
                 .size
                 .map_or_else(String::new, |size| pieces(&item.have, size)),

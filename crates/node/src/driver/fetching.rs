@@ -11,6 +11,7 @@ use gannet_swarm::{
 
 use super::Driver;
 use super::downloads::all_of;
+use super::folders::COLLECTED_PATH;
 use super::links::Wanting;
 use crate::api::{DownloadState, NodeEvent};
 use crate::fetch::FetchHandle;
@@ -86,6 +87,7 @@ impl Driver {
                 self.on_stored(content, groups);
                 if is_current {
                     self.on_good_source(content, peer);
+                    self.on_folder_source(content, peer);
                 }
             }
             // The core has given this stream up and may be on the next one.
@@ -159,6 +161,9 @@ impl Driver {
     fn on_size_proven(&mut self, content: ContentId, size: u64) {
         if let Some(item) = self.list.items.get_mut(&content) {
             item.size = Some(size);
+            if let Some(folder) = item.part_of {
+                self.check_part_size(folder, content, size);
+            }
             self.publish_partial(content);
         }
     }
@@ -178,7 +183,10 @@ impl Driver {
         let Some(size) = item.size.filter(|_| item.published.is_none()) else {
             return;
         };
-        let path = format!("{PARTIAL_SHARE}/{}", item.name);
+        let path = match item.part_of {
+            Some(_) => COLLECTED_PATH.to_owned(),
+            None => format!("{PARTIAL_SHARE}/{}", item.name),
+        };
         let entry = FileEntry {
             content,
             size,
@@ -211,6 +219,10 @@ impl Driver {
         let Some(item) = self.list.items.get_mut(&content) else {
             return;
         };
+        if let Some(folder) = item.part_of {
+            self.on_part_fetched(folder, content);
+            return;
+        }
         if item.saving && item.ended.is_some() {
             return;
         }

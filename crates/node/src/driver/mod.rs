@@ -9,6 +9,7 @@ mod dht;
 mod downloads;
 mod fetching;
 mod flood;
+mod folders;
 mod hub;
 mod keep;
 mod known;
@@ -51,6 +52,7 @@ pub(crate) use dht::Ring;
 pub(crate) use downloads::DownloadList;
 pub(crate) use fetching::Streams;
 pub(crate) use flood::Flooding;
+pub(crate) use folders::Folders;
 pub(crate) use hub::own_address;
 pub(crate) use links::Links;
 pub(crate) use page::Pages;
@@ -102,6 +104,7 @@ pub(crate) struct Driver {
     pub(crate) partial: Index,
     pub(crate) searches: Searches,
     pub(crate) list: DownloadList,
+    pub(crate) folders: Folders,
     pub(crate) serving: Serving,
     pub(crate) links: Links,
     pub(crate) questions: Questions,
@@ -189,6 +192,7 @@ impl Driver {
         self.begin_supernode();
         self.begin_dht();
         self.begin_downloads();
+        self.begin_folders();
         self.begin_links();
         self.begin_shares();
         self.next_tick = self.now() + TICK;
@@ -240,6 +244,7 @@ impl Driver {
     fn on_tick(&mut self) {
         self.tick_status();
         self.tick_downloads();
+        self.tick_folders();
         self.tick_links();
         self.tick_hubs();
         self.tick_flood();
@@ -296,6 +301,7 @@ impl Driver {
                 Report::Finished { content, result } => self.on_finished(content, result),
                 Report::Room { content, room } => self.on_room(content, room),
                 Report::Kept(news) => self.on_kept_report(news),
+                Report::Folder(news) => self.on_folder_news(news),
                 Report::ToKeep {
                     result,
                     wish,
@@ -381,9 +387,11 @@ impl Driver {
         inputs.reports.close();
         while inputs.reports.try_recv().is_ok() {}
         let saved = self.save_downloads();
+        let folders = self.end_folders();
         let keeping = self.end_keep();
         let files = self.tasks.spawn_blocking(move || {
             saved();
+            folders();
             remember();
             let _ = keeping.map(std::thread::JoinHandle::join);
             scanner.map(std::thread::JoinHandle::join)

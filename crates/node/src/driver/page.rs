@@ -105,6 +105,9 @@ impl Driver {
 
     fn prioritise(&mut self, number: u32, priority: u8) -> Result<DownloadInfo, DownloadError> {
         let unknown = DownloadError::UnknownDownload { number };
+        if let Some(folder) = self.find_folder(number) {
+            return self.prioritise_folder(folder, priority).ok_or(unknown);
+        }
         let content = self.list.find(number).ok_or_else(|| unknown.clone())?;
         if let Some(item) = self.list.items.get_mut(&content) {
             item.priority = priority;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gannet_base::{ContentId, Core as _, FileEntry, GannetLink, PeerAddress, Query};
+use gannet_base::{ContentId, Core as _, FileEntry, GannetLink, LinkKind, PeerAddress, Query};
 use gannet_index::Expression;
 use gannet_overlay::locate::LocateCommand;
 use gannet_swarm::DownloadCommand;
@@ -19,6 +19,16 @@ use crate::searches::RUNNING_MAX;
 /// Most rows of a search.
 // Guess: more than anybody reads; a program pages.
 const ROWS_MAX: u32 = 1_000;
+
+/// What there is already of a download that is wished for.
+enum Begun {
+    /// It is a folder.
+    Folder(Wish),
+    /// A download that is there.
+    Known(Wish),
+    /// Nothing.
+    New(Wish),
+}
 
 impl Driver {
     /// Answers a request, now or from a task. Whoever asked may have gone:
@@ -38,9 +48,12 @@ impl Driver {
             }
             Request::Download { request, reply } => self.download(&request, reply),
             Request::Downloads(reply) => {
-                let contents = self.list.items.keys();
-                let mut infos: Vec<DownloadInfo> =
-                    contents.filter_map(|content| self.info(*content)).collect();
+                let items = self.list.items.iter();
+                let shown = items.filter(|(_, item)| item.part_of.is_none());
+                let files = shown.filter_map(|(content, _)| self.info(*content));
+                let folders = self.folders.list.keys();
+                let folders = folders.filter_map(|id| self.folder_info(*id));
+                let mut infos: Vec<DownloadInfo> = files.chain(folders).collect();
                 infos.sort_by_key(|info| info.number);
                 drop(reply.send(infos));
             }
@@ -95,19 +108,26 @@ impl Driver {
         request: &DownloadRequest,
         reply: Reply<Result<DownloadInfo, DownloadError>>,
     ) {
-        let begun = self.wish(request).and_then(|wish| {
-            let known = self.is_known(wish.content)?;
-            Ok((wish, known))
+        let begun = self.wish(request).and_then(|(wish, kind)| {
+            if kind == LinkKind::Folder {
+                return Ok(Begun::Folder(wish));
+            }
+            let is_known = self.is_known(wish.content)?;
+            Ok(match is_known {
+                true => Begun::Known(wish),
+                false => Begun::New(wish),
+            })
         });
         match begun {
-            Ok((wish, true)) => {
+            Ok(Begun::Folder(wish)) => self.download_folder(wish, reply),
+            Ok(Begun::Known(wish)) => {
                 let content = wish.content;
                 self.downloads
                     .handle_command(self.clock.now(), DownloadCommand::Resume { content });
                 self.add_wished_sources(wish);
                 drop(reply.send(self.after_begin(content)));
             }
-            Ok((wish, false)) => {
+            Ok(Begun::New(wish)) => {
                 let store = self.store.clone();
                 let reports = self.reports.clone();
                 self.tasks.spawn_blocking(move || {
@@ -125,7 +145,7 @@ impl Driver {
     }
 
     /// What is to be downloaded, and from whom.
-    fn wish(&self, request: &DownloadRequest) -> Result<Wish, DownloadError> {
+    fn wish(&self, request: &DownloadRequest) -> Result<(Wish, LinkKind), DownloadError> {
         match request {
             DownloadRequest::Row { search, number } => {
                 let unknown = DownloadError::UnknownSearch { number: *number };
@@ -143,27 +163,36 @@ impl Driver {
                     peer,
                     addresses: Vec::new(),
                 };
-                Ok(Wish {
+                let wish = Wish {
                     content: row.content,
                     name: row.name.clone(),
                     size_hint: Some(row.size),
                     sources: row.sources.iter().map(|known| source(known.peer)).collect(),
-                })
+                };
+                Ok((wish, LinkKind::File))
             }
             DownloadRequest::Link { link } => {
                 let link: GannetLink = link.parse()?;
-                Ok(Wish {
+                let wish = Wish {
                     content: link.content,
                     name: link.name.unwrap_or_else(|| link.content.to_string()),
                     size_hint: link.size,
                     sources: link.peers,
-                })
+                };
+                Ok((wish, link.kind))
             }
         }
     }
 
     /// Whether a content is being downloaded.
     fn is_known(&mut self, content: ContentId) -> Result<bool, DownloadError> {
+        let folder = self.list.items.get(&content).and_then(|item| item.part_of);
+        if let Some(folder) = folder.and_then(|id| self.folder_info(id)) {
+            return Err(DownloadError::PartOf {
+                number: folder.number,
+                name: folder.name,
+            });
+        }
         match self.list.items.get(&content).map(|item| item.path.clone()) {
             Some(Some(path)) if path.exists() => return Err(DownloadError::AlreadyHave { path }),
             // It was finished and the user has removed it since: again.
@@ -236,6 +265,9 @@ impl Driver {
         change: Change,
     ) -> Result<DownloadInfo, DownloadError> {
         let unknown = DownloadError::UnknownDownload { number };
+        if let Some(folder) = self.find_folder(number) {
+            return self.change_folder(folder, change);
+        }
         let content = self.list.find(number).ok_or_else(|| unknown.clone())?;
         let info = self.info(content).ok_or(unknown)?;
         let now = self.now();

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use gannet_base::{FileEntry, GannetLink, PeerAddress};
-use gannet_store::{ScanSummary, StoreEvent, WatchError, Watcher};
+use gannet_base::{FileEntry, GannetLink, LinkKind, PeerAddress};
+use gannet_store::{Collection, ScanSummary, StoreEvent, WatchError, Watcher};
 
 use super::Driver;
+use super::folders::publish;
 use crate::api::{LinkInfo, NodeEvent, ShareInfo};
 use crate::error::{LinkError, ShareError};
 use crate::handle::Reply;
 use crate::report::{Report, SharedChange};
-use crate::scanner::{Order, sign};
+use crate::scanner::{Order, sign, signed};
 
 impl Driver {
     pub(super) fn list_shares(&self, reply: Reply<Vec<ShareInfo>>) {
@@ -66,6 +67,17 @@ impl Driver {
         let address = self.address.clone();
         let (key, reports) = (self.key.clone(), self.reports.clone());
         self.tasks.spawn_blocking(move || {
+            if path.is_dir() {
+                let linked = store.link_folder(&path, &mut |change| {
+                    let _ = reports.blocking_send(Report::Share(signed(change, &key)));
+                });
+                let answer = linked.as_ref().map(|folder| folder_link(folder, address));
+                drop(reply.send(answer.map_err(|error| link_error(path, error))));
+                if let Ok(folder) = &linked {
+                    publish(folder, &key, &reports);
+                }
+                return;
+            }
             let entry = match store.link_target(&path) {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -189,6 +201,9 @@ pub(crate) fn refused(path: PathBuf, error: &gannet_store::ShareError) -> ShareE
 fn link_error(path: PathBuf, error: &gannet_store::LinkError) -> LinkError {
     match error {
         gannet_store::LinkError::NotShared { .. } => LinkError::NotShared { path },
+        gannet_store::LinkError::Folder { .. } => LinkError::Folder {
+            reason: error.to_string(),
+        },
         error => LinkError::Unreadable {
             path,
             reason: plain_reason(error),
@@ -206,6 +221,7 @@ fn plain_reason(error: &gannet_store::LinkError) -> String {
 pub(super) fn link_info(entry: &FileEntry, address: PeerAddress) -> LinkInfo {
     let link = GannetLink {
         content: entry.content,
+        kind: LinkKind::File,
         name: Some(Path::new(entry.name()).display().to_string()),
         size: Some(entry.size),
         peers: vec![address],
@@ -214,6 +230,24 @@ pub(super) fn link_info(entry: &FileEntry, address: PeerAddress) -> LinkInfo {
         link: link.to_string(),
         content: entry.content,
         size: entry.size,
+        files: None,
+        shared: true,
+    }
+}
+
+fn folder_link(folder: &Collection, address: PeerAddress) -> LinkInfo {
+    let link = GannetLink {
+        content: folder.id,
+        kind: LinkKind::Folder,
+        name: Some(folder.name.clone()),
+        size: Some(folder.bytes),
+        peers: vec![address],
+    };
+    LinkInfo {
+        link: link.to_string(),
+        content: folder.id,
+        size: folder.bytes,
+        files: Some(folder.files as u64),
         shared: true,
     }
 }

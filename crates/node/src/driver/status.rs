@@ -193,7 +193,10 @@ impl Driver {
     }
 
     fn traffic(&self) -> Traffic {
-        let active = |item: &&super::downloads::Item| item.state == DownloadState::Active;
+        let files = self.list.items.values();
+        let files = files.filter(|item| item.part_of.is_none());
+        let files = files.filter(|item| item.state == DownloadState::Active);
+        let folders = self.active_folders();
         let uploads = self.uploads.status(self.now()).uploads;
         let serving = uploads
             .iter()
@@ -202,7 +205,7 @@ impl Driver {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let net = self.net.counters();
         Traffic {
-            downloads_active: count(self.list.items.values().filter(active).count()),
+            downloads_active: count(files.count() + folders),
             uploads_active: count(serving),
             uploads_queued: count(uploads.len() - serving),
             down_bytes_per_second: self.tally.down_bytes_per_second,

@@ -84,6 +84,9 @@ impl Driver {
             }
             ServeNews::Failed { slice, failure } => {
                 if failure == ServeFailure::Changed {
+                    if self.reoffer_pack(content) {
+                        return;
+                    }
                     self.check_part(content);
                 }
                 let command = UploadCommand::ServeFailed {
@@ -100,6 +103,20 @@ impl Driver {
                 self.uploads.handle_command(now, command);
             }
         }
+    }
+
+    /// A file of a pack has changed: the rest is offered when it is asked for
+    /// next. False if it is no pack.
+    fn reoffer_pack(&mut self, content: ContentId) -> bool {
+        let open = self.serving.open.get(&content);
+        let is_pack = open.is_some_and(|open| open.reader.is_collected());
+        if is_pack {
+            self.serving.open.remove(&content);
+            // Nothing is wrong with those who have it: they soon ask again.
+            self.uploads
+                .handle_command(self.clock.now(), UploadCommand::NotShared { content });
+        }
+        is_pack
     }
 
     pub(super) fn on_upload_output(&mut self, output: Output<TransferMessage, UploadEvent>) {

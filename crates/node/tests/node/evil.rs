@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gannet_base::wire::{self, Decoded};
-use gannet_base::{ContentId, GannetLink, PeerAddress};
+use gannet_base::{ContentId, GannetLink, LinkKind, PeerAddress};
 use gannet_net::{Net, NetConfig, NetEvent, TransferStream};
 use gannet_node::NodeConfig;
 use gannet_node::api::{DownloadRequest, DownloadState};
@@ -113,6 +113,7 @@ async fn despite(kind: Evil) {
     let ask = |peers| {
         let link = GannetLink {
             content,
+            kind: LinkKind::File,
             name: Some("x".to_owned()),
             size: None,
             peers,
@@ -181,6 +182,7 @@ async fn a_file_that_changes_while_it_is_served() {
     let link = |peers| {
         let link = GannetLink {
             content,
+            kind: LinkKind::File,
             name: None,
             size: None,
             peers,

@@ -1,6 +1,6 @@
 //! The journey: share, register, search, fetch from many, serve meanwhile.
 
-use gannet_base::{ContentId, GannetLink, PeerAddress};
+use gannet_base::{ContentId, GannetLink, LinkKind, PeerAddress};
 use gannet_node::api::{DownloadRequest, DownloadState};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,6 +22,7 @@ on_both_roads! {
 fn link(content: ContentId, peers: Vec<PeerAddress>) -> DownloadRequest {
     let link = GannetLink {
         content,
+        kind: LinkKind::File,
         name: Some("from a link.bin".to_owned()),
         size: None,
         peers,

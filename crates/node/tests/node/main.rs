@@ -5,6 +5,7 @@
 mod dht;
 mod evil;
 mod flood;
+mod folders;
 mod journey;
 mod keep;
 mod mistakes;

@@ -180,6 +180,25 @@ impl Partial {
         }
     }
 
+    /// The bytes of a complete download. What an earlier run wrote is checked
+    /// again.
+    pub(crate) fn whole(&self) -> Result<&dyn DiskFile, DownloadError> {
+        self.recheck();
+        let missing = match self.files() {
+            None => u64::MAX,
+            Some(files) => groups_in(files.size) - self.have().len(),
+        };
+        match self.files() {
+            Some(files) if missing == 0 => Ok(&*files.part),
+            _ => Err(DownloadError::Incomplete { missing }),
+        }
+    }
+
+    /// Where its bytes lie.
+    pub(crate) fn part_path(&self) -> &Path {
+        &self.paths.part
+    }
+
     pub(super) fn files(&self) -> Option<&Files> {
         self.files.get()
     }

@@ -40,29 +40,27 @@ impl Inner {
                 aside.display()
             ));
         }
-        let shares_path = data_dir.join("shares");
-        let shares = match Shares::load(&shares_path) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let aside = data_dir.join("shares.corrupt");
-                fs::rename(&shares_path, &aside).map_err(failed(&shares_path))?;
-                warnings.push(format!(
-                    "the list of shares was damaged; it was moved to {}: share your folders again",
-                    aside.display()
-                ));
-                Shares::default()
-            }
-            loaded => loaded.map_err(failed(&shares_path))?,
-        };
+        let shares = load_shares(&data_dir, &mut warnings)?;
         let outboard_dir = data_dir.join("outboards");
         let outboards = Outboards::open(outboard_dir.clone()).map_err(failed(&outboard_dir))?;
         let download_dir =
             std::path::absolute(&config.download_dir).map_err(failed(&config.download_dir))?;
-        let downloads =
-            Downloads::new(Arc::new(RealDisk), data_dir.join("downloads"), download_dir);
+        let downloads = Downloads::new(
+            Arc::new(RealDisk),
+            data_dir.join("downloads"),
+            download_dir.clone(),
+        );
         let kept_dir = data_dir.join("kept");
         let kept = Downloads::new(Arc::new(SparseDisk), kept_dir.clone(), kept_dir).lending();
+        let parts_dir = data_dir.join("parts");
+        let parts = Downloads::new(Arc::new(RealDisk), parts_dir, download_dir);
+        let shelf_dir = data_dir.join("collections");
+        let shelf = Shelf::open(shelf_dir.clone()).map_err(failed(&shelf_dir))?;
         Ok(Self {
             data_dir,
+            parts,
+            shelf,
+            fetched: OpenCollections::default(),
             catalogue: opened.catalogue,
             outboards,
             downloads,
@@ -93,6 +91,27 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+/// The list of shares; a damaged one is put aside, and the user told.
+fn load_shares(data_dir: &Path, warnings: &mut Vec<String>) -> Result<Shares, OpenError> {
+    let path = data_dir.join("shares");
+    let failed = |source| OpenError::Io {
+        path: path.clone(),
+        source,
+    };
+    match Shares::load(&path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let aside = data_dir.join("shares.corrupt");
+            fs::rename(&path, &aside).map_err(failed)?;
+            warnings.push(format!(
+                "the list of shares was damaged; it was moved to {}: share your folders again",
+                aside.display()
+            ));
+            Ok(Shares::default())
+        }
+        loaded => loaded.map_err(failed),
     }
 }
 

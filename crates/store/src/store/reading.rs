@@ -1,9 +1,12 @@
 //! Opening contents, and withdrawing what has changed.
 
 use super::*;
+use crate::Coverage;
+use crate::collection::{Members, Shelved};
+use crate::content::{Collected, CollectedData};
 
 impl Inner {
-    pub(super) fn open_content(
+    pub(crate) fn open_content(
         store: &Arc<Self>,
         content: ContentId,
     ) -> Result<ContentReader, ReadError> {
@@ -36,12 +39,23 @@ impl Inner {
                 }
             }
         }
-        let parts = [&store.downloads, &store.kept].map(|parts| parts.get(content).ok());
+        let collected = Self::open_collected(store, &snapshot, content)?;
+        let groups = |reader: &ContentReader| match reader.have() {
+            Coverage::Whole => u64::MAX,
+            Coverage::Groups(groups) => groups.len(),
+        };
+        if let Some(whole) = &collected
+            && whole.have() == Coverage::Whole
+        {
+            return Ok(collected.expect("it was looked at"));
+        }
+        let registries = [&store.downloads, &store.kept, &store.parts];
+        let parts = registries.map(|parts| parts.get(content).ok());
         let parts = parts.into_iter().flatten();
         let most = parts.max_by_key(|partial| (partial.size().is_some(), partial.have().len()));
-        if let Some(reader) =
-            most.and_then(|partial| ContentReader::partial(partial, Arc::clone(store)))
-        {
+        let part = most.and_then(|partial| ContentReader::partial(partial, Arc::clone(store)));
+        let readers = [part, collected].into_iter().flatten();
+        if let Some(reader) = readers.max_by_key(groups) {
             return Ok(reader);
         }
         Err(if changed {
@@ -49,6 +63,39 @@ impl Inner {
         } else {
             ReadError::NotShared { content }
         })
+    }
+
+    /// A manifest or a pack, from the collection of which most is here.
+    fn open_collected(
+        store: &Arc<Self>,
+        snapshot: &crate::catalogue::Snapshot,
+        content: ContentId,
+    ) -> Result<Option<ContentReader>, ReadError> {
+        let mut best: Option<Collected> = None;
+        for (id, shelved) in store.shelf.look_up(content) {
+            let (data, size) = match shelved {
+                Shelved::Manifest(file, size) => (CollectedData::Manifest(file), size),
+                Shelved::Pack(manifest, part) => {
+                    let part = &manifest.parts()[part];
+                    let files = manifest.files_of(part);
+                    let files = files.map(|file| (file.content, file.size));
+                    let members = Members::find(store, snapshot, files)?;
+                    (CollectedData::Pack(members), part.size)
+                }
+            };
+            let Ok(outboard) = store.shelf.open_outboard(id, content, size) else {
+                continue;
+            };
+            let collected = Collected::new(id, data, outboard, size);
+            if collected.have.is_empty() {
+                continue;
+            }
+            let is_better = |best: &Collected| best.have.len() < collected.have.len();
+            if best.as_ref().is_none_or(is_better) {
+                best = Some(collected);
+            }
+        }
+        Ok(best.map(|collected| ContentReader::collected(content, collected, Arc::clone(store))))
     }
 
     fn open_shared(&self, root: &Root, place: &Place, record: &FileRecord) -> io::Result<Shared> {
@@ -92,7 +139,7 @@ impl Inner {
 }
 
 /// Whether opening failed for want of descriptors or memory of ours.
-fn is_ours(error: &io::Error) -> bool {
+pub(crate) fn is_ours(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let ours = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
     error

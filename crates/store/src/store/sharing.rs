@@ -199,7 +199,7 @@ impl Inner {
         Ok(())
     }
 
-    pub(super) fn scan_paths(
+    pub(crate) fn scan_paths(
         &self,
         paths: &[PathBuf],
         control: &ScanControl,
@@ -343,7 +343,7 @@ impl Inner {
         let full = path.canonicalize().map_err(failed)?;
         let share = match self.share_of(&full) {
             Some((share, _)) if share.kind != ShareKind::Downloads => share,
-            _ => self.downloads_share(&full)?,
+            _ => self.downloads_share(crate::backend::parent(&full))?,
         };
         let below = share.relative(&full).unwrap_or_default();
         let root = Root::open(&share).map_err(failed)?;
@@ -379,8 +379,8 @@ impl Inner {
         })
     }
 
-    fn downloads_share(&self, file: &Path) -> Result<Share, CatalogueError> {
-        let dir = crate::backend::parent(file);
+    /// The share of finished downloads, in this download folder.
+    pub(crate) fn downloads_share(&self, dir: &Path) -> Result<Share, CatalogueError> {
         let known = self.with_shares(|shares| shares.get(DOWNLOADS_SHARE).cloned());
         match known {
             Some(share) if share.root() == dir => Ok(share),

@@ -89,6 +89,7 @@ impl From<DownloadError> for Refusal {
             DownloadError::UnknownDownload { .. } => (StatusCode::NOT_FOUND, "unknown-download"),
             DownloadError::Link(_) => (StatusCode::BAD_REQUEST, "link"),
             DownloadError::AlreadyHave { .. } => (StatusCode::CONFLICT, "already-have"),
+            DownloadError::PartOf { .. } => (StatusCode::CONFLICT, "part-of-a-folder"),
             DownloadError::Over { .. } => (StatusCode::CONFLICT, "download-over"),
             DownloadError::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too-many-downloads"),
             DownloadError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
@@ -125,6 +126,7 @@ impl From<LinkError> for Refusal {
     fn from(error: LinkError) -> Self {
         let (status, kind) = match &error {
             LinkError::Unreadable { .. } => (StatusCode::BAD_REQUEST, "unreadable"),
+            LinkError::Folder { .. } => (StatusCode::BAD_REQUEST, "not-to-be-linked"),
             LinkError::NotShared { .. } => (StatusCode::CONFLICT, "not-shared"),
             LinkError::Stopped(stopped) => return (*stopped).into(),
         };

@@ -176,6 +176,7 @@ impl Fake {
             content: content(),
             name: "name".to_owned(),
             size: Some(3),
+            files: None,
             have_bytes: 2,
             received_bytes: 1,
             pieces: "a".repeat(64),
@@ -465,6 +466,7 @@ impl Peer for Fake {
             link: "gannet:x".to_owned(),
             content: content(),
             size: 1,
+            files: None,
             shared: true,
         }))
     }
