@@ -5,8 +5,7 @@ use std::sync::Arc;
 use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, PeerId, Publication};
 use gannet_overlay::locate::{LocateId, Overlay};
 use gannet_store::{
-    ContentReader, Download, DownloadError, Finished, ReadError, ScanError, ScanSummary,
-    StoreEvent, WatchError, Watcher,
+    ContentReader, Download, DownloadError, Finished, ReadError, StoreEvent, WatchError, Watcher,
 };
 use gannet_swarm::{DownloadCommand, ServeFailure, TransferMessage};
 
@@ -55,12 +54,10 @@ pub(crate) enum Report {
         hops: u8,
         checked: CheckedRows,
     },
-    /// What is shared changed.
-    Share(SharedChange),
+    /// What is shared changed, in this order.
+    Shares(Vec<SharedChange>),
     /// The shares are watched, or cannot be.
     Watching(Result<Watcher, WatchError>),
-    /// A scan of everything is over.
-    Scanned(Result<ScanSummary, ScanError>),
     /// The store noticed something.
     Store(StoreEvent),
     /// A download's checkpoint is done.
@@ -243,6 +240,9 @@ pub(crate) enum ServeNews {
 pub(crate) enum SharedChange {
     /// Shared from now on, signed.
     Published(Box<Publication>),
+    /// Shared from now on, and not registered anywhere: who asks this peer finds
+    /// it.
+    Found(Box<FileEntry>),
     /// Not any more.
     Withdrawn(ContentId, String),
 }

@@ -26,7 +26,7 @@ use crate::fetch::FetchContext;
 use crate::keeping::{Disk, DiskContext, Keeping, Restored};
 use crate::limiter::Limiter;
 use crate::report::Report;
-use crate::scanner::Scanner;
+use crate::scanner::{FINDINGS_MAX, Finding, Scanner};
 use crate::serve::ServeContext;
 use crate::{Node, NodeConfig, ShareError, StartError, identity};
 
@@ -58,6 +58,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
     let clock = Clock::start();
     let tasks = TaskTracker::new();
     let (fetch, serve) = streams(clock, &config, &net, &reports, &tasks);
+    let (findings, finding_queue) = mpsc::channel(FINDINGS_MAX);
     let (arrivals, arrival_queue) = mpsc::channel(ARRIVALS_MAX);
     let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
     let (events, _) = broadcast::channel(EVENTS_MAX);
@@ -87,7 +88,8 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         serving: crate::driver::Serving::default(),
         links: crate::driver::Links::default(),
         questions: crate::driver::Questions::default(),
-        scanner: scanner(&config, (&store, &key), &reports),
+        publishing: crate::driver::Publishing::default(),
+        scanner: scanner(&config, (&store, &key), findings),
         watcher: None,
         fetch,
         serve,
@@ -111,6 +113,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         requests: request_queue,
         reports: report_queue,
         arrivals: arrival_queue,
+        findings: finding_queue,
     };
     tokio::spawn(driver.run(inputs, stopped));
     Ok(node)
@@ -119,10 +122,18 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
 fn scanner(
     config: &NodeConfig,
     (store, key): (&Store, &ed25519_dalek::SigningKey),
-    reports: &mpsc::Sender<Report>,
+    findings: mpsc::Sender<Finding>,
 ) -> Option<Scanner> {
+    let is_on = |overlay| config.overlays.contains(&overlay);
+    let has_hubs = is_on(Overlay::Hub) && !config.hubs.is_empty();
+    let takes = [
+        has_hubs.then(|| ClientConfig::default().entries_max),
+        is_on(Overlay::Supernode).then(|| config.supernode.core().client.entries_max),
+        is_on(Overlay::Dht).then(|| config.dht.core().store.own_max),
+    ];
+    let signed_max = takes.into_iter().flatten().max().unwrap_or(0);
     let wanted = config.scan;
-    wanted.then(|| Scanner::start(store.clone(), key.clone(), reports.clone()))
+    wanted.then(|| Scanner::start(store.clone(), key.clone(), signed_max, findings))
 }
 
 /// The cores that find.

@@ -51,8 +51,7 @@ impl Index {
             .find(|copy| self.has_path(*copy, &entry.path));
         if let Some(old) = same {
             let charge = self.charge(old);
-            let (_, media) = self.slots.texts(old);
-            if media.to_media() == entry.media && self.slots.slot(old).size == entry.size {
+            if self.says_the_same(old, entry) {
                 self.slots.renew(old, publication);
                 return Inserted::Renewed;
             }
@@ -70,6 +69,27 @@ impl Index {
             }
             Err(refusal) => Inserted::Refused(refusal),
         }
+    }
+
+    /// Takes a later signature and expiry of an entry that is here. Whether it
+    /// is, as this publication has it.
+    pub fn renew(&mut self, publication: &Publication) -> bool {
+        let entry = &publication.entry;
+        let head = self.known(publication.holder, entry.content);
+        let copies = head.map_or_else(Vec::new, |head| self.copies(head));
+        let mut copies = copies.into_iter();
+        let same = copies.find(|copy| self.has_path(*copy, &entry.path));
+        let Some(old) = same.filter(|old| self.says_the_same(*old, entry)) else {
+            return false;
+        };
+        self.slots.renew(old, publication);
+        true
+    }
+
+    /// Whether size and media are those of an entry.
+    fn says_the_same(&self, old: u32, entry: &FileEntry) -> bool {
+        let (_, media) = self.slots.texts(old);
+        media.to_media() == entry.media && self.slots.slot(old).size == entry.size
     }
 
     /// The first of a holder's entries with this content.

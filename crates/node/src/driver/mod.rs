@@ -14,6 +14,7 @@ mod keep;
 mod known;
 mod links;
 mod page;
+mod publishing;
 mod questions;
 mod requests;
 mod settings;
@@ -43,7 +44,7 @@ use crate::fetch::FetchContext;
 use crate::handle::Request;
 use crate::keeping::Keeping;
 use crate::report::{REPORTS_MAX, Report, Whose};
-use crate::scanner::Scanner;
+use crate::scanner::{Finding, Scanner};
 use crate::searches::Searches;
 use crate::serve::{Arrival, ServeContext};
 
@@ -54,6 +55,7 @@ pub(crate) use flood::Flooding;
 pub(crate) use hub::own_address;
 pub(crate) use links::Links;
 pub(crate) use page::Pages;
+pub(crate) use publishing::Publishing;
 pub(crate) use questions::Questions;
 pub(crate) use shares::refused;
 pub(crate) use sources::Named;
@@ -65,8 +67,7 @@ pub(crate) use uploads::Serving;
 const TICK: Duration = Duration::from_secs(1);
 /// Longest that anything may keep a node from ending.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Reports taken at once: what they change of the shares goes to the hubs
-/// together.
+/// Reports taken at once.
 const REPORTS_AT_ONCE: usize = 256;
 
 /// Everything that the driver owns. Split by concern over the files of this
@@ -105,6 +106,7 @@ pub(crate) struct Driver {
     pub(crate) serving: Serving,
     pub(crate) links: Links,
     pub(crate) questions: Questions,
+    pub(crate) publishing: Publishing,
     pub(crate) scanner: Option<Scanner>,
     pub(crate) watcher: Option<Watcher>,
     pub(crate) fetch: FetchContext,
@@ -128,6 +130,7 @@ pub(crate) struct Inputs {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) reports: mpsc::Receiver<Report>,
     pub(crate) arrivals: mpsc::Receiver<(PeerId, Arrival)>,
+    pub(crate) findings: mpsc::Receiver<Finding>,
 }
 
 /// The report channel, made before the driver: store and scanner report too.
@@ -160,6 +163,8 @@ impl Driver {
                 Some((peer, arrival)) = inputs.arrivals.recv() => {
                     self.on_arrival(peer, arrival);
                 }
+                // One at a time: what others want does not wait for a million files.
+                Some(finding) = inputs.findings.recv() => self.on_finding(finding),
                 () = tokio::time::sleep_until(wake) => self.handle_timeout(),
             }
             self.drain();
@@ -242,6 +247,7 @@ impl Driver {
         self.tick_downloads();
         self.tick_links();
         self.tick_hubs();
+        self.tick_publishing();
         self.tick_flood();
         self.tick_supernode();
         self.tick_dht();
@@ -250,12 +256,9 @@ impl Driver {
     }
 
     fn handle_reports(&mut self, reports: &mut Vec<Report>) {
-        let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
         for report in reports.drain(..) {
             match report {
-                Report::Share(change) => {
-                    self.collect_change(change, &mut published, &mut withdrawn);
-                }
+                Report::Shares(changes) => self.on_shares(changes),
                 Report::Fetch {
                     whose,
                     content,
@@ -290,7 +293,6 @@ impl Driver {
                     checked,
                 } => self.on_verified(id, overlay, (via, hops), checked),
                 Report::Watching(watcher) => self.on_watching(watcher),
-                Report::Scanned(summary) => self.on_scanned(summary),
                 Report::Store(event) => self.on_store_event(event),
                 Report::Checkpoint { content, result } => self.on_checkpoint(content, result),
                 Report::Finished { content, result } => self.on_finished(content, result),
@@ -303,7 +305,6 @@ impl Driver {
                 } => self.on_to_keep(result, wish, reply),
             }
         }
-        self.announce_changes(published, withdrawn);
     }
 
     /// Does what the cores want done, until none wants anything.
@@ -377,7 +378,9 @@ impl Driver {
         self.drain();
         self.watcher = None;
         let scanner = self.scanner.as_mut().and_then(Scanner::stop);
-        // The scanner may be waiting for room in the channel of reports.
+        // The scanner may be waiting for room.
+        inputs.findings.close();
+        while inputs.findings.try_recv().is_ok() {}
         inputs.reports.close();
         while inputs.reports.try_recv().is_ok() {}
         let saved = self.save_downloads();

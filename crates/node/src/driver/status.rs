@@ -161,6 +161,7 @@ impl Driver {
                 folders: self.tally.folders,
                 files: self.tally.shared.0,
                 bytes: self.tally.shared.1,
+                ready: self.publishing.is_loading().then(|| self.own.len() as u64),
                 scanning: self.scanner.as_ref().and_then(|scanner| scanner.progress()),
             },
             traffic: self.traffic(),
