@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 use std::thread::JoinHandle;
 
 use ed25519_dalek::SigningKey;
-use gannet_base::{FileEntry, Publication};
+use gannet_base::{FileEntry, Publication, WallTime};
 use gannet_store::{ScanControl, ScanError, ScanSummary, ShareChange, Store};
 use tokio::sync::mpsc;
 
@@ -55,11 +55,12 @@ pub(crate) enum Finding {
 /// A life for publications: hubs drop what has expired, so they are signed anew
 /// when half of it is over.
 pub(crate) fn sign(entry: FileEntry, key: &SigningKey) -> Publication {
-    Publication::sign(
-        entry,
-        wall_time().plus_seconds(Publication::LIFE_SECONDS_MAX),
-        key,
-    )
+    sign_at(wall_time(), entry, key)
+}
+
+/// As [`sign`], at this time.
+pub(crate) fn sign_at(now: WallTime, entry: FileEntry, key: &SigningKey) -> Publication {
+    Publication::sign(entry, now.plus_seconds(Publication::LIFE_SECONDS_MAX), key)
 }
 
 /// The driver's hold on the scanner. Dropping it stops the thread soon, without
@@ -259,5 +260,133 @@ impl Work {
             ShareChange::Added(entry) => SharedChange::Found(Box::new(entry)),
             ShareChange::Removed { content, path } => SharedChange::Withdrawn(content, path),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use gannet_store::StoreConfig;
+
+    use super::*;
+
+    struct World {
+        dir: tempfile::TempDir,
+        scanner: Scanner,
+        findings: mpsc::Receiver<Finding>,
+    }
+
+    impl World {
+        fn start(dir: tempfile::TempDir, signed_max: usize) -> Self {
+            let (data, downloads) = (dir.path().join("data"), dir.path().join("downloads"));
+            let store = Store::open(StoreConfig::new(data, downloads)).unwrap();
+            let shared = dir.path().join("shared");
+            std::fs::create_dir_all(&shared).unwrap();
+            // Shared already at a later start.
+            let _ = store.add_share(&shared, true);
+            let (sender, findings) = mpsc::channel(FINDINGS_MAX);
+            let key = SigningKey::from_bytes(&[3; 32]);
+            Self {
+                dir,
+                scanner: Scanner::start(store, key, signed_max, sender),
+                findings,
+            }
+        }
+
+        fn write(&self, name: &str) {
+            std::fs::write(self.dir.path().join("shared").join(name), name).unwrap();
+        }
+
+        fn next(&mut self) -> Finding {
+            self.findings.blocking_recv().expect("the scanner lives")
+        }
+
+        /// What a scan changes, as `+path` (signed), `~path` and `-path`.
+        fn scan(&mut self) -> Vec<String> {
+            assert!(self.scanner.order(Order::Scan));
+            assert!(self.scanner.progress().is_some(), "it is due");
+            let mut seen = Vec::new();
+            loop {
+                match self.next() {
+                    Finding::Changed(changes) => seen.extend(changes.iter().map(words)),
+                    Finding::Scanned(summary) => {
+                        summary.unwrap();
+                        seen.sort();
+                        return seen;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+
+        /// As after the end of the process.
+        fn restart(mut self, signed_max: usize) -> Self {
+            self.scanner.stop().unwrap().join().unwrap();
+            let Self { dir, .. } = self;
+            Self::start(dir, signed_max)
+        }
+    }
+
+    fn words(change: &SharedChange) -> String {
+        match change {
+            SharedChange::Published(one) => {
+                assert_eq!(one.verify(wall_time()), Ok(()));
+                format!("+{}", one.entry.path)
+            }
+            SharedChange::Found(entry) => format!("~{}", entry.path),
+            SharedChange::Withdrawn(_, path) => format!("-{path}"),
+        }
+    }
+
+    #[test]
+    fn what_was_shared_before_comes_first_whole_and_in_order() {
+        let mut world = World::start(tempfile::tempdir().unwrap(), usize::MAX);
+        let count = FILES_AT_ONCE + 7;
+        (0..count).for_each(|n| world.write(&format!("{n:05}")));
+        assert_eq!(world.scan().len(), count);
+        let mut world = world.restart(FILES_AT_ONCE + 1);
+        std::fs::remove_file(world.dir.path().join("shared/00003")).unwrap();
+        world.write("new");
+        assert!(world.scanner.order(Order::Load));
+        assert!(world.scanner.order(Order::Sign));
+        let mut loaded = Vec::new();
+        loop {
+            match world.next() {
+                Finding::Loaded(files) => loaded.extend(files),
+                Finding::LoadEnd => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        let paths: Vec<_> = loaded.iter().map(|entry| entry.path.clone()).collect();
+        let expected: Vec<_> = (0..count).map(|n| format!("shared/{n:05}")).collect();
+        assert_eq!(paths, expected);
+        let mut signed = Vec::new();
+        while signed.len() <= FILES_AT_ONCE {
+            match world.next() {
+                Finding::Signed(publications) => signed.extend(publications),
+                other => panic!("{other:?}"),
+            }
+        }
+        let entries: Vec<_> = signed.iter().map(|one| one.entry.clone()).collect();
+        assert_eq!(entries, loaded[..=FILES_AT_ONCE], "no more than are taken");
+        assert_eq!(signed[0].verify(wall_time()), Ok(()));
+        // Nobody takes the new one: it is not signed.
+        assert_eq!(world.scan(), ["-shared/00003", "~shared/new"]);
+    }
+
+    #[test]
+    fn only_so_many_are_signed() {
+        let mut world = World::start(tempfile::tempdir().unwrap(), 1);
+        world.write("a");
+        assert_eq!(world.scan(), ["+shared/a"]);
+        world.write("b");
+        assert_eq!(world.scan(), ["~shared/b"]);
+        assert!(
+            world
+                .scanner
+                .order(Order::ScanPaths(vec![Path::new("/nowhere").to_owned()]))
+        );
+        assert_eq!(world.scan(), Vec::<String>::new());
     }
 }

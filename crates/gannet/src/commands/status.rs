@@ -97,7 +97,10 @@ fn render(status: &Status) -> String {
         count(shares.folders.into(), "folder"),
         size(shares.bytes)
     );
-    if let Some(scan) = &shares.scanning {
+    if let Some(ready) = shares.ready {
+        // Looking through them comes after that.
+        shared.push_str(&format!(", {ready} of them found so far"));
+    } else if let Some(scan) = &shares.scanning {
         shared.push_str(&scan_words(scan));
     }
     lines.push(("shares", shared));
@@ -388,6 +391,7 @@ mod tests {
                 folders: 1,
                 files: 3,
                 bytes: 4_000,
+                ready: None,
                 scanning: Some(ScanProgress {
                     files_seen: 4,
                     files_hashed: 1,

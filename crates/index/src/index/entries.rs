@@ -31,6 +31,7 @@ impl Index {
             holders: Holders::new(hasher),
             graves: Graves::default(),
             pool: Pool::default(),
+            tokens: EntryTokens::default(),
             len: 0,
         }
     }
@@ -90,6 +91,16 @@ impl Index {
     fn says_the_same(&self, old: u32, entry: &FileEntry) -> bool {
         let (_, media) = self.slots.texts(old);
         media.to_media() == entry.media && self.slots.slot(old).size == entry.size
+    }
+
+    /// Makes room for so many entries of a holder, so that taking them in does
+    /// not copy what is there again and again.
+    pub fn reserve(&mut self, holder: PeerId, entries: usize) {
+        let entries = entries.min(self.config.entries_max);
+        self.contents.reserve(entries);
+        self.words.reserve(entries);
+        let holder = self.holders.intern(holder);
+        self.holders.reserve(&self.slots, holder, entries);
     }
 
     /// The first of a holder's entries with this content.
@@ -165,8 +176,9 @@ impl Index {
         let FileEntry { content, path, .. } = &publication.entry;
         let [folder, name] = path_pieces(path);
         let holder = self.holders.intern(publication.holder);
-        let content = self.contents.intern(*content);
-        let beside = self.holders.head(&self.slots, holder, content);
+        let known = self.contents.find(*content);
+        let beside = known.and_then(|known| self.holders.head(&self.slots, holder, known));
+        let content = known.unwrap_or_else(|| self.contents.add(*content));
         let folder_number = self.folders.enter(folder);
         let entry = self
             .slots
@@ -176,7 +188,7 @@ impl Index {
         self.holders
             .add(&self.slots, entry, charge, beside.is_none());
 
-        let mut tokens = EntryTokens::default();
+        let mut tokens = std::mem::take(&mut self.tokens);
         tokens.fill_from(&publication.entry);
         let mut words: Vec<(&str, usize)> = tokens.iter().zip(0..).collect();
         words.sort_unstable();
@@ -185,6 +197,7 @@ impl Index {
             let last = same.last().map_or(first, |(_, last)| *last);
             self.words.post(word, entry, Places::new(first, last));
         }
+        self.tokens = tokens;
         self.len += 1;
         self.advance_sweep(1);
     }
@@ -339,7 +352,7 @@ impl Index {
             },
             holder: self.holders.holder(self.slots.holder(entry)).id,
             expires: WallTime::from_unix_seconds(slot.expires),
-            signature: SignatureBytes(slot.signature),
+            signature: SignatureBytes(self.slots.signature(entry)),
         }
     }
 

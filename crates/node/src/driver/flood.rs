@@ -219,7 +219,7 @@ impl Driver {
         }
         // Downloads under way are found as they are at hubs.
         let mut rows = answers(&self.own, question, rows_max);
-        self.sign_rows(&mut rows);
+        self.sign_answer(&mut rows);
         for row in answers(&self.partial, question, rows_max) {
             if rows.len() < rows_max && rows.iter().all(|known| known.content != row.content) {
                 rows.push(row);
@@ -242,7 +242,7 @@ impl Driver {
 
     pub(super) fn tick_flood(&mut self) {
         let now = self.now();
-        let scanning = self.publishing.is_loading()
+        let scanning = self.tally.publishing.is_loading()
             || self.scanner.as_ref().and_then(Scanner::progress).is_some();
         let Some(flood) = &mut self.flood else { return };
         // Until the first look through the files is over, a summary would rule

@@ -55,7 +55,6 @@ pub(crate) use flood::Flooding;
 pub(crate) use hub::own_address;
 pub(crate) use links::Links;
 pub(crate) use page::Pages;
-pub(crate) use publishing::Publishing;
 pub(crate) use questions::Questions;
 pub(crate) use shares::refused;
 pub(crate) use sources::Named;
@@ -106,7 +105,6 @@ pub(crate) struct Driver {
     pub(crate) serving: Serving,
     pub(crate) links: Links,
     pub(crate) questions: Questions,
-    pub(crate) publishing: Publishing,
     pub(crate) scanner: Option<Scanner>,
     pub(crate) watcher: Option<Watcher>,
     pub(crate) fetch: FetchContext,

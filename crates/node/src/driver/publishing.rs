@@ -7,7 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use gannet_base::{ContentId, Core as _, FileEntry, Publication, Row, WallTime};
+use ed25519_dalek::SigningKey;
+use gannet_base::wire::SignatureBytes;
+use gannet_base::{ContentId, Core as _, FileEntry, PeerId, Publication, Row, WallTime};
 use gannet_index::{Index, Inserted};
 use gannet_overlay::dht::DhtCommand;
 use gannet_overlay::hub::HubClientCommand;
@@ -16,7 +18,7 @@ use gannet_overlay::supernode::SupernodeCommand;
 use super::Driver;
 use crate::clock::wall_time;
 use crate::report::SharedChange;
-use crate::scanner::{Finding, Order, sign};
+use crate::scanner::{Finding, Order, sign_at};
 
 /// Ticks until everything that is registered is signed anew.
 const RENEW_TICKS: u64 = Publication::LIFE_SECONDS_MAX / 2;
@@ -49,7 +51,10 @@ impl Driver {
     /// it is checked.
     pub(super) fn begin_shares(&mut self) {
         let Some(scanner) = &self.scanner else { return };
-        self.publishing.loading = Some(BTreeSet::new());
+        self.tally.publishing.loading = Some(BTreeSet::new());
+        self.tally.on_shares_changed(&self.store);
+        let files = usize::try_from(self.tally.shared.0).unwrap_or(usize::MAX);
+        self.own.reserve(self.peer, files);
         for order in [Order::Load, Order::Sign, Order::Scan] {
             // They fit: the queue is empty.
             let _ = scanner.order(order);
@@ -60,7 +65,7 @@ impl Driver {
         match finding {
             Finding::Loaded(files) => self.on_loaded(files),
             Finding::LoadEnd => {
-                self.publishing.loading = None;
+                self.tally.publishing.loading = None;
                 self.watch();
             }
             Finding::Signed(publications) => self.on_signed(publications),
@@ -70,7 +75,7 @@ impl Driver {
     }
 
     fn on_loaded(&mut self, files: Vec<FileEntry>) {
-        let withdrawn = self.publishing.loading.take().unwrap_or_default();
+        let withdrawn = self.tally.publishing.loading.take().unwrap_or_default();
         for file in files {
             let is_gone =
                 !withdrawn.is_empty() && withdrawn.contains(&(file.content, file.path.clone()));
@@ -78,7 +83,7 @@ impl Driver {
                 self.find_here(unsigned(file, self.peer));
             }
         }
-        self.publishing.loading = Some(withdrawn);
+        self.tally.publishing.loading = Some(withdrawn);
         self.on_own_changed();
     }
 
@@ -125,7 +130,7 @@ impl Driver {
                 if self.own.holders(content, 1).is_none() {
                     self.withdraw_content(content);
                 }
-                if let Some(loading) = &mut self.publishing.loading {
+                if let Some(loading) = &mut self.tally.publishing.loading {
                     loading.insert((content, path.clone()));
                 }
                 withdrawn.push((content, path));
@@ -178,32 +183,82 @@ impl Driver {
 
     /// Signs what an answer from the own index names, as far as that was not
     /// done lately.
-    pub(super) fn sign_rows(&mut self, rows: &mut [Row]) {
-        let good_until = wall_time().plus_seconds(ANSWER_LIFE_SECONDS);
-        for hit in rows.iter_mut().flat_map(|row| &mut row.hits) {
-            if hit.publication.expires < good_until {
-                sign_for_answer(&mut self.own, &mut hit.publication, &self.key);
-            }
+    pub(super) fn sign_answer(&mut self, rows: &mut [Row]) {
+        sign_rows(&mut self.own, &self.key, wall_time(), rows);
+    }
+}
+
+/// Signs what ends soon or is not signed, and notes the signatures in the index
+/// that the rows are from.
+fn sign_rows(own: &mut Index, key: &SigningKey, now: WallTime, rows: &mut [Row]) {
+    let good_until = now.plus_seconds(ANSWER_LIFE_SECONDS);
+    for hit in rows.iter_mut().flat_map(|row| &mut row.hits) {
+        if hit.publication.expires < good_until {
+            hit.publication = sign_at(now, hit.publication.entry.clone(), key);
+            own.renew(&hit.publication);
         }
     }
 }
 
-/// Signs a publication out of the index, and remembers that there.
-fn sign_for_answer(
-    own: &mut Index,
-    publication: &mut Publication,
-    key: &ed25519_dalek::SigningKey,
-) {
-    *publication = sign(publication.entry.clone(), key);
-    own.renew(publication);
-}
-
 /// For the own index alone: nobody else would believe it.
-fn unsigned(entry: FileEntry, holder: gannet_base::PeerId) -> Publication {
+fn unsigned(entry: FileEntry, holder: PeerId) -> Publication {
     Publication {
         entry,
         holder,
         expires: UNSIGNED,
-        signature: gannet_base::wire::SignatureBytes([0; 64]),
+        signature: SignatureBytes([0; 64]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gannet_base::{Media, Query};
+    use gannet_index::{Config, Expression, Page};
+
+    use super::*;
+
+    const DAY: u64 = 24 * 3_600;
+
+    fn rows(index: &Index) -> Vec<Row> {
+        let expression = Expression::parse(&Query::new("hello").unwrap()).unwrap();
+        index.search(&expression, Page::default()).rows
+    }
+
+    /// What is answered at this time.
+    fn answer(index: &mut Index, key: &SigningKey, now: WallTime) -> Publication {
+        let mut rows = rows(index);
+        sign_rows(index, key, now, &mut rows);
+        assert_eq!(rows.len(), 1);
+        let publication = rows[0].hits[0].publication.clone();
+        assert_eq!(publication.verify(now), Ok(()));
+        publication
+    }
+
+    #[test]
+    fn answers_are_signed_when_they_are_given_and_again_before_they_end() {
+        let key = SigningKey::from_bytes(&[3; 32]);
+        let holder = PeerId::from_bytes(key.verifying_key().to_bytes());
+        let entry = FileEntry {
+            content: ContentId::of(b"hello"),
+            size: 5,
+            path: "share/hello.txt".to_owned(),
+            media: Media::default(),
+        };
+        let start = WallTime::from_unix_seconds(1_000_000_000);
+        let mut index = Index::new(Config::default());
+        assert_eq!(index.insert(&unsigned(entry, holder)), Inserted::New);
+        let not_signed = &rows(&index)[0].hits[0].publication;
+        assert!(not_signed.verify(start).is_err());
+
+        let first = answer(&mut index, &key, start);
+        assert_eq!(rows(&index)[0].hits[0].publication, first, "remembered");
+        assert_eq!(answer(&mut index, &key, start.plus_seconds(5 * DAY)), first);
+        let late = start.plus_seconds(6 * DAY);
+        let second = answer(&mut index, &key, late);
+        assert_eq!(
+            second.expires,
+            late.plus_seconds(Publication::LIFE_SECONDS_MAX)
+        );
+        assert_eq!(index.len(), 1);
     }
 }

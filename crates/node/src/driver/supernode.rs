@@ -196,7 +196,7 @@ impl Driver {
             }
             SupernodeEvent::PublishRefused { entries } => {
                 // They come many at a time: once is enough.
-                if !std::mem::replace(&mut self.publishing.told_excess, true) {
+                if !std::mem::replace(&mut self.tally.publishing.told_excess, true) {
                     tracing::warn!(entries, "entries not published at supernodes");
                 }
             }
