@@ -41,7 +41,7 @@ pub struct Config {
     // Source: kubo's full sweep uses few workers at once.
     pub publish_parallel: usize,
     /// Own files that are published; further ones are not.
-    // Source: as many as a hub takes of one peer.
+    // Guess: as many as an index takes of one holder.
     pub own_max: usize,
     /// Words of one file that it is published under; later ones are left out. A
     /// file that is found by fewer words than with the other overlays is an
@@ -168,7 +168,7 @@ impl Default for Config {
             common_delay: Duration::from_secs(2),
             retry_pause: Duration::from_secs(10),
             publish_parallel: 8,
-            own_max: 100_000,
+            own_max: 200_000,
             words_per_entry_max: 256,
             request_timeout: Duration::from_secs(3),
             searches_max: 32,
