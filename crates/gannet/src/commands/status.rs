@@ -99,7 +99,7 @@ fn render(status: &Status) -> String {
     );
     if let Some(ready) = shares.ready {
         // Looking through them comes after that.
-        shared.push_str(&format!(", {ready} of them found so far"));
+        shared.push_str(&format!("  {DIM}{ready} of them found so far{DIM:#}"));
     } else if let Some(scan) = &shares.scanning {
         shared.push_str(&scan_words(scan));
     }
@@ -425,6 +425,15 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_start_with_many_files_reads_well() {
+        let mut status = a_status();
+        status.shares.ready = Some(2);
+        let text = anstream::adapter::strip_str(&render(&status)).to_string();
+        let part = "3 files in 1 folder, 4.0 kB  2 of them found so far\n";
+        assert!(text.contains(part), "{text}");
     }
 
     #[test]

@@ -16,7 +16,6 @@ use gannet_overlay::locate::{LocateId, Overlay, OverlayOutcome};
 use super::Driver;
 use super::links::Wanting;
 use crate::api::{FloodInfo, NodeEvent};
-use crate::scanner::Scanner;
 
 /// How long a peer without neighbours counts as about to have some: searches
 /// wait for the first one so long.
@@ -242,8 +241,7 @@ impl Driver {
 
     pub(super) fn tick_flood(&mut self) {
         let now = self.now();
-        let scanning = self.tally.publishing.is_loading()
-            || self.scanner.as_ref().and_then(Scanner::progress).is_some();
+        let scanning = self.tally.publishing.is_loading() || self.scan_progress().is_some();
         let Some(flood) = &mut self.flood else { return };
         // Until the first look through the files is over, a summary would rule
         // out what is there and not known yet; without one nothing is.

@@ -16,9 +16,10 @@ use gannet_overlay::hub::HubClientCommand;
 use gannet_overlay::supernode::SupernodeCommand;
 
 use super::Driver;
+use crate::api::ScanProgress;
 use crate::clock::wall_time;
 use crate::report::SharedChange;
-use crate::scanner::{Finding, Order, sign_at};
+use crate::scanner::{Finding, Order, Scanner, sign_at};
 
 /// Ticks until everything that is registered is signed anew.
 const RENEW_TICKS: u64 = Publication::LIFE_SECONDS_MAX / 2;
@@ -34,6 +35,9 @@ pub(crate) struct Publishing {
     /// While the catalogue is being read: what was withdrawn meanwhile, which
     /// may yet come out of it.
     loading: Option<BTreeSet<(ContentId, String)>>,
+    /// The first scan waits until the shares are watched: what changes before
+    /// is seen by it, what changes after is told.
+    scan_waits: bool,
     /// The user was told that some supernode takes not all.
     pub(super) told_excess: bool,
 }
@@ -55,10 +59,30 @@ impl Driver {
         self.tally.on_shares_changed(&self.store);
         let files = usize::try_from(self.tally.shared.0).unwrap_or(usize::MAX);
         self.own.reserve(self.peer, files);
-        for order in [Order::Load, Order::Sign, Order::Scan] {
-            // They fit: the queue is empty.
-            let _ = scanner.order(order);
+        self.tally.publishing.scan_waits = files > 0;
+        // They fit: the queue is empty.
+        let _ = scanner.order(Order::Load);
+        let _ = scanner.order(Order::Sign);
+        if files == 0 {
+            // There is nothing to find before; hashing takes long enough.
+            let _ = scanner.order(Order::Scan);
+            self.watch();
         }
+    }
+
+    /// The shares are watched, or cannot be.
+    pub(super) fn begin_scan(&mut self) {
+        let waited = std::mem::take(&mut self.tally.publishing.scan_waits);
+        if let Some(scanner) = self.scanner.as_ref().filter(|_| waited) {
+            self.tally.scan_missed |= !scanner.order(Order::Scan);
+        }
+    }
+
+    /// How far the scan is that runs or is about to.
+    pub(super) fn scan_progress(&self) -> Option<ScanProgress> {
+        let running = self.scanner.as_ref().and_then(Scanner::progress);
+        let waits = self.tally.publishing.scan_waits;
+        running.or_else(|| waits.then(ScanProgress::default))
     }
 
     pub(super) fn on_finding(&mut self, finding: Finding) {
@@ -66,7 +90,9 @@ impl Driver {
             Finding::Loaded(files) => self.on_loaded(files),
             Finding::LoadEnd => {
                 self.tally.publishing.loading = None;
-                self.watch();
+                if self.tally.publishing.scan_waits {
+                    self.watch();
+                }
             }
             Finding::Signed(publications) => self.on_signed(publications),
             Finding::Changed(changes) => self.on_shares(changes),

@@ -106,6 +106,7 @@ impl Driver {
                 self.watcher = None;
             }
         }
+        self.begin_scan();
     }
 
     pub(super) fn on_store_event(&mut self, event: StoreEvent) {

@@ -168,7 +168,7 @@ impl Driver {
                     .publishing
                     .is_loading()
                     .then(|| self.own.len() as u64),
-                scanning: self.scanner.as_ref().and_then(|scanner| scanner.progress()),
+                scanning: self.scan_progress(),
             },
             traffic: self.traffic(),
             peers_connected: u32::try_from(self.net.connections().len()).unwrap_or(u32::MAX),
