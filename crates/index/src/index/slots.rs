@@ -37,7 +37,7 @@ struct Page {
     slots: Vec<Slot>,
     /// Whose they are, by themselves: ranking looks at many of them.
     holders: Vec<u32>,
-    /// By place; none at all before the first entry of the page that is signed.
+    /// By place, up to the last that is signed; no memory before the first.
     /// Who indexes its own files signs few of them.
     signatures: Vec<[u8; 64]>,
     text: String,
@@ -234,11 +234,14 @@ impl Page {
     /// Keeps the signature of an entry, if it has one.
     fn sign(&mut self, place: usize, publication: &Publication) {
         let signature = publication.signature.0;
-        if self.signatures.is_empty() {
+        if place >= self.signatures.len() {
             if signature == UNSIGNED {
                 return;
             }
-            self.signatures = vec![UNSIGNED; PAGE_SLOTS];
+            if self.signatures.is_empty() {
+                self.signatures.reserve_exact(PAGE_SLOTS);
+            }
+            self.signatures.resize(place + 1, UNSIGNED);
         }
         self.signatures[place] = signature;
     }

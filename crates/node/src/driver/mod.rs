@@ -162,7 +162,11 @@ impl Driver {
                     self.on_arrival(peer, arrival);
                 }
                 // One at a time: what others want does not wait for a million files.
-                Some(finding) = inputs.findings.recv() => self.on_finding(finding),
+                Some(finding) = inputs.findings.recv() => {
+                    self.on_finding(finding);
+                    // The connections' tasks may wait for this thread.
+                    tokio::task::yield_now().await;
+                }
                 () = tokio::time::sleep_until(wake) => self.handle_timeout(),
             }
             self.drain();
