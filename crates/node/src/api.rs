@@ -124,6 +124,9 @@ pub struct SharesSummary {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// How many of them searches find, while those that were shared before
+    /// this peer started are not all found yet.
+    pub ready: Option<u64>,
     /// How far hashing is, while it goes on.
     pub scanning: Option<ScanProgress>,
 }

@@ -7,7 +7,7 @@ use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, PeerI
 use gannet_overlay::locate::{LocateId, Overlay};
 use gannet_store::{
     CollectionDownload, CollectionError, CollectionRecord, ContentReader, Download, DownloadError,
-    Finished, ReadError, ScanError, ScanSummary, StoreEvent, WatchError, Watcher,
+    Finished, ReadError, StoreEvent, WatchError, Watcher,
 };
 use gannet_swarm::{DownloadCommand, ServeFailure, TransferMessage};
 
@@ -57,12 +57,10 @@ pub(crate) enum Report {
         hops: u8,
         checked: CheckedRows,
     },
-    /// What is shared changed.
-    Share(SharedChange),
+    /// What is shared changed, in this order.
+    Shares(Vec<SharedChange>),
     /// The shares are watched, or cannot be.
     Watching(Result<Watcher, WatchError>),
-    /// A scan of everything is over.
-    Scanned(Result<ScanSummary, ScanError>),
     /// The store noticed something.
     Store(StoreEvent),
     /// A download's checkpoint is done.
@@ -288,6 +286,9 @@ pub(crate) enum ServeNews {
 pub(crate) enum SharedChange {
     /// Shared from now on, signed.
     Published(Box<Publication>),
+    /// Shared from now on, and not registered anywhere: who asks this peer finds
+    /// it.
+    Found(Box<FileEntry>),
     /// Not any more.
     Withdrawn(ContentId, String),
 }

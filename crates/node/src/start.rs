@@ -26,7 +26,7 @@ use crate::fetch::FetchContext;
 use crate::keeping::{Disk, DiskContext, Keeping, Restored};
 use crate::limiter::Limiter;
 use crate::report::Report;
-use crate::scanner::Scanner;
+use crate::scanner::{FINDINGS_MAX, Finding, Scanner};
 use crate::serve::ServeContext;
 use crate::{Node, NodeConfig, ShareError, StartError, identity};
 
@@ -61,11 +61,12 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
     let (arrivals, arrival_queue) = mpsc::channel(ARRIVALS_MAX);
     let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
     let (events, _) = broadcast::channel(EVENTS_MAX);
-    let (stopped, stopped_watch) = watch::channel(false);
+    let (stopped, ended) = watch::channel(false);
     let mut rng = seeded_rng(os_seed());
     let (hub_client, hub_server) = hubs(&config, &mut rng);
+    let (scanner, findings) = scanner(&config, &store, &key);
     let data_dir = config.data_dir.clone();
-    let node = Node::new(peer, data_dir, requests, events.clone(), stopped_watch);
+    let node = Node::new(peer, data_dir, requests, events.clone(), ended);
     let driver = Driver {
         clock,
         peer,
@@ -88,7 +89,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         serving: crate::driver::Serving::default(),
         links: crate::driver::Links::default(),
         questions: crate::driver::Questions::default(),
-        scanner: scanner(&config, (&store, &key), &reports),
+        scanner,
         watcher: None,
         fetch,
         serve,
@@ -112,6 +113,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
         requests: request_queue,
         reports: report_queue,
         arrivals: arrival_queue,
+        findings,
     };
     tokio::spawn(driver.run(inputs, stopped));
     Ok(node)
@@ -119,11 +121,20 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
 
 fn scanner(
     config: &NodeConfig,
-    (store, key): (&Store, &ed25519_dalek::SigningKey),
-    reports: &mpsc::Sender<Report>,
-) -> Option<Scanner> {
-    let wanted = config.scan;
-    wanted.then(|| Scanner::start(store.clone(), key.clone(), reports.clone()))
+    store: &Store,
+    key: &ed25519_dalek::SigningKey,
+) -> (Option<Scanner>, mpsc::Receiver<Finding>) {
+    let (sender, findings) = mpsc::channel(FINDINGS_MAX);
+    let is_on = |overlay| config.overlays.contains(&overlay);
+    let has_hubs = is_on(Overlay::Hub) && !config.hubs.is_empty();
+    let takes = [
+        has_hubs.then(|| ClientConfig::default().entries_max),
+        is_on(Overlay::Supernode).then(|| config.supernode.core().client.entries_max),
+        is_on(Overlay::Dht).then(|| config.dht.core().store.own_max),
+    ];
+    let signed_max = takes.into_iter().flatten().max().unwrap_or(0);
+    let start = || Scanner::start(store.clone(), key.clone(), signed_max, sender);
+    (config.scan.then(start), findings)
 }
 
 /// The cores that find.

@@ -218,8 +218,9 @@ fn small_files(dir: &Path) {
     let mut added = 0;
     let start = Instant::now();
     store
-        .scan(&ScanControl::new(), &mut |change| {
-            added += usize::from(matches!(change, ShareChange::Added(_)));
+        .scan(&ScanControl::new(), &mut |changes| {
+            let is_added = |change: &&ShareChange| matches!(change, ShareChange::Added(_));
+            added += changes.iter().filter(is_added).count();
         })
         .expect("the scan works");
     say(&format!(
@@ -264,7 +265,7 @@ fn at_rest(dir: &Path) {
             store.add_share(&path, true).expect("it can be shared");
         }
         store
-            .scan(&ScanControl::new(), &mut |_| shared += 1)
+            .scan(&ScanControl::new(), &mut |changes| shared += changes.len())
             .expect("the scan works");
         drop(store);
         let program = std::env::current_exe().expect("this program has a path");

@@ -139,7 +139,7 @@ impl Store {
     pub fn remove_share(
         &self,
         path: &Path,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<ShareInfo, ShareError> {
         self.inner.remove_share(path, sink)
     }
@@ -155,8 +155,9 @@ impl Store {
     }
 
     /// Looks at every share and hashes what is new or changed. `sink` is told
-    /// of each file as soon as it is committed, long before the scan ends; it
-    /// may read from the store, but not scan.
+    /// of files as soon as they are committed, those of one commit together and
+    /// in order, long before the scan ends; it may read from the store, but not
+    /// scan.
     /// Interrupted, even by `kill -9`, it goes on where it was. One scan runs
     /// at a time; a second one waits.
     ///
@@ -166,7 +167,7 @@ impl Store {
     pub fn scan(
         &self,
         control: &ScanControl,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<ScanSummary, ScanError> {
         self.inner.scan(control, sink)
     }
@@ -181,7 +182,7 @@ impl Store {
         &self,
         paths: &[PathBuf],
         control: &ScanControl,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<ScanSummary, ScanError> {
         self.inner.scan_paths(paths, control, sink)
     }

@@ -37,7 +37,7 @@ fn bytes(size: usize, seed: u8) -> Vec<u8> {
 fn scan(store: &Store) -> usize {
     let mut changes = 0;
     store
-        .scan(&ScanControl::new(), &mut |_| changes += 1)
+        .scan(&ScanControl::new(), &mut |batch| changes += batch.len())
         .unwrap();
     changes
 }
@@ -297,7 +297,7 @@ fn a_watched_folder_tells_and_the_scan_finds() {
             panic!("{event:?}")
         };
         let control = ScanControl::new();
-        let mut sink = |change| found.push(change);
+        let mut sink = |changes: Vec<ShareChange>| found.extend(changes);
         store.scan_paths(&paths, &control, &mut sink).unwrap();
     }
     assert!(
@@ -343,9 +343,11 @@ fn a_scan_that_is_killed_keeps_what_it_had_told() {
         let store = Store::open(config).unwrap();
         let mut told = 0;
         store
-            .scan(&ScanControl::new(), &mut |_| {
-                told += 1;
-                step(told);
+            .scan(&ScanControl::new(), &mut |changes| {
+                for _ in changes {
+                    told += 1;
+                    step(told);
+                }
             })
             .unwrap();
         // The parent kills; it must not run out of lines.

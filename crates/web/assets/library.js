@@ -99,9 +99,9 @@ class Library extends HTMLElement {
 
   /** @param {Status} status */
   onStatus(status) {
-    const { files, bytes, scanning } = status.shares;
+    const { files, bytes, ready, scanning } = status.shares;
     this.held.onStatus(status);
-    say(this.scan, scanning ? `Looking through them: ${count(scanning.files_seen, "file")} seen, ${size(scanning.bytes_hashed)} read, ${size(scanning.bytes_left)} to go`
+    say(this.scan, typeof ready === "number" ? `${ready} of ${count(files, "file")} found so far` : scanning ? `Looking through them: ${count(scanning.files_seen, "file")} seen, ${size(scanning.bytes_hashed)} read, ${size(scanning.bytes_left)} to go`
       : files ? `${count(files, "file")}, ${size(bytes)}` : "");
     const known = `${files} ${bytes} ${status.address}`;
     if (known !== this.known && !this.hidden && !this.loading) {

@@ -83,8 +83,9 @@ fn again(bench: &Bench<'_>, lab: &Lab<'_>, files: u64, n: usize) -> anyhow::Resu
     bench
         .interrupt
         .wait_for("the end of the scan", PATIENCE, || {
-            let scanning = &peer.api.get("/status")?["shares"]["scanning"];
-            Ok(scanning.is_null().then_some(()))
+            let shares = &peer.api.get("/status")?["shares"];
+            let is_done = shares["ready"].is_null() && shares["scanning"].is_null();
+            Ok(is_done.then_some(()))
         })?;
     let megabytes = usage::resident_megabytes(peer.pid())?;
     peer.stop(bench.interrupt)?;

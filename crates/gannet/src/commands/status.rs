@@ -97,7 +97,10 @@ fn render(status: &Status) -> String {
         count(shares.folders.into(), "folder"),
         size(shares.bytes)
     );
-    if let Some(scan) = &shares.scanning {
+    if let Some(ready) = shares.ready {
+        // Looking through them comes after that.
+        shared.push_str(&format!("  {DIM}{ready} of them found so far{DIM:#}"));
+    } else if let Some(scan) = &shares.scanning {
         shared.push_str(&scan_words(scan));
     }
     lines.push(("shares", shared));
@@ -388,6 +391,7 @@ mod tests {
                 folders: 1,
                 files: 3,
                 bytes: 4_000,
+                ready: None,
                 scanning: Some(ScanProgress {
                     files_seen: 4,
                     files_hashed: 1,
@@ -421,6 +425,15 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_start_with_many_files_reads_well() {
+        let mut status = a_status();
+        status.shares.ready = Some(2);
+        let text = anstream::adapter::strip_str(&render(&status)).to_string();
+        let part = "3 files in 1 folder, 4.0 kB  2 of them found so far\n";
+        assert!(text.contains(part), "{text}");
     }
 
     #[test]

@@ -66,11 +66,22 @@ impl Contents {
             .copied()
     }
 
-    /// Its number; a new one without entries if it is new.
-    pub(super) fn intern(&mut self, id: ContentId) -> u32 {
-        if let Some(number) = self.find(id) {
-            return number;
-        }
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        let Self {
+            hasher,
+            table,
+            records,
+            ..
+        } = self;
+        records.reserve_exact(more);
+        table.reserve(more, |number| {
+            hasher.bytes(records[*number as usize].id.as_bytes())
+        });
+    }
+
+    /// The number of one that is new; it has no entries yet.
+    pub(super) fn add(&mut self, id: ContentId) -> u32 {
         let record = Content {
             id,
             first: NONE,

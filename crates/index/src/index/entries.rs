@@ -31,6 +31,7 @@ impl Index {
             holders: Holders::new(hasher),
             graves: Graves::default(),
             pool: Pool::default(),
+            tokens: EntryTokens::default(),
             len: 0,
         }
     }
@@ -51,8 +52,7 @@ impl Index {
             .find(|copy| self.has_path(*copy, &entry.path));
         if let Some(old) = same {
             let charge = self.charge(old);
-            let (_, media) = self.slots.texts(old);
-            if media.to_media() == entry.media && self.slots.slot(old).size == entry.size {
+            if self.says_the_same(old, entry) {
                 self.slots.renew(old, publication);
                 return Inserted::Renewed;
             }
@@ -70,6 +70,37 @@ impl Index {
             }
             Err(refusal) => Inserted::Refused(refusal),
         }
+    }
+
+    /// Takes a later signature and expiry of an entry that is here. Whether it
+    /// is, as this publication has it.
+    pub fn renew(&mut self, publication: &Publication) -> bool {
+        let entry = &publication.entry;
+        let head = self.known(publication.holder, entry.content);
+        let copies = head.map_or_else(Vec::new, |head| self.copies(head));
+        let mut copies = copies.into_iter();
+        let same = copies.find(|copy| self.has_path(*copy, &entry.path));
+        let Some(old) = same.filter(|old| self.says_the_same(*old, entry)) else {
+            return false;
+        };
+        self.slots.renew(old, publication);
+        true
+    }
+
+    /// Whether size and media are those of an entry.
+    fn says_the_same(&self, old: u32, entry: &FileEntry) -> bool {
+        let (_, media) = self.slots.texts(old);
+        media.to_media() == entry.media && self.slots.slot(old).size == entry.size
+    }
+
+    /// Makes room for so many entries of a holder, so that taking them in does
+    /// not copy what is there again and again.
+    pub fn reserve(&mut self, holder: PeerId, entries: usize) {
+        let entries = entries.min(self.config.entries_max);
+        self.contents.reserve(entries);
+        self.words.reserve(entries);
+        let holder = self.holders.intern(holder);
+        self.holders.reserve(&self.slots, holder, entries);
     }
 
     /// The first of a holder's entries with this content.
@@ -145,8 +176,9 @@ impl Index {
         let FileEntry { content, path, .. } = &publication.entry;
         let [folder, name] = path_pieces(path);
         let holder = self.holders.intern(publication.holder);
-        let content = self.contents.intern(*content);
-        let beside = self.holders.head(&self.slots, holder, content);
+        let known = self.contents.find(*content);
+        let beside = known.and_then(|known| self.holders.head(&self.slots, holder, known));
+        let content = known.unwrap_or_else(|| self.contents.add(*content));
         let folder_number = self.folders.enter(folder);
         let entry = self
             .slots
@@ -156,7 +188,7 @@ impl Index {
         self.holders
             .add(&self.slots, entry, charge, beside.is_none());
 
-        let mut tokens = EntryTokens::default();
+        let mut tokens = std::mem::take(&mut self.tokens);
         tokens.fill_from(&publication.entry);
         let mut words: Vec<(&str, usize)> = tokens.iter().zip(0..).collect();
         words.sort_unstable();
@@ -165,6 +197,7 @@ impl Index {
             let last = same.last().map_or(first, |(_, last)| *last);
             self.words.post(word, entry, Places::new(first, last));
         }
+        self.tokens = tokens;
         self.len += 1;
         self.advance_sweep(1);
     }
@@ -319,7 +352,7 @@ impl Index {
             },
             holder: self.holders.holder(self.slots.holder(entry)).id,
             expires: WallTime::from_unix_seconds(slot.expires),
-            signature: SignatureBytes(slot.signature),
+            signature: SignatureBytes(self.slots.signature(entry)),
         }
     }
 

@@ -157,6 +157,13 @@ impl Holders {
             .copied()
     }
 
+    /// Makes room for so many more entries of one.
+    pub(super) fn reserve(&mut self, slots: &Slots, number: u32, more: usize) {
+        let hasher = self.hasher;
+        let heads = &mut self.records[number as usize].heads;
+        heads.reserve(more, |entry| hasher.number(slots.slot(*entry).content));
+    }
+
     /// Notes a new entry; `head` if it is its first with that content.
     pub(super) fn add(&mut self, slots: &Slots, entry: u32, charge: usize, head: bool) {
         let Self {

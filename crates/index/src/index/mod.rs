@@ -51,6 +51,7 @@ mod work;
 use gannet_base::{InvalidEntry, Publication, Row};
 
 use crate::Config;
+use crate::query::EntryTokens;
 use contents::Contents;
 use folders::Folders;
 use holders::Holders;
@@ -101,6 +102,8 @@ pub struct Index {
     holders: Holders,
     graves: Graves,
     pool: Pool,
+    /// Memory for cutting entries into words.
+    tokens: EntryTokens,
     /// Entries that are not deleted.
     len: usize,
 }

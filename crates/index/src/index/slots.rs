@@ -9,6 +9,8 @@ use super::media::{self, MediaView};
 
 /// Slots of a page.
 const PAGE_SLOTS: usize = 4_096;
+/// In place of a signature.
+const UNSIGNED: [u8; 64] = [0; 64];
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -26,8 +28,8 @@ pub(super) struct Slot {
     name_len: u16,
     media_len: u16,
     pub(super) size: u64,
+    /// 0 if it is not signed.
     pub(super) expires: u64,
-    pub(super) signature: [u8; 64],
 }
 
 #[derive(Debug)]
@@ -35,6 +37,9 @@ struct Page {
     slots: Vec<Slot>,
     /// Whose they are, by themselves: ranking looks at many of them.
     holders: Vec<u32>,
+    /// By place, up to the last that is signed; no memory before the first.
+    /// Who indexes its own files signs few of them.
+    signatures: Vec<[u8; 64]>,
     text: String,
     text_unused: usize,
     /// No entry of the page expires before.
@@ -134,7 +139,6 @@ impl Slots {
             media_len,
             size: publication.entry.size,
             expires,
-            signature: publication.signature.0,
         };
         page.earliest = page.earliest.min(expires);
         if place == page.slots.len() {
@@ -145,6 +149,7 @@ impl Slots {
             page.slots[place] = slot;
             page.holders[place] = holder;
         }
+        page.sign(place, publication);
         id
     }
 
@@ -155,7 +160,14 @@ impl Slots {
         let expires = publication.expires.as_unix_seconds();
         page.earliest = page.earliest.min(expires);
         page.slots[place].expires = expires;
-        page.slots[place].signature = publication.signature.0;
+        page.sign(place, publication);
+    }
+
+    /// The signature of an entry; zeros if it was never signed.
+    pub(super) fn signature(&self, id: u32) -> [u8; 64] {
+        let (page, place) = place(id);
+        let signature = self.pages[page].signatures.get(place);
+        signature.copied().unwrap_or(UNSIGNED)
     }
 
     /// Forgets the texts of an entry; the slot is not yet free. Returns how
@@ -199,10 +211,10 @@ impl Slots {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let pages = self
-            .pages
-            .iter()
-            .map(|page| page.slots.capacity() * (size_of::<Slot>() + 4) + page.text.capacity());
+        let pages = self.pages.iter().map(|page| {
+            let slots = page.slots.capacity() * (size_of::<Slot>() + 4);
+            slots + page.signatures.capacity() * 64 + page.text.capacity()
+        });
         pages.sum()
     }
 }
@@ -212,10 +224,26 @@ impl Page {
         Self {
             slots: Vec::with_capacity(PAGE_SLOTS),
             holders: Vec::with_capacity(PAGE_SLOTS),
+            signatures: Vec::new(),
             text: String::new(),
             text_unused: 0,
             earliest: u64::MAX,
         }
+    }
+
+    /// Keeps the signature of an entry, if it has one.
+    fn sign(&mut self, place: usize, publication: &Publication) {
+        let signature = publication.signature.0;
+        if place >= self.signatures.len() {
+            if signature == UNSIGNED {
+                return;
+            }
+            if self.signatures.is_empty() {
+                self.signatures.reserve_exact(PAGE_SLOTS);
+            }
+            self.signatures.resize(place + 1, UNSIGNED);
+        }
+        self.signatures[place] = signature;
     }
 
     /// Appends texts; returns where they start and how long they are.

@@ -30,6 +30,8 @@ pub(super) struct Words {
     /// All words in the order of their bytes, in blocks, none empty. Forgotten
     /// ones stay until [`Words::tidy`] comes by.
     sorted: Vec<Vec<u32>>,
+    /// The block that took the latest word: the next one is often near.
+    latest: usize,
     /// Postings of all words together.
     postings_len: usize,
 }
@@ -51,8 +53,20 @@ impl Words {
             records: Vec::new(),
             free: Vec::new(),
             sorted: Vec::new(),
+            latest: 0,
             postings_len: 0,
         }
+    }
+
+    /// Makes room in the table for so many words.
+    pub(super) fn reserve(&mut self, words: usize) {
+        let Self {
+            hasher,
+            table,
+            records,
+            ..
+        } = self;
+        table.reserve(words, |id| hasher.bytes(records[*id as usize].text.bytes()));
     }
 
     /// How many records there are, free ones too: the range of word numbers.
@@ -128,6 +142,12 @@ impl Words {
             .saturating_sub(1)
     }
 
+    /// Whether the word is in this block or belongs there.
+    fn is_in_block(&self, at: usize, word: &[u8]) -> bool {
+        let first = |at: usize| self.sorted.get(at).map(|block| self.text(block[0]));
+        first(at).is_some_and(|first| first <= word) && first(at + 1).is_none_or(|next| word < next)
+    }
+
     fn sort_in(&mut self, id: u32) {
         if self.sorted.is_empty() {
             let mut block = Vec::with_capacity(BLOCK_MAX);
@@ -136,7 +156,12 @@ impl Words {
             return;
         }
         let word = self.text(id);
-        let at = self.block_of(word);
+        let at = match self.is_in_block(self.latest, word) {
+            true => self.latest,
+            false => self.block_of(word),
+        };
+        self.latest = at;
+        let word = self.text(id);
         let place = self.sorted[at].partition_point(|&id| self.text(id) < word);
         let block = &mut self.sorted[at];
         block.insert(place, id);

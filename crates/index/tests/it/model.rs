@@ -25,6 +25,18 @@ impl Model {
         new
     }
 
+    /// Whether the very same entry is there.
+    pub(crate) fn renew(&mut self, publication: &Publication) -> bool {
+        let is_same = |old: &Publication| {
+            (old.holder, &old.entry) == (publication.holder, &publication.entry)
+        };
+        let found = self.list.iter().position(is_same);
+        if let Some(at) = found {
+            self.list[at] = publication.clone();
+        }
+        found.is_some()
+    }
+
     /// Of one that is known to be new: without looking.
     pub(crate) fn insert_new(&mut self, publication: &Publication) {
         self.list.push(publication.clone());

@@ -71,7 +71,8 @@ fn publication() -> impl Strategy<Value = Publication> {
         media,
         0..3_u64,
         0..20_u64,
-        any::<u8>(),
+        // Those of 0 are not signed.
+        0..4_u8,
     )
         .prop_map(
             |(holder, content, path, media, size, expires, signature)| Publication {
@@ -132,6 +133,10 @@ enum Action {
     Insert(Box<Publication>),
     /// Of what was inserted before.
     Remove(prop::sample::Index),
+    /// Likewise, with another expiry and signature.
+    Renew(prop::sample::Index, u64, u8),
+    /// Room for so many of a holder.
+    Reserve(u8, usize),
     Leave(u8),
     Speed(u8, u64),
     Expire(u64),
@@ -142,6 +147,9 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         12 => publication().prop_map(|one| Action::Insert(Box::new(one))),
         3 => any::<prop::sample::Index>().prop_map(Action::Remove),
+        2 => (any::<prop::sample::Index>(), 10_000..30_000_u64, 0..4_u8)
+            .prop_map(|(which, expires, signature)| Action::Renew(which, expires, signature)),
+        1 => (0..6_u8, 0..100_usize).prop_map(|(holder, more)| Action::Reserve(holder, more)),
         1 => (0..6_u8).prop_map(Action::Leave),
         1 => (0..6_u8, 0..3_u64).prop_map(|(holder, speed)| Action::Speed(holder, speed)),
         1 => (12_000..35_000_u64).prop_map(Action::Expire),
@@ -184,7 +192,17 @@ impl Both {
                     self.model.remove(*holder, entry.content, &entry.path)
                 );
             }
-            Action::Remove(_) => {}
+            Action::Renew(which, expires, signature) if !self.inserted.is_empty() => {
+                let mut publication = which.get(&self.inserted).clone();
+                publication.expires = WallTime::from_unix_seconds(*expires);
+                publication.signature = SignatureBytes([*signature; 64]);
+                let is_there = self.model.renew(&publication);
+                assert_eq!(index.renew(&publication), is_there);
+            }
+            Action::Remove(_) | Action::Renew(..) => {}
+            Action::Reserve(holder, more) => {
+                index.reserve(PeerId::from_bytes([*holder; 32]), *more);
+            }
             Action::Leave(holder) => {
                 let holder = PeerId::from_bytes([*holder; 32]);
                 assert_eq!(

@@ -265,10 +265,8 @@ impl Driver {
                 self.offer_growth(content, Have::Whole);
                 self.reopen(content);
                 self.withdraw_partial(content);
-                let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
-                let change = SharedChange::Published(Box::new(sign(finished.entry, &self.key)));
-                self.collect_change(change, &mut published, &mut withdrawn);
-                self.announce_changes(published, withdrawn);
+                let publication = Box::new(sign(finished.entry, &self.key));
+                self.on_shares(vec![SharedChange::Published(publication)]);
                 self.tell(NodeEvent::DownloadComplete {
                     number,
                     content,

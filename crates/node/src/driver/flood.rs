@@ -16,7 +16,6 @@ use gannet_overlay::locate::{LocateId, Overlay, OverlayOutcome};
 use super::Driver;
 use super::links::Wanting;
 use crate::api::{FloodInfo, NodeEvent};
-use crate::scanner::Scanner;
 
 /// How long a peer without neighbours counts as about to have some: searches
 /// wait for the first one so long.
@@ -219,6 +218,7 @@ impl Driver {
         }
         // Downloads under way are found as they are at hubs.
         let mut rows = answers(&self.own, question, rows_max);
+        self.sign_answer(&mut rows);
         for row in answers(&self.partial, question, rows_max) {
             if rows.len() < rows_max && rows.iter().all(|known| known.content != row.content) {
                 rows.push(row);
@@ -241,7 +241,7 @@ impl Driver {
 
     pub(super) fn tick_flood(&mut self) {
         let now = self.now();
-        let scanning = self.scanner.as_ref().and_then(Scanner::progress).is_some();
+        let scanning = self.tally.publishing.is_loading() || self.scan_progress().is_some();
         let Some(flood) = &mut self.flood else { return };
         // Until the first look through the files is over, a summary would rule
         // out what is there and not known yet; without one nothing is.

@@ -1,7 +1,6 @@
 //! The hub cores: registering, searching, serving as a hub.
 
-use gannet_base::{Core as _, Output, PeerAddress, PeerId, Publication};
-use gannet_index::Inserted;
+use gannet_base::{Core as _, Output, PeerAddress, PeerId};
 use gannet_net::Channel;
 use gannet_overlay::dht::DhtCommand;
 use gannet_overlay::flood::FloodCommand;
@@ -15,8 +14,6 @@ use super::Driver;
 use super::links::Wanting;
 use crate::api::NodeEvent;
 use crate::clock::wall_time;
-use crate::report::SharedChange;
-use crate::scanner::Order;
 
 /// A hub answers itself: one hop.
 const HUB_HOPS: u8 = 1;
@@ -24,8 +21,6 @@ const HUB_HOPS: u8 = 1;
 const ADDRESS_TICKS: u64 = 10;
 /// Ticks between tellings of the calendar's time.
 const WALL_TICKS: u64 = 60;
-/// Ticks until everything is signed anew.
-const RENEW_TICKS: u64 = Publication::LIFE_SECONDS_MAX / 2;
 
 impl Driver {
     pub(super) fn begin_hubs(&mut self) {
@@ -87,12 +82,6 @@ impl Driver {
             && let Some(hub) = &mut self.hub_server
         {
             hub.handle_command(now, HubServerCommand::WallTime(wall_time()));
-        }
-        if self.ticks.is_multiple_of(RENEW_TICKS)
-            && let Some(scanner) = &self.scanner
-            && !scanner.order(Order::Publish)
-        {
-            tracing::warn!("publications were not renewed: the scanner is busy");
         }
     }
 
@@ -184,70 +173,6 @@ impl Driver {
                     tracing::warn!(peer = %peer.short(), dropped, "flooding");
                 }
             },
-        }
-    }
-
-    /// Takes a change of the shares into the own index, for the hubs to be told
-    /// of all changes together.
-    pub(super) fn collect_change(
-        &mut self,
-        change: SharedChange,
-        published: &mut Vec<Publication>,
-        withdrawn: &mut Vec<(gannet_base::ContentId, String)>,
-    ) {
-        match change {
-            SharedChange::Published(publication) => {
-                // What was withdrawn and comes back within one batch must end as
-                // published.
-                let key = (publication.entry.content, publication.entry.path.as_str());
-                withdrawn.retain(|(content, path)| (*content, path.as_str()) != key);
-                if let Inserted::Refused(reason) = self.own.insert(&publication) {
-                    tracing::debug!(
-                        path = publication.entry.path,
-                        ?reason,
-                        "not in the own index"
-                    );
-                }
-                published.push(*publication);
-                self.on_own_changed();
-            }
-            SharedChange::Withdrawn(content, path) => {
-                published.retain(|publication| {
-                    publication.entry.content != content || publication.entry.path != path
-                });
-                self.own.remove(self.peer, content, &path);
-                if self.own.holders(content, 1).is_none() {
-                    self.withdraw_content(content);
-                }
-                withdrawn.push((content, path));
-                self.on_own_changed();
-            }
-        }
-    }
-
-    /// Tells hubs, supernodes and the ring what is shared from now on, and what no more.
-    pub(super) fn announce_changes(
-        &mut self,
-        published: Vec<Publication>,
-        withdrawn: Vec<(gannet_base::ContentId, String)>,
-    ) {
-        let now = self.now();
-        let has_hubs = !self.config.hubs.is_empty();
-        if !withdrawn.is_empty() {
-            if has_hubs {
-                let command = HubClientCommand::Withdraw(withdrawn.clone());
-                self.hub_client.handle_command(now, command);
-            }
-            self.supernode_command(SupernodeCommand::Withdraw(withdrawn.clone()));
-            self.dht_command(DhtCommand::Withdraw(withdrawn));
-        }
-        if !published.is_empty() {
-            if has_hubs {
-                let command = HubClientCommand::Publish(published.clone());
-                self.hub_client.handle_command(now, command);
-            }
-            self.supernode_command(SupernodeCommand::Publish(published.clone()));
-            self.dht_command(DhtCommand::Publish(published));
         }
     }
 }

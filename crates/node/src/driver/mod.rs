@@ -15,6 +15,7 @@ mod keep;
 mod known;
 mod links;
 mod page;
+mod publishing;
 mod questions;
 mod requests;
 mod settings;
@@ -44,7 +45,7 @@ use crate::fetch::FetchContext;
 use crate::handle::Request;
 use crate::keeping::Keeping;
 use crate::report::{REPORTS_MAX, Report, Whose};
-use crate::scanner::Scanner;
+use crate::scanner::{Finding, Scanner};
 use crate::searches::Searches;
 use crate::serve::{Arrival, ServeContext};
 
@@ -67,8 +68,7 @@ pub(crate) use uploads::Serving;
 const TICK: Duration = Duration::from_secs(1);
 /// Longest that anything may keep a node from ending.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Reports taken at once: what they change of the shares goes to the hubs
-/// together.
+/// Reports taken at once.
 const REPORTS_AT_ONCE: usize = 256;
 
 /// Everything that the driver owns. Split by concern over the files of this
@@ -131,6 +131,7 @@ pub(crate) struct Inputs {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) reports: mpsc::Receiver<Report>,
     pub(crate) arrivals: mpsc::Receiver<(PeerId, Arrival)>,
+    pub(crate) findings: mpsc::Receiver<Finding>,
 }
 
 /// The report channel, made before the driver: store and scanner report too.
@@ -162,6 +163,12 @@ impl Driver {
                 }
                 Some((peer, arrival)) = inputs.arrivals.recv() => {
                     self.on_arrival(peer, arrival);
+                }
+                // One at a time: what others want does not wait for a million files.
+                Some(finding) = inputs.findings.recv() => {
+                    self.on_finding(finding);
+                    // The connections' tasks may wait for this thread.
+                    tokio::task::yield_now().await;
                 }
                 () = tokio::time::sleep_until(wake) => self.handle_timeout(),
             }
@@ -247,6 +254,7 @@ impl Driver {
         self.tick_folders();
         self.tick_links();
         self.tick_hubs();
+        self.tick_publishing();
         self.tick_flood();
         self.tick_supernode();
         self.tick_dht();
@@ -255,12 +263,9 @@ impl Driver {
     }
 
     fn handle_reports(&mut self, reports: &mut Vec<Report>) {
-        let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
         for report in reports.drain(..) {
             match report {
-                Report::Share(change) => {
-                    self.collect_change(change, &mut published, &mut withdrawn);
-                }
+                Report::Shares(changes) => self.on_shares(changes),
                 Report::Fetch {
                     whose,
                     content,
@@ -295,7 +300,6 @@ impl Driver {
                     checked,
                 } => self.on_verified(id, overlay, (via, hops), checked),
                 Report::Watching(watcher) => self.on_watching(watcher),
-                Report::Scanned(summary) => self.on_scanned(summary),
                 Report::Store(event) => self.on_store_event(event),
                 Report::Checkpoint { content, result } => self.on_checkpoint(content, result),
                 Report::Finished { content, result } => self.on_finished(content, result),
@@ -309,7 +313,6 @@ impl Driver {
                 } => self.on_to_keep(result, wish, reply),
             }
         }
-        self.announce_changes(published, withdrawn);
     }
 
     /// Does what the cores want done, until none wants anything.
@@ -383,7 +386,9 @@ impl Driver {
         self.drain();
         self.watcher = None;
         let scanner = self.scanner.as_mut().and_then(Scanner::stop);
-        // The scanner may be waiting for room in the channel of reports.
+        // The scanner may be waiting for room.
+        inputs.findings.close();
+        while inputs.findings.try_recv().is_ok() {}
         inputs.reports.close();
         while inputs.reports.try_recv().is_ok() {}
         let saved = self.save_downloads();

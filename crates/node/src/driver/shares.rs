@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gannet_base::{FileEntry, GannetLink, LinkKind, PeerAddress};
-use gannet_store::{Collection, ScanSummary, StoreEvent, WatchError, Watcher};
+use gannet_store::{Collection, ScanSummary, ShareChange, StoreEvent, WatchError, Watcher};
 
 use super::Driver;
 use super::folders::publish;
@@ -48,11 +48,14 @@ impl Driver {
         let store = self.store.clone();
         let reports = self.reports.clone();
         self.tasks.spawn_blocking(move || {
-            let removed = store.remove_share(&path, &mut |change| {
-                if let gannet_store::ShareChange::Removed { content, path } = change {
-                    let change = SharedChange::Withdrawn(content, path);
-                    let _ = reports.blocking_send(Report::Share(change));
-                }
+            let removed = store.remove_share(&path, &mut |changes| {
+                let gone = changes.into_iter().filter_map(|change| match change {
+                    ShareChange::Removed { content, path } => {
+                        Some(SharedChange::Withdrawn(content, path))
+                    }
+                    ShareChange::Added(_) => None,
+                });
+                let _ = reports.blocking_send(Report::Shares(gone.collect()));
             });
             let answer = removed.map(share_info).map_err(|error| match error {
                 gannet_store::ShareError::NotShared { .. } => ShareError::NotShared { path },
@@ -68,8 +71,8 @@ impl Driver {
         let (key, reports) = (self.key.clone(), self.reports.clone());
         self.tasks.spawn_blocking(move || {
             if path.is_dir() {
-                let linked = store.link_folder(&path, &mut |change| {
-                    let _ = reports.blocking_send(Report::Share(signed(change, &key)));
+                let linked = store.link_folder(&path, &mut |changes| {
+                    let _ = reports.blocking_send(Report::Shares(signed(changes, &key)));
                 });
                 let answer = linked.as_ref().map(|folder| folder_link(folder, address));
                 drop(reply.send(answer.map_err(|error| link_error(path, error))));
@@ -89,21 +92,13 @@ impl Driver {
             // It may have been hashed just now: who follows the link may want to
             // find it by its words next.
             let change = SharedChange::Published(Box::new(sign(entry, &key)));
-            let _ = reports.blocking_send(Report::Share(change));
+            let _ = reports.blocking_send(Report::Shares(vec![change]));
         });
-    }
-
-    pub(super) fn begin_shares(&self) {
-        self.watch();
-        let Some(scanner) = &self.scanner else { return };
-        // Both fit: the queue is empty.
-        let _ = scanner.order(Order::Publish);
-        let _ = scanner.order(Order::Scan);
     }
 
     /// Watches what is shared now, if shares are looked after at all. Setting up
     /// takes a system call a folder: not for the driver's task.
-    fn watch(&self) {
+    pub(super) fn watch(&self) {
         if self.scanner.is_none() {
             return;
         }
@@ -123,15 +118,13 @@ impl Driver {
                 self.watcher = None;
             }
         }
+        self.begin_scan();
     }
 
     pub(super) fn on_store_event(&mut self, event: StoreEvent) {
         let order = match event {
             StoreEvent::Withdrawn { content, path } => {
-                let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
-                let change = SharedChange::Withdrawn(content, path);
-                self.collect_change(change, &mut published, &mut withdrawn);
-                self.announce_changes(published, withdrawn);
+                self.on_shares(vec![SharedChange::Withdrawn(content, path)]);
                 return;
             }
             StoreEvent::Dirty(paths) => {

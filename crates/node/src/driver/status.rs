@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::Driver;
 use super::fetching::Streams;
+use super::publishing::Publishing;
 use crate::api::{
     DhtInfo, DownloadState, FloodInfo, HubInfo, HubServerInfo, PeerInfo, SharesSummary, Status,
     SupernodeInfo, Traffic, UploadInfo,
@@ -23,6 +24,7 @@ pub(crate) struct Tally {
     /// The streams that fetch.
     pub(super) streams: Streams,
     pub(super) next_stream: u64,
+    pub(super) publishing: Publishing,
     /// Files and bytes shared, as of the last look.
     pub(super) shared: (u64, u64),
     pub(super) folders: u32,
@@ -161,7 +163,12 @@ impl Driver {
                 folders: self.tally.folders,
                 files: self.tally.shared.0,
                 bytes: self.tally.shared.1,
-                scanning: self.scanner.as_ref().and_then(|scanner| scanner.progress()),
+                ready: self
+                    .tally
+                    .publishing
+                    .is_loading()
+                    .then(|| self.own.len() as u64),
+                scanning: self.scan_progress(),
             },
             traffic: self.traffic(),
             peers_connected: u32::try_from(self.net.connections().len()).unwrap_or(u32::MAX),

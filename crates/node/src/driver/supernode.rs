@@ -195,7 +195,10 @@ impl Driver {
                 tracing::warn!(supernode, entries, %reason, "registration refused");
             }
             SupernodeEvent::PublishRefused { entries } => {
-                tracing::warn!(entries, "entries not published");
+                // They come many at a time: once is enough.
+                if !std::mem::replace(&mut self.tally.publishing.told_excess, true) {
+                    tracing::warn!(entries, "entries not published at supernodes");
+                }
             }
             SupernodeEvent::NeighbourUp { peer } => self.note_tie(peer, true, |t| &mut t.links),
             SupernodeEvent::NeighbourDown { peer } => self.note_tie(peer, false, |t| &mut t.links),

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+mod again;
 mod dht;
 mod evil;
 mod flood;

@@ -160,6 +160,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let server = hub::ServerConfig {
+            lease: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+            ..hub::ServerConfig::default()
+        };
         Self {
             role: RoleWish::Automatic,
             backup: true,
@@ -205,13 +210,12 @@ impl Default for Config {
                 answer_timeout: Duration::from_secs(1),
                 silence_max: Duration::from_secs(3),
                 dial_timeout: Duration::from_secs(3),
+                // Source: what `server` takes of one peer; more would be remembered
+                // for nothing.
+                entries_max: server.entries_per_peer_max,
                 ..hub::ClientConfig::default()
             }),
-            server: hub::ServerConfig {
-                lease: Duration::from_secs(30),
-                grace: Duration::from_secs(10),
-                ..hub::ServerConfig::default()
-            },
+            server,
             flood: Arc::new(flood::Config {
                 // Source: KaZaA's supernodes kept 30 to 50 links.
                 neighbours_target: 40,

@@ -25,7 +25,7 @@ use crate::{DownloadError, ScanControl, ShareChange, deny};
 const BATCH_FILES: usize = 512;
 
 impl CollectionDownload {
-    /// Shares the files of the finished folder; `sink` is told of each. Returns
+    /// Shares the files of the finished folder; `sink` is told of them, many at a time. Returns
     /// false if it was stopped before the end: call it again.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl CollectionDownload {
     pub fn adopt(
         &self,
         stop: &AtomicBool,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<bool, DownloadError> {
         let (Some(path), Some(manifest)) = (self.finished(), self.manifest()) else {
             return Ok(true);
@@ -57,10 +57,9 @@ impl CollectionDownload {
             for content in contents.drain(..) {
                 self.store.outboards.unpin(content);
             }
-            let shown = applied.effects.iter();
-            shown
-                .filter_map(|effect| self.store.shown(effect))
-                .for_each(&mut *sink);
+            let effects = applied.effects.iter();
+            let shown = effects.filter_map(|effect| self.store.shown(effect));
+            sink(shown.collect());
         }
         if stop.load(Ordering::Relaxed) {
             return Ok(false);

@@ -63,7 +63,7 @@ impl Inner {
     pub(crate) fn link_folder(
         &self,
         path: &Path,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<Collection, LinkError> {
         let unreadable = |source| LinkError::Unreadable {
             path: path.to_owned(),

@@ -131,7 +131,11 @@ fn parts(download: &CollectionDownload) -> usize {
 fn adopt(download: &CollectionDownload) -> usize {
     let mut told = 0;
     let stop = AtomicBool::new(false);
-    assert!(download.adopt(&stop, &mut |_| told += 1).unwrap());
+    assert!(
+        download
+            .adopt(&stop, &mut |changes| told += changes.len())
+            .unwrap()
+    );
     told
 }
 

@@ -15,6 +15,10 @@ use crate::store::Inner;
 // Guess: bounds the memory of a transaction.
 const BATCH_MAX: usize = 4_096;
 
+/// Most changes that the sink is told of at once.
+// Guess: a few hundred kilobytes.
+const TOLD_MAX: usize = 1_024;
+
 /// How long results may wait for more before they are committed.
 // Guess: the eye calls it at once.
 const IDLE: Duration = Duration::from_millis(50);
@@ -22,7 +26,7 @@ const IDLE: Duration = Duration::from_millis(50);
 pub(super) struct Committer<'a> {
     store: &'a Inner,
     control: &'a ScanControl,
-    sink: &'a mut dyn FnMut(ShareChange),
+    sink: &'a mut dyn FnMut(Vec<ShareChange>),
     batch: Vec<Change>,
     /// Contents to unpin when the batch is committed.
     pinned: Vec<ContentId>,
@@ -35,7 +39,7 @@ impl<'a> Committer<'a> {
     pub(super) fn new(
         store: &'a Inner,
         control: &'a ScanControl,
-        sink: &'a mut dyn FnMut(ShareChange),
+        sink: &'a mut dyn FnMut(Vec<ShareChange>),
     ) -> Self {
         Self {
             store,
@@ -126,19 +130,23 @@ impl<'a> Committer<'a> {
             self.store.outboards.unpin(content);
         }
         self.orphans.extend(applied.orphans);
-        for effect in applied.effects {
-            self.tell(&effect);
+        for effects in applied.effects.chunks(TOLD_MAX) {
+            self.tell(effects);
         }
         Ok(())
     }
 
-    fn tell(&mut self, effect: &Effect) {
-        match effect {
-            Effect::Added(..) => self.summary.added += 1,
-            Effect::Removed(..) => self.summary.removed += 1,
+    fn tell(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Added(..) => self.summary.added += 1,
+                Effect::Removed(..) => self.summary.removed += 1,
+            }
         }
-        if let Some(change) = self.store.shown(effect) {
-            (self.sink)(change);
+        let shown = effects.iter().filter_map(|effect| self.store.shown(effect));
+        let changes: Vec<ShareChange> = shown.collect();
+        if !changes.is_empty() {
+            (self.sink)(changes);
         }
     }
 
@@ -167,11 +175,17 @@ impl<'a> Committer<'a> {
         effect: fn(crate::catalogue::Place, crate::catalogue::FileRecord) -> Effect,
     ) -> Result<(), ScanError> {
         let snapshot = self.store.catalogue.snapshot()?;
+        let mut effects = Vec::new();
         for item in snapshot.share(share)? {
             if let (place, Some(record)) = item? {
-                self.tell(&effect(place, record));
+                effects.push(effect(place, record));
+            }
+            if effects.len() == TOLD_MAX {
+                self.tell(&effects);
+                effects.clear();
             }
         }
+        self.tell(&effects);
         Ok(())
     }
 }

@@ -150,6 +150,10 @@ impl<'a> Cursor<'a> {
         }
         self.taken = Instant::now();
         let Some((next, _)) = &self.next else {
+            // Also then: a first scan, of very many files perhaps, has nothing to
+            // read. What it commits lies behind the walk.
+            self.records = Box::new(std::iter::empty());
+            self.snapshot = self.catalogue.snapshot()?;
             return Ok(());
         };
         let rest = self.range.from(self.share, &next.path);
@@ -158,5 +162,43 @@ impl<'a> Cursor<'a> {
         self.next = records.next().transpose()?;
         self.records = Box::new(records);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Change;
+
+    /// Once an open snapshot kept every page that a first scan of a million
+    /// files had freed: 3.6 GB of 0.3.
+    #[test]
+    fn a_walk_with_nothing_to_read_takes_new_snapshots_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = Catalogue::open(&dir.path().join("c"), 1 << 20).unwrap();
+        let catalogue = opened.catalogue;
+        let mut cursor = Cursor::below(&catalogue, 1, b"").unwrap();
+        let place = Place::new(1, b"a".as_slice());
+        let record = FileRecord {
+            content: gannet_base::ContentId::of(b"a"),
+            stamp: Stamp {
+                dev: 0,
+                ino: 1,
+                size: 1,
+                mtime_ns: 0,
+            },
+            media: gannet_base::Media::default(),
+        };
+        let change = Change::Put(place.clone(), record);
+        catalogue.apply(&[change]).unwrap();
+        let gone = |place| -> Result<(), CatalogueError> { panic!("{place:?}") };
+        let is_known = |cursor: &Cursor<'_>| cursor.snapshot.record(&place).unwrap().is_some();
+        assert!(matches!(cursor.move_to(b"b", gone), Ok(Known::No)));
+        assert!(!is_known(&cursor), "not yet");
+        cursor.taken = cursor.taken.checked_sub(SNAPSHOT_AGE_MAX).unwrap();
+        // What is committed meanwhile is not mistaken for files that are gone.
+        assert!(matches!(cursor.move_to(b"c", gone), Ok(Known::No)));
+        assert!(is_known(&cursor));
+        cursor.finish(gone).unwrap();
     }
 }

@@ -115,7 +115,7 @@ pub(crate) fn run(
     store: &Inner,
     scopes: &[Scope],
     control: &ScanControl,
-    sink: &mut dyn FnMut(ShareChange),
+    sink: &mut dyn FnMut(Vec<ShareChange>),
 ) -> Result<ScanSummary, ScanError> {
     let stop = AtomicBool::new(false);
     let result = std::thread::scope(|threads| {

@@ -94,13 +94,13 @@ impl World {
     }
 }
 
-fn changes<T>(run: impl FnOnce(&mut dyn FnMut(ShareChange)) -> T) -> (Vec<String>, T) {
+fn changes<T>(run: impl FnOnce(&mut dyn FnMut(Vec<ShareChange>)) -> T) -> (Vec<String>, T) {
     let mut seen = Vec::new();
-    let result = run(&mut |change| {
-        seen.push(match change {
+    let result = run(&mut |changes| {
+        seen.extend(changes.into_iter().map(|change| match change {
             ShareChange::Added(entry) => format!("+{}", entry.path),
             ShareChange::Removed { path, .. } => format!("-{path}"),
-        });
+        }));
     });
     seen.sort();
     (seen, result)
@@ -400,8 +400,9 @@ fn a_cancelled_scan_goes_on_where_it_was() {
     let mut added = 0;
     let summary = world
         .store()
-        .scan(&control, &mut |change| {
-            added += usize::from(matches!(change, ShareChange::Added(_)));
+        .scan(&control, &mut |changes| {
+            let is_added = |change: &&ShareChange| matches!(change, ShareChange::Added(_));
+            added += changes.iter().filter(is_added).count();
             control.cancel();
         })
         .unwrap();
@@ -430,14 +431,16 @@ fn searching_works_while_hashing_goes_on() {
     let control = ScanControl::new();
     world
         .store()
-        .scan(&control, &mut |change| {
-            seen += 1;
-            let ShareChange::Added(entry) = change else {
-                panic!("{change:?}")
-            };
-            // What the sink is told can be served at once.
-            world.store().open_content(entry.content).unwrap();
-            early += usize::from(control.progress().files_hashed < 6);
+        .scan(&control, &mut |changes| {
+            for change in changes {
+                seen += 1;
+                let ShareChange::Added(entry) = change else {
+                    panic!("{change:?}")
+                };
+                // What the sink is told can be served at once.
+                world.store().open_content(entry.content).unwrap();
+                early += usize::from(control.progress().files_hashed < 6);
+            }
         })
         .unwrap();
     assert_eq!(seen, 6);

@@ -26,7 +26,7 @@ impl Store {
     pub fn link_folder(
         &self,
         path: &Path,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<Collection, LinkError> {
         self.inner.link_folder(path, sink)
     }

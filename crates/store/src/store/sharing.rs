@@ -78,7 +78,7 @@ impl Inner {
     pub(super) fn remove_share(
         &self,
         path: &Path,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<ShareInfo, ShareError> {
         // A share whose folder is gone has no canonical path any more.
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -102,15 +102,19 @@ impl Inner {
     fn remove_records(
         &self,
         share: &Share,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<(), CatalogueError> {
         let tells = share.unavailable.is_none();
-        self.clear_share(share.id, &mut |effect| {
-            if let (Effect::Removed(place, record), true) = (effect, tells) {
-                sink(ShareChange::Removed {
+        self.clear_share(share.id, &mut |effects| {
+            let gone = effects.iter().filter_map(|effect| match effect {
+                Effect::Removed(place, record) => Some(ShareChange::Removed {
                     content: record.content,
                     path: share::display_path(&share.name, &place.path),
-                });
+                }),
+                Effect::Added(..) => None,
+            });
+            if tells {
+                sink(gone.collect());
             }
         })
     }
@@ -118,7 +122,7 @@ impl Inner {
     fn clear_share(
         &self,
         share: ShareId,
-        tell: &mut dyn FnMut(&Effect),
+        tell: &mut dyn FnMut(&[Effect]),
     ) -> Result<(), CatalogueError> {
         let mut orphans = Vec::new();
         loop {
@@ -130,7 +134,7 @@ impl Inner {
                 break;
             }
             let applied = self.catalogue.apply(&batch)?;
-            applied.effects.iter().for_each(&mut *tell);
+            tell(&applied.effects);
             orphans.extend(applied.orphans);
         }
         let snapshot = self.catalogue.snapshot()?;
@@ -160,7 +164,7 @@ impl Inner {
     pub(super) fn scan(
         &self,
         control: &ScanControl,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<ScanSummary, ScanError> {
         let _scanning = self.scanning.lock().expect("no scan panicked");
         let shares = self.with_shares(|shares| shares.list.clone());
@@ -203,7 +207,7 @@ impl Inner {
         &self,
         paths: &[PathBuf],
         control: &ScanControl,
-        sink: &mut dyn FnMut(ShareChange),
+        sink: &mut dyn FnMut(Vec<ShareChange>),
     ) -> Result<ScanSummary, ScanError> {
         let _scanning = self.scanning.lock().expect("no scan panicked");
         let scopes: Vec<_> = self.with_shares(|shares| {

@@ -80,9 +80,9 @@ impl Driver {
         let stop = Arc::clone(&self.folders.stop);
         let store = self.store.clone();
         self.tasks.spawn_blocking(move || {
-            let adopted = download.adopt(&stop, &mut |change| {
+            let adopted = download.adopt(&stop, &mut |changes| {
                 // The driver is gone only when everything is.
-                let _ = reports.blocking_send(Report::Share(signed(change, &key)));
+                let _ = reports.blocking_send(Report::Shares(signed(changes, &key)));
             });
             match adopted {
                 Ok(true) => {

@@ -134,10 +134,8 @@ impl Driver {
     ) {
         if let Ok(entry) = &result {
             // It may have been hashed just now: it is found by its words from now on.
-            let (mut published, mut withdrawn) = (Vec::new(), Vec::new());
-            let change = SharedChange::Published(Box::new(sign(entry.clone(), &self.key)));
-            self.collect_change(change, &mut published, &mut withdrawn);
-            self.announce_changes(published, withdrawn);
+            let publication = Box::new(sign(entry.clone(), &self.key));
+            self.on_shares(vec![SharedChange::Published(publication)]);
         }
         self.answer_keep(result.map_err(KeepError::from), wish, reply);
     }
