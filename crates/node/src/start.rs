@@ -60,8 +60,7 @@ pub(crate) async fn start(mut config: NodeConfig) -> Result<Node, StartError> {
     let (fetch, serve) = streams(clock, &config, &net, &reports, &tasks);
     let (arrivals, arrival_queue) = mpsc::channel(ARRIVALS_MAX);
     let (requests, request_queue) = mpsc::channel(REQUESTS_MAX);
-    let (events, _) = broadcast::channel(EVENTS_MAX);
-    let (stopped, ended) = watch::channel(false);
+    let (events, (stopped, ended)) = (broadcast::Sender::new(EVENTS_MAX), watch::channel(false));
     let mut rng = seeded_rng(os_seed());
     let (hub_client, hub_server) = hubs(&config, &mut rng);
     let (scanner, findings) = scanner(&config, &store, &key);

@@ -12,6 +12,8 @@ use crate::flood::below;
 
 /// Rosters kept: the primary's, the backup's.
 const ROSTERS_MAX: usize = 2;
+/// Supernodes of one that are used: a bit for each.
+const LISTED_MAX: usize = 32;
 
 #[derive(Debug)]
 struct Held {
@@ -62,9 +64,9 @@ impl Rosters {
         count: usize,
         is_taken: impl Fn(PeerId) -> bool,
     ) -> Vec<PeerAddress> {
-        let mut pool: Vec<(usize, u32)> = Vec::new();
+        let mut pool: Vec<(usize, usize)> = Vec::new();
         for (place, held) in self.0.iter().enumerate() {
-            let all = (0..u32::BITS).zip(&held.roster.supernodes);
+            let all = (0..LISTED_MAX).zip(&held.roster.supernodes);
             let fresh = all
                 .filter(|(bit, address)| held.chosen & (1 << bit) == 0 && !is_taken(address.peer));
             pool.extend(fresh.map(|(bit, _)| (place, bit)));
@@ -76,7 +78,7 @@ impl Rosters {
                 continue;
             };
             held.chosen |= 1 << bit;
-            let address = held.roster.supernodes.iter().nth(bit as usize);
+            let address = held.roster.supernodes.get(bit);
             let is_new = |address: &&PeerAddress| chosen.iter().all(|one| one.peer != address.peer);
             chosen.extend(address.filter(is_new).cloned());
         }
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn each_is_chosen_once_until_all_were() {
-        assert!(PEERS_LISTED_MAX <= 32, "a bit for each");
+        const { assert!(PEERS_LISTED_MAX <= LISTED_MAX) };
         let (mut rosters, mut rng) = (Rosters::default(), seeded_rng(1));
         rosters.put(peer(1), roster(10..30), true);
         rosters.put(peer(2), roster(20..40), false);
