@@ -199,8 +199,11 @@ impl Driver {
     }
 
     pub(super) fn tick_publishing(&self) {
-        if self.ticks.is_multiple_of(RENEW_TICKS)
-            && let Some(scanner) = &self.scanner
+        if !self.ticks.is_multiple_of(RENEW_TICKS) {
+            return;
+        }
+        self.renew_folders();
+        if let Some(scanner) = &self.scanner
             && !scanner.order(Order::Sign)
         {
             tracing::warn!("publications were not renewed: the scanner is busy");

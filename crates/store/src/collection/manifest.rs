@@ -24,7 +24,8 @@ const MAGIC: &[u8; 16] = b"gannet folder 1\n";
 // Guess: asking for a content of its own costs about as much as this many bytes.
 pub(crate) const PACKED_BYTES: u64 = 512 * 1024;
 /// Most bytes of a pack. Part of the format.
-// Measured: as fast as 64 MiB, and less waits for the last one to be unpacked.
+// Guess: large enough for a long run of slices, small enough to be unpacked while the
+// next one comes.
 pub(crate) const PACK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(PACKED_BYTES <= PACK_BYTES_MAX);

@@ -15,7 +15,20 @@ use crate::scanner::{sign, signed};
 /// The path of manifests and packs where they are published. It has no word in
 /// it: they are found by their content, and by nobody who searches.
 pub(in crate::driver) const COLLECTED_PATH: &str = "…";
+
 impl Driver {
+    /// Tells anew what can be had here for the sake of folders: publications end.
+    pub(in crate::driver) fn renew_folders(&self) {
+        let store = self.store.clone();
+        let (key, reports) = (self.key.clone(), self.reports.clone());
+        self.tasks.spawn_blocking(move || {
+            let records = store.collections().unwrap_or_default();
+            for collection in records.iter().filter_map(|record| record.served.as_ref()) {
+                publish(collection, &key, &reports);
+            }
+        });
+    }
+
     /// Goes on with what earlier runs left, and tells what can be had here.
     pub(in crate::driver) fn begin_folders(&self) {
         let store = self.store.clone();
