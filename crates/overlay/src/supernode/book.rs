@@ -123,45 +123,69 @@ impl Known {
 }
 
 /// Known supernodes, and peers that may know some.
-#[derive(Debug, Default)]
-pub(super) struct Book(Vec<Known>);
+#[derive(Debug)]
+pub(super) struct Book {
+    list: Vec<Known>,
+    max: usize,
+}
 
 impl Book {
+    /// With room for so many, but at least one.
+    pub(super) fn new(max: usize) -> Self {
+        let list = Vec::new();
+        Self {
+            list,
+            max: max.max(1),
+        }
+    }
+
+    /// There is room for so many from now on: those worth the most stay.
+    pub(super) fn resize(&mut self, now: Timestamp, max: usize) {
+        self.max = max.max(1);
+        if self.list.len() > self.max {
+            self.list
+                .sort_by_key(|known| std::cmp::Reverse(known.worth(now)));
+            self.list.truncate(self.max);
+            self.list.shrink_to_fit();
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     pub(super) fn has(&self, peer: PeerId) -> bool {
-        self.0.iter().any(|known| known.peer == peer)
+        self.list.iter().any(|known| known.peer == peer)
     }
 
     fn at(&mut self, peer: PeerId) -> Option<&mut Known> {
-        self.0.iter_mut().find(|known| known.peer == peer)
+        self.list.iter_mut().find(|known| known.peer == peer)
     }
 
-    fn put(&mut self, now: Timestamp, max: usize, peer: PeerId) -> Option<&mut Known> {
-        if let Some(place) = self.0.iter().position(|known| known.peer == peer) {
-            return self.0.get_mut(place);
+    fn put(&mut self, now: Timestamp, peer: PeerId) -> Option<&mut Known> {
+        if let Some(place) = self.list.iter().position(|known| known.peer == peer) {
+            return self.list.get_mut(place);
         }
-        if self.0.len() >= max.max(1) {
-            let least = (0..self.0.len()).min_by_key(|place| self.0[*place].worth(now))?;
-            if self.0[least].is_named {
+        if self.list.len() >= self.max {
+            let least = (0..self.list.len()).min_by_key(|place| self.list[*place].worth(now))?;
+            if self.list[least].is_named {
                 return None;
             }
-            self.0.swap_remove(least);
+            self.list.swap_remove(least);
         }
-        if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(GROWTH.min(max.max(1) - self.0.len()));
+        if self.list.len() == self.list.capacity() {
+            self.list
+                .reserve_exact(GROWTH.min(self.max - self.list.len()));
         }
-        self.0.push(Known::new(peer));
-        self.0.last_mut()
+        self.list.push(Known::new(peer));
+        self.list.last_mut()
     }
 
     /// The user named it.
-    pub(super) fn name(&mut self, now: Timestamp, config: &Config, address: &PeerAddress) {
-        let named = self.0.iter().filter(|known| known.is_named).count();
-        if named < NAMED_MAX.min(config.known_max)
-            && let Some(known) = self.put(now, config.known_max, address.peer)
+    pub(super) fn name(&mut self, now: Timestamp, address: &PeerAddress) {
+        let named = self.list.iter().filter(|known| known.is_named).count();
+        if named < NAMED_MAX.min(self.max)
+            && let Some(known) = self.put(now, address.peer)
         {
             known.is_named = true;
             known.retry_at = Moment::before(now);
@@ -170,15 +194,15 @@ impl Book {
     }
 
     /// Somebody told of it.
-    pub(super) fn learn(&mut self, now: Timestamp, config: &Config, address: &PeerAddress) {
-        if let Some(known) = self.put(now, config.known_max, address.peer) {
+    pub(super) fn learn(&mut self, now: Timestamp, address: &PeerAddress) {
+        if let Some(known) = self.put(now, address.peer) {
             set_addresses(known, &address.addresses);
         }
     }
 
     /// It said so itself, or acts like one.
-    pub(super) fn heard(&mut self, now: Timestamp, config: &Config, peer: PeerId) {
-        if let Some(known) = self.put(now, config.known_max, peer) {
+    pub(super) fn heard(&mut self, now: Timestamp, peer: PeerId) {
+        if let Some(known) = self.put(now, peer) {
             known.heard_at = Moment::before(now);
             known.was_heard = true;
             known.failures = 0;
@@ -200,7 +224,7 @@ impl Book {
             if known.is_named {
                 known.retry_at = Moment::after(now + FULL_PAUSE);
             } else {
-                self.0.retain(|known| known.peer != peer);
+                self.list.retain(|known| known.peer != peer);
             }
         }
     }
@@ -222,13 +246,13 @@ impl Book {
         let pause = PAUSE_MIN.saturating_mul(1 << known.failures.min(10));
         known.retry_at = Moment::after(now + jittered(rng, pause.min(PAUSE_MAX)));
         if known.failures >= FAILURES_MAX && !known.is_named && !known.is_banned(now) {
-            self.0.retain(|known| known.peer != peer);
+            self.list.retain(|known| known.peer != peer);
         }
     }
 
     /// It is to be left alone for so long.
     pub(super) fn ban(&mut self, now: Timestamp, config: &Config, peer: PeerId) {
-        if let Some(known) = self.put(now, config.known_max, peer) {
+        if let Some(known) = self.put(now, peer) {
             known.banned_until = Moment::after(now + config.ban);
             known.retry_at = known.banned_until;
             known.dead_sources = 0;
@@ -237,7 +261,7 @@ impl Book {
 
     /// It named a dead source. Whether it has named too many.
     pub(super) fn blame(&mut self, now: Timestamp, config: &Config, peer: PeerId) -> bool {
-        let Some(known) = self.put(now, config.known_max, peer) else {
+        let Some(known) = self.put(now, peer) else {
             return false;
         };
         if now - known.blamed_at.time() >= FORGIVEN_AFTER {
@@ -249,7 +273,7 @@ impl Book {
     }
 
     pub(super) fn is_banned(&self, now: Timestamp, peer: PeerId) -> bool {
-        let mut all = self.0.iter();
+        let mut all = self.list.iter();
         all.any(|known| known.peer == peer && known.is_banned(now))
     }
 
@@ -264,24 +288,24 @@ impl Book {
         let is_ready = |known: &&Known| {
             known.retry_at.time() <= now && !known.is_banned(now) && !is_taken(known.peer)
         };
-        choose(self.0.iter().filter(is_ready), now, rng, count)
+        choose(self.list.iter().filter(is_ready), now, rng, count)
     }
 
     /// When the next one may be tried.
     pub(super) fn ready_at(&self) -> Option<Timestamp> {
-        self.0.iter().map(|known| known.retry_at.time()).min()
+        self.list.iter().map(|known| known.retry_at.time()).min()
     }
 
     /// Supernodes that were heard of lately.
     pub(super) fn fresh(&self, now: Timestamp, fresh: Duration) -> usize {
         let fresh = |known: &&Known| known.is_fresh(now, fresh);
-        self.0.iter().filter(fresh).count()
+        self.list.iter().filter(fresh).count()
     }
 
     /// Whether one is known to live that has room.
     pub(super) fn has_roomy(&self, now: Timestamp, fresh: Duration) -> bool {
         let roomy = |known: &Known| known.has_room(now) && known.is_fresh(now, fresh);
-        self.0.iter().any(roomy)
+        self.list.iter().any(roomy)
     }
 
     /// Some that are known to live, for another peer; those with room first.
@@ -293,13 +317,18 @@ impl Book {
         (count, to): (usize, PeerId),
     ) -> Vec<PeerAddress> {
         let is_fresh = |known: &&Known| known.peer != to && known.is_fresh(now, config.fresh);
-        choose(self.0.iter().filter(is_fresh), now, rng, count)
+        choose(self.list.iter().filter(is_fresh), now, rng, count)
     }
 
     /// Those that are supernodes, as far as is known; all if none is.
     pub(super) fn supernodes(&self, now: Timestamp) -> Vec<PeerAddress> {
         let is_one = |known: &&Known| !known.is_banned(now) && (known.was_heard || !known.is_named);
-        let found: Vec<_> = self.0.iter().filter(is_one).map(Known::address).collect();
+        let found: Vec<_> = self
+            .list
+            .iter()
+            .filter(is_one)
+            .map(Known::address)
+            .collect();
         if found.is_empty() {
             return self.remembered(now);
         }
@@ -308,7 +337,7 @@ impl Book {
 
     /// All that are worth it, the likeliest to live first.
     pub(super) fn remembered(&self, now: Timestamp) -> Vec<PeerAddress> {
-        let usable = self.0.iter().filter(|known| !known.is_banned(now));
+        let usable = self.list.iter().filter(|known| !known.is_banned(now));
         let mut all: Vec<&Known> = usable.collect();
         all.sort_by_key(|known| std::cmp::Reverse((known.heard_at(), known.worth(now))));
         all.into_iter().map(Known::address).collect()
@@ -360,7 +389,6 @@ mod tests {
 
     fn small() -> Config {
         Config {
-            known_max: 4,
             ban: Duration::from_secs(3_600),
             ..Config::default()
         }
@@ -379,11 +407,11 @@ mod tests {
     #[test]
     fn it_keeps_who_was_named_and_who_lives() {
         let (config, now) = (small(), Timestamp::from_secs(100));
-        let mut book = Book::default();
-        book.name(now, &config, &address(1));
-        book.heard(now, &config, peer(2));
+        let mut book = Book::new(4);
+        book.name(now, &address(1));
+        book.heard(now, peer(2));
         for n in 3..20 {
-            book.learn(now, &config, &address(n));
+            book.learn(now, &address(n));
         }
         assert_eq!(book.len(), 4);
         assert!(ready(&book, now).starts_with(&[peer(1), peer(2)]));
@@ -394,9 +422,9 @@ mod tests {
     #[test]
     fn the_dead_are_forgotten_and_the_useless_remembered() {
         let (config, mut now) = (small(), Timestamp::from_secs(100));
-        let (mut book, mut rng) = (Book::default(), seeded_rng(1));
-        book.learn(now, &config, &address(1));
-        book.learn(now, &config, &address(2));
+        let (mut book, mut rng) = (Book::new(4), seeded_rng(1));
+        book.learn(now, &address(1));
+        book.learn(now, &address(2));
         book.ban(now, &config, peer(2));
         for _ in 0..FAILURES_MAX {
             assert!(ready(&book, now + PAUSE_MAX).contains(&peer(1)));
@@ -407,7 +435,7 @@ mod tests {
         assert_eq!(ready(&book, now + PAUSE_MAX), []);
         assert!(book.is_banned(now, peer(2)));
         for n in 3..20 {
-            book.learn(now, &config, &address(n));
+            book.learn(now, &address(n));
         }
         assert!(book.is_banned(now, peer(2)), "not pushed out by others");
         assert!(ready(&book, now + config.ban).contains(&peer(2)));
@@ -416,7 +444,7 @@ mod tests {
     #[test]
     fn three_dead_sources_are_too_many_unless_time_passes() {
         let (config, now) = (small(), Timestamp::from_secs(100));
-        let mut book = Book::default();
+        let mut book = Book::new(4);
         assert!(!book.blame(now, &config, peer(1)));
         assert!(!book.blame(now, &config, peer(1)));
         assert!(book.blame(now, &config, peer(1)));

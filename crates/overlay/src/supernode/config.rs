@@ -72,10 +72,15 @@ pub struct Config {
     /// Time between two messages of load to the neighbours.
     // Guess: loads change in minutes.
     pub load_interval: Duration,
-    /// Supernodes remembered. Too low: when many are lost at once, no other is
-    /// known. Too high: memory, about 100 bytes each.
+    /// Supernodes that a supernode remembers, and tells others of. Too low: who
+    /// lost theirs is told of few. Too high: memory, about 100 bytes each.
     // Source: KaZaA's ordinary nodes kept 200.
     pub known_max: usize,
+    /// Supernodes that a leaf remembers, besides those that its own ones name. Too
+    /// low: when many are lost at once, no other is known. Too high: memory, about
+    /// 100 bytes each.
+    // Source: as above.
+    pub leaf_known_max: usize,
     /// How recently a supernode must have been heard of to be told of.
     // Guess: three refreshes.
     pub fresh: Duration,
@@ -181,6 +186,7 @@ impl Default for Config {
             stand_down: Duration::from_secs(10),
             load_interval: Duration::from_secs(10),
             known_max: 200,
+            leaf_known_max: 200,
             fresh: Duration::from_secs(180),
             knocks_max: 5,
             knock_timeout: Duration::from_secs(2),

@@ -41,6 +41,7 @@ fn config(role: RoleWish) -> Config {
         leaves_max: 3,
         supernodes_min: 2,
         known_max: 6,
+        leaf_known_max: 6,
         knocks_per_second: 5,
         searches_max: 3,
         leaf_searches_max: 4,

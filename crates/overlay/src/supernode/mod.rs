@@ -140,7 +140,7 @@ impl Supernode {
             client,
             office: None,
             wires: Wires::default(),
-            book: Book::default(),
+            book: Book::new(config.leaf_known_max),
             facts: Facts::new(config.role != RoleWish::Forbid),
             addresses: Vec::new(),
             calendar: None,

@@ -166,7 +166,7 @@ impl Supernode {
 
     /// It says that it is a supernode, or acts like one.
     pub(super) fn heard(&mut self, now: Timestamp, peer: PeerId) {
-        self.book.heard(now, &self.config, peer);
+        self.book.heard(now, peer);
         self.book.seen(peer, self.wires.seen(peer));
     }
 

@@ -119,13 +119,13 @@ impl Supernode {
     /// Somebody told of a peer.
     pub(super) fn learn(&mut self, now: Timestamp, address: &PeerAddress) {
         if address.peer != self.me {
-            self.book.learn(now, &self.config, address);
+            self.book.learn(now, address);
         }
     }
 
     pub(super) fn on_bootstrap(&mut self, now: Timestamp, peers: &[PeerAddress]) {
         for address in peers.iter().filter(|address| address.peer != self.me) {
-            self.book.name(now, &self.config, address);
+            self.book.name(now, address);
         }
         if self.office.is_some() {
             self.bootstrap_flood(now, peers.to_vec());

@@ -127,7 +127,8 @@ impl Supernode {
     }
 
     /// Peers to remember beyond the end of the process, the likeliest to live
-    /// first. At most [`Config::known_max`](super::Config::known_max).
+    /// first. At most [`Config::known_max`](super::Config::known_max), on a leaf
+    /// [`Config::leaf_known_max`](super::Config::leaf_known_max).
     pub fn remembered(&self, now: Timestamp) -> Vec<PeerAddress> {
         self.book.remembered(now)
     }

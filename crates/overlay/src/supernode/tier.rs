@@ -167,6 +167,7 @@ impl Supernode {
         tier.load_at = now + Duration::from_secs(1);
         let office = Office::new(now, &config, (hub, flood), tier);
         self.office = Some(Box::new(office));
+        self.book.resize(now, config.known_max);
         self.counters.promotions += 1;
         self.counters.elections += u64::from(why == Why::Elected);
         for (peer, addresses) in self.wires.sightings() {
@@ -448,6 +449,7 @@ impl Supernode {
         let neighbours: Vec<PeerId> = office.neighbours.keys().copied().collect();
         self.searches_from_office(&office);
         drop(office);
+        self.book.resize(now, self.config.leaf_known_max);
         for peer in neighbours {
             self.heard(now, peer);
             self.on_neighbour_down(now, peer, DownReason::Left);
@@ -492,7 +494,7 @@ impl Config {
     /// small, supernodes forget questions within a minute.
     pub fn laboratory() -> Self {
         Self {
-            known_max: 32,
+            leaf_known_max: 32,
             ..Self::default()
         }
     }

@@ -48,7 +48,7 @@ pub(super) struct SupernodeArgs {
     /// Supernodes below which everybody is one
     #[arg(long, value_name = "N", default_value_t = Params::default().supernodes_min)]
     supernodes_min: u16,
-    /// Supernodes that each peer remembers, some 70 bytes each
+    /// Supernodes that each leaf remembers, some 70 bytes each
     #[arg(long, value_name = "N", default_value_t = Params::default().known_max)]
     known: usize,
     #[command(flatten)]

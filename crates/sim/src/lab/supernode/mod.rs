@@ -84,7 +84,7 @@ pub struct Params {
     pub shedding: bool,
     /// Supernodes below which everybody is one.
     pub supernodes_min: u16,
-    /// Supernodes that a peer remembers: memory, some 70 bytes each.
+    /// Supernodes that a leaf remembers: memory, some 70 bytes each.
     pub known_max: usize,
     /// How long links take.
     pub latency: Latency,
@@ -116,7 +116,7 @@ impl Default for Params {
             jitter: true,
             shedding: true,
             supernodes_min: Config::default().supernodes_min,
-            known_max: Config::default().known_max,
+            known_max: Config::default().leaf_known_max,
             latency: Latency::Uniform(Duration::from_millis(20), Duration::from_millis(180)),
             loss: 0,
             interval: Duration::from_millis(500),
@@ -192,7 +192,7 @@ impl Params {
         let mut config = Config {
             leaves_max: self.leaves_max,
             supernodes_min: self.supernodes_min,
-            known_max: self.known_max,
+            leaf_known_max: self.known_max,
             backup: self.backup,
             shedding: self.shedding,
             ..Config::default()
