@@ -61,7 +61,7 @@ async fn main() {
             .next()
             .map_or(default, |text| text.parse().expect("a number"))
     };
-    let (peers, queries) = (number(64).max(2), number(200).max(1));
+    let (peers, queries) = (number(64).max(2), number(60).max(1));
     let place = TempDir::new().expect("a place for their files");
     let begun = Instant::now();
     let nodes = network(place.path(), peers).await;
@@ -179,13 +179,16 @@ async fn ask(node: &Node, words: &str) -> Seen {
 /// then until another peer knows it.
 async fn put_and_get(publisher: &mpsc::Sender<Put>, node: &Node, number: usize) -> Trip {
     let (done, is_done) = oneshot::channel();
+    let (rest, is_rest_done) = oneshot::channel();
     let begun = Instant::now();
-    let put = Put { number, done };
+    let put = Put { number, done, rest };
     publisher.send(put).await.expect("the publisher is there");
     is_done.await.expect("it is put");
     let put = begun.elapsed();
     let begun = Instant::now();
     let seen = ask(node, &format!("hash:{}", content(number))).await;
+    // What follows is measured alone.
+    is_rest_done.await.expect("its words are put");
     Trip {
         put,
         get: seen.first.min(begun.elapsed()),
@@ -200,7 +203,10 @@ fn content(number: usize) -> ContentId {
 /// A source to put.
 struct Put {
     number: usize,
+    /// To be told when the source is listed.
     done: oneshot::Sender<()>,
+    /// To be told when its words are as well.
+    rest: oneshot::Sender<()>,
 }
 
 /// A peer that only publishes: the core and the network, without the rest.
@@ -210,8 +216,9 @@ struct Publisher {
     key: SigningKey,
     began: Instant,
     is_joined: bool,
-    /// Whom to tell when the source is listed.
+    /// Whom to tell when the source is listed, and when its words are.
     waiting: Option<oneshot::Sender<()>>,
+    waiting_for_words: Option<oneshot::Sender<()>>,
 }
 
 async fn publisher(through: PeerAddress) -> mpsc::Sender<Put> {
@@ -231,6 +238,7 @@ async fn publisher(through: PeerAddress) -> mpsc::Sender<Put> {
         began: Instant::now(),
         is_joined: false,
         waiting: None,
+        waiting_for_words: None,
     };
     publisher.command(DhtCommand::WallTime(wall_time()));
     publisher.command(DhtCommand::Announce(publisher.net.addresses()));
@@ -300,6 +308,7 @@ impl Publisher {
         let expires = wall_time().plus_seconds(Publication::LIFE_SECONDS_MAX / 2);
         let publication = Publication::sign(entry, expires, &self.key);
         self.waiting = Some(put.done);
+        self.waiting_for_words = Some(put.rest);
         self.command(DhtCommand::Publish(vec![publication]));
     }
 
@@ -352,9 +361,12 @@ impl Publisher {
                 }
             }
         }
-        if self.core.status().store.sources_pending == 0
-            && let Some(done) = self.waiting.take()
-        {
+        let pending = self.core.status().store;
+        let source = self.waiting.take_if(|_| pending.sources_pending == 0);
+        let words = self
+            .waiting_for_words
+            .take_if(|_| pending.keys_pending == 0);
+        for done in [source, words].into_iter().flatten() {
             // Who waits may have gone.
             let _ = done.send(());
         }
