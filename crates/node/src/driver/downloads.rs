@@ -20,7 +20,7 @@ use crate::report::Report;
 pub(crate) const DOWNLOADS_MAX: usize = 10_000;
 /// Sources kept over a restart.
 // Source: the store keeps at most 64.
-const SOURCES_KEPT_MAX: usize = 64;
+pub(super) const SOURCES_KEPT_MAX: usize = 64;
 
 /// One download.
 pub(crate) struct Item {

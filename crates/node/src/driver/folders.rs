@@ -19,14 +19,12 @@ use gannet_store::{CollectionDownload, CollectionError, Download, DownloadError,
 use gannet_swarm::DownloadCommand;
 
 use super::Driver;
+use super::downloads::SOURCES_KEPT_MAX;
 use crate::api::{DownloadInfo, DownloadState, NodeEvent};
 use crate::gather::{Begun, Gather, Phase, Step, Trouble};
 use crate::handle::Reply;
 use crate::report::{FolderNews, Report, StepDone, Wish};
 
-/// Peers that are asked for the next part first.
-// Source: the store keeps at most 64.
-const SOURCES_MAX: usize = 64;
 /// Ticks between looks at a full disk.
 const ROOM_TICKS: u64 = 3;
 /// Room that a folder waits for.
@@ -113,7 +111,7 @@ impl Folder {
     }
 
     fn note_source(&mut self, peer: PeerId) {
-        if self.sources.len() < SOURCES_MAX && self.sources.insert(peer) {
+        if self.sources.len() < SOURCES_KEPT_MAX && self.sources.insert(peer) {
             self.dirty = true;
         }
     }

@@ -20,16 +20,6 @@ use crate::searches::RUNNING_MAX;
 // Guess: more than anybody reads; a program pages.
 const ROWS_MAX: u32 = 1_000;
 
-/// What there is already of a download that is wished for.
-enum Begun {
-    /// It is a folder.
-    Folder(Wish),
-    /// A download that is there.
-    Known(Wish),
-    /// Nothing.
-    New(Wish),
-}
-
 impl Driver {
     /// Answers a request, now or from a task. Whoever asked may have gone:
     /// answers that nobody takes are dropped.
@@ -108,26 +98,26 @@ impl Driver {
         request: &DownloadRequest,
         reply: Reply<Result<DownloadInfo, DownloadError>>,
     ) {
-        let begun = self.wish(request).and_then(|(wish, kind)| {
-            if kind == LinkKind::Folder {
-                return Ok(Begun::Folder(wish));
+        let wish = match self.wish(request) {
+            Ok((wish, LinkKind::File)) => wish,
+            Ok((wish, LinkKind::Folder)) => {
+                self.download_folder(wish, reply);
+                return;
             }
-            let is_known = self.is_known(wish.content)?;
-            Ok(match is_known {
-                true => Begun::Known(wish),
-                false => Begun::New(wish),
-            })
-        });
-        match begun {
-            Ok(Begun::Folder(wish)) => self.download_folder(wish, reply),
-            Ok(Begun::Known(wish)) => {
+            Err(error) => {
+                drop(reply.send(Err(error)));
+                return;
+            }
+        };
+        match self.is_known(wish.content) {
+            Ok(true) => {
                 let content = wish.content;
                 self.downloads
                     .handle_command(self.clock.now(), DownloadCommand::Resume { content });
                 self.add_wished_sources(wish);
                 drop(reply.send(self.after_begin(content)));
             }
-            Ok(Begun::New(wish)) => {
+            Ok(false) => {
                 let store = self.store.clone();
                 let reports = self.reports.clone();
                 self.tasks.spawn_blocking(move || {

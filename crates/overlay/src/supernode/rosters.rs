@@ -36,15 +36,11 @@ impl Rosters {
             roster,
             chosen: 0,
         };
+        // Behind a new primary's stays what the old one told, before a new backup's.
+        self.0.truncate(ROSTERS_MAX - 1);
         self.0.reserve_exact(1);
-        if is_primary {
-            self.0.insert(0, held);
-        } else {
-            // What the last backup told makes room.
-            self.0.truncate(ROSTERS_MAX - 1);
-            self.0.push(held);
-        }
-        self.0.truncate(ROSTERS_MAX);
+        let place = if is_primary { 0 } else { self.0.len() };
+        self.0.insert(place, held);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -151,6 +147,6 @@ mod tests {
         assert_eq!(rosters.heirs().map(|(of, _)| of), Some(peer(21)));
         let held: Vec<PeerId> = rosters.0.iter().map(|held| held.from).collect();
         assert_eq!(held, [peer(21), peer(20)]);
-        assert!(rosters.0.capacity() <= ROSTERS_MAX + 1);
+        assert!(rosters.0.capacity() <= ROSTERS_MAX);
     }
 }

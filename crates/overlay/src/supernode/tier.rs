@@ -14,7 +14,7 @@ use std::time::Duration;
 use gannet_base::{Core as _, PeerAddress, PeerId, Timestamp};
 use rand_core::Rng as _;
 
-use super::config::{Config, RoleWish};
+use super::config::RoleWish;
 use super::message::{Score, SupernodeMessage};
 use super::office::{NeighbourLoad, Office};
 use super::score::fitness;
@@ -486,16 +486,5 @@ impl Supernode {
         }
         self.wires.release(now, peer, super::wires::User::Flood);
         self.event(SupernodeEvent::NeighbourDown { peer });
-    }
-}
-
-impl Config {
-    /// For a hundred thousand peers in one process: what a leaf remembers is
-    /// small, supernodes forget questions within a minute.
-    pub fn laboratory() -> Self {
-        Self {
-            leaf_known_max: 32,
-            ..Self::default()
-        }
     }
 }

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gannet_base::{ContentId, GROUP_BYTES, Media};
 
 use super::ManifestFile;
-use super::fetch::{CollectionDownload, failed};
+use super::fetch::CollectionDownload;
 use crate::backend::parent;
 use crate::catalogue::{Change, FileRecord, Place};
+use crate::download::failed;
 use crate::hash::hash_file;
 use crate::open::Root;
 use crate::outboard::outboard_path;

@@ -18,19 +18,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use gannet_base::{ContentId, GroupRange, PeerAddress};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::record::{Finishing, Record};
+use super::record::Record;
 use super::{Collection, Manifest};
-use crate::backend::{Disk as _, RealDisk, bytes_path, is_disk_full, path_bytes, read_exact};
-use crate::download::PARTIAL_DIR;
+use crate::backend::{Disk as _, RealDisk, bytes_path, path_bytes, read_exact};
+use crate::download::{Finishing, PARTIAL_DIR, SOURCES_MAX, failed};
 use crate::names::sanitise_name;
 use crate::store::Inner;
 use crate::{CollectionError, Download, DownloadError, DownloadState};
 
 /// Name of the record in the collection's folder.
 pub(super) const RECORD: &str = "record";
-/// Most peers that are remembered.
-// Derived: as many as of a download.
-const SOURCES_MAX: usize = 64;
 /// Most names that are tried.
 // Guess: nobody fetches the same name a thousand times without noticing.
 const NAMES_MAX: u32 = 1_000;
@@ -472,16 +469,5 @@ fn rename_folder(from: &Path, to: &Path) -> io::Result<()> {
             fs::rename(from, to)
         }
         renamed => Ok(renamed?),
-    }
-}
-
-pub(super) fn failed(path: &Path, error: io::Error) -> DownloadError {
-    if is_disk_full(&error) {
-        DownloadError::DiskFull
-    } else {
-        DownloadError::Io {
-            path: path.to_owned(),
-            source: error,
-        }
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use gannet_base::{GroupSet, PeerAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{FileId, path_bytes};
+use crate::backend::path_bytes;
+use crate::download::Finishing;
 use crate::sealed::{Broken, seal, unseal};
 
 const VERSION: u32 = 1;
@@ -28,15 +29,6 @@ pub(super) struct Record {
     pub(super) finished: Option<Vec<u8>>,
     /// Its files are in the catalogue.
     pub(super) adopted: bool,
-}
-
-/// The intention to give the staging folder its final name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Finishing {
-    /// Name within the download folder.
-    pub(super) name: String,
-    /// The staging folder: if it bears the name, all is done.
-    pub(super) id: FileId,
 }
 
 impl Record {

@@ -373,7 +373,7 @@ fn a_rename_that_was_interrupted_is_found_done() {
             let name = "z".to_owned();
             let id = crate::backend::Disk::id(&crate::backend::RealDisk, &path).unwrap();
             record.finished = None;
-            record.finishing = Some(super::record::Finishing { name, id });
+            record.finishing = Some(crate::download::Finishing { name, id });
         })
         .unwrap();
     drop(download);

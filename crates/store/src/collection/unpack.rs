@@ -12,9 +12,10 @@ use std::path::Path;
 use gannet_base::{ContentId, GroupRange, groups_in};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::fetch::{CollectionDownload, failed};
+use super::fetch::CollectionDownload;
 use super::{ManifestFile, Part};
 use crate::backend::{ReadAt, parent, read_exact};
+use crate::download::failed;
 use crate::outboard::outboard_path;
 use crate::slice::SLICE_GROUPS_MAX;
 use crate::store::Inner;

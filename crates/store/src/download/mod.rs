@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use gannet_base::{ContentId, FileEntry, GroupRange, GroupSet, PeerAddress, groups_in};
 
-pub(crate) use self::partial::Partial;
+pub(crate) use self::partial::{Partial, failed};
+pub(crate) use self::record::{Finishing, SOURCES_MAX};
 pub(crate) use self::registry::Downloads;
 use crate::slice::SLICE_GROUPS_MAX;
 use crate::store::Inner;

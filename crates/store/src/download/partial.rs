@@ -503,7 +503,7 @@ fn unwritten(path: &Path, error: io::Error) -> WriteError {
     }
 }
 
-pub(super) fn failed(path: &Path, error: io::Error) -> DownloadError {
+pub(crate) fn failed(path: &Path, error: io::Error) -> DownloadError {
     if is_disk_full(&error) {
         DownloadError::DiskFull
     } else {

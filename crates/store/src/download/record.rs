@@ -15,7 +15,7 @@ const VERSION_BEFORE_PRIORITY: u32 = 1;
 
 /// Most peers that are remembered.
 // Guess: more than a download ever uses at once.
-pub(super) const SOURCES_MAX: usize = 64;
+pub(crate) const SOURCES_MAX: usize = 64;
 
 /// The record as it lies in the state file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,13 +40,13 @@ pub(super) struct Record {
     pub(super) priority: u8,
 }
 
-/// The intention to give the partial file a final name.
+/// The intention to give what was fetched its final name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Finishing {
+pub(crate) struct Finishing {
     /// Name within the download folder.
-    pub(super) name: String,
-    /// The partial file: whoever bears it under the final name is finished.
-    pub(super) id: FileId,
+    pub(crate) name: String,
+    /// The partial file, or the staging folder: if it bears the name, all is done.
+    pub(crate) id: FileId,
 }
 
 impl Record {
