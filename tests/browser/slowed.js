@@ -1,6 +1,6 @@
 // Whether a download is slower while the page is open: the same file again and
 // again, each time by a new peer, in turns with nothing open, with what the page
-// asks but no browser, and with the page.
+// asks but no browser, with a browser that shows an empty page, and with the page.
 //
 // All of it is on one machine: a browser that draws takes cores from the two peers.
 // Rates vary from one download to the next by far more than a page costs, above all if
@@ -28,6 +28,11 @@ const SETTLE_MS = 2_500;
 const WATCHERS = {
   nobody: async () => ({ done: async () => {} }),
   streams: async (peer) => ({ done: follow(peer) }),
+  blank: async (_, browser) => {
+    const context = await browser.newContext();
+    await (await context.newPage()).goto("about:blank");
+    return { done: () => context.close() };
+  },
   page: async (peer, browser) => {
     const { page, context } = await open(browser, peer, { reducedMotion: "no-preference" });
     await page.click("nav a[href='#downloads']");
@@ -105,7 +110,7 @@ export async function slowed(rounds = ROUNDS, megabytes = MEGABYTES) {
     const ways = Object.entries(WATCHERS);
     // The first one warms the disk's cache and counts for nothing.
     for (let turn = -1; turn < rounds; turn += 1) {
-      // Each way comes first, second and last equally often.
+      // Each way comes first and last equally often.
       for (const at of ways.keys()) {
         const [name, watch] = ways[(at + turn + ways.length) % ways.length];
         const one = await fetchOnce(network, { link: file.link, bytes }, (peer) => watch(peer, browser));
@@ -114,8 +119,11 @@ export async function slowed(rounds = ROUNDS, megabytes = MEGABYTES) {
     }
     /** @param {string} name @param {keyof typeof seen.nobody[0]} figure */
     const middle = (name, figure) => median(seen[name].map((one) => one[figure]));
-    const slower = (/** @type {string} */ name) => round((1 - middle(name, "megabytes_per_second") / middle("nobody", "megabytes_per_second")) * 100);
-    const dearer = (/** @type {string} */ name) => round((middle(name, "cpu_seconds") / middle("nobody", "cpu_seconds") - 1) * 100);
+    // Within rounds: the machine is not the same all the time.
+    /** @param {string} name @param {keyof typeof seen.nobody[0]} figure */
+    const ratio = (name, figure) => median(seen[name].map((one, turn) => one[figure] / seen.nobody[turn][figure]));
+    const slower = (/** @type {string} */ name) => round((1 - ratio(name, "megabytes_per_second")) * 100);
+    const dearer = (/** @type {string} */ name) => round((ratio(name, "cpu_seconds") - 1) * 100);
     for (const [name, all] of Object.entries(seen)) {
       const medians = Object.fromEntries(Object.keys(all[0]).map((figure) => [figure, middle(name, /** @type {keyof typeof all[0]} */ (figure))]));
       console.log(JSON.stringify({ watched_by: name, megabytes, rounds, medians, rates: all.map((one) => one.megabytes_per_second), slower_percent: slower(name), more_cpu_percent: dearer(name) }));

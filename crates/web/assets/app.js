@@ -6,7 +6,7 @@ import "./library.js";
 import "./network.js";
 import "./settings.js";
 import { follow, read } from "./api.js";
-import { capital, count, fill, h, icon, one, put, rate, say, tell } from "./dom.js";
+import { capital, count, drawAlong, fill, h, icon, one, put, rate, say, tell } from "./dom.js";
 
 /** @typedef {HTMLElement & {enter?: () => void, leave?: () => void, onStatus?: (status: Status) => void}} View
  * @typedef {import("../../../tests/browser/api").Status} Status
@@ -63,11 +63,15 @@ function route() {
 /** @type {Status | undefined} */
 let last;
 
+const showLast = () => last && show(last);
+
 async function look() {
   if (!document.hidden) {
     try {
       last = /** @type {Status} */ (await read("/status"));
-      show(last);
+      // While something is fetched, there is a frame every second anyway.
+      if (last.traffic.downloads_active) drawAlong(showLast);
+      else showLast();
     } catch (error) {
       if (!(error instanceof Error && "status" in error && error.status === 401)) {
         say(state, "The peer does not answer");

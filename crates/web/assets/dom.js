@@ -3,6 +3,8 @@
 /** @typedef {Node | string | number | null | undefined | false} Child */
 
 const SVG = "http://www.w3.org/2000/svg";
+/** A little longer than what is told once a second takes to come. */
+const ALONE_MS = 1200;
 
 /** Sets attributes and, for names with on, listeners.
  * @param {Element} element @param {Record<string, any>} props */
@@ -52,6 +54,40 @@ export function say(node, text) {
  * @param {Element} element @param {string} name @param {string | number} value */
 export function put(element, name, value) {
   if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
+}
+
+/** What the next frame draws. */
+const undrawn = new Set();
+let frame = 0;
+let alone = 0;
+
+function drawAll() {
+  clearTimeout(alone);
+  alone = 0;
+  try {
+    // What is added on the way is drawn, too.
+    for (const what of undrawn) {
+      undrawn.delete(what);
+      what();
+    }
+  } finally {
+    frame = 0;
+  }
+}
+
+/** Draws with the next frame, however often this is asked.
+ * @param {() => void} what */
+export function draw(what) {
+  undrawn.add(what);
+  frame ||= requestAnimationFrame(drawAll);
+}
+
+/** Draws together with what is drawn next, or alone somewhat later: each frame costs
+ * more than what is drawn in it.
+ * @param {() => void} what */
+export function drawAlong(what) {
+  undrawn.add(what);
+  if (!frame && !alone) alone = setTimeout(() => (frame ||= requestAnimationFrame(drawAll)), ALONE_MS);
 }
 
 /** Makes an element hold this, and touches only what is other than before. Listeners stay

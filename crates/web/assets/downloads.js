@@ -1,7 +1,7 @@
 // Fetching: how far each file is, from whom, and what to do about it.
 
 import { follow, write } from "./api.js";
-import { attempt, chips, copy, count, facts, fill, h, icon, iconButton, pieceMap, put, rate, renew, say, short, size, span } from "./dom.js";
+import { attempt, chips, copy, count, draw, facts, fill, h, icon, iconButton, pieceMap, put, rate, renew, say, short, size, span } from "./dom.js";
 import { list } from "./list.js";
 import { address, isPlayable, isViewable, play } from "./player.js";
 import { closer } from "./search.js";
@@ -28,7 +28,6 @@ class Downloads extends HTMLElement {
   /** @type {Map<number, Download>} */
   all = new Map();
   chosen = "all";
-  due = 0;
   end = () => {};
   side = h("aside", { class: "side", "aria-label": "Details of the download", hidden: true });
   empty = h("div", { class: "empty" }, icon("downloads"), h("h2", {}, "Nothing is being fetched"), h("p", {}, "What you get from a search appears here."));
@@ -64,7 +63,7 @@ class Downloads extends HTMLElement {
     this.end = follow("/downloads/events", (kind, data) => {
       if (kind === "item") this.all.set(data.number, data);
       else if (kind === "gone") this.all.delete(data.key);
-      if (!this.due) this.due = setTimeout(() => { this.due = 0; this.arrange(); });
+      draw(this.arrange);
     }, () => this.all.clear());
   }
 
@@ -126,7 +125,7 @@ class Downloads extends HTMLElement {
     };
   }
 
-  arrange() {
+  arrange = () => {
     const rank = (/** @type {Download} */ one) => ORDER.indexOf(one.state);
     const shown = [...this.all.values()].filter((one) => PARTS[this.chosen](one.state))
       .sort((a, b) => rank(a) - rank(b) || b.priority - a.priority || a.number - b.number);
@@ -140,7 +139,7 @@ class Downloads extends HTMLElement {
     const chosen = this.all.get(/** @type {number} */ (this.list.selected));
     if (chosen) this.update?.(chosen);
     else if (!this.side.hidden) this.show(undefined);
-  }
+  };
 
   /** @param {Download} one */
   open(one) {

@@ -1,6 +1,6 @@
 // A long list of which only the rows in sight exist.
 
-import { h, put, s } from "./dom.js";
+import { draw, h, put, s } from "./dom.js";
 
 let lists = 0;
 
@@ -37,7 +37,6 @@ export class List extends HTMLElement {
   /** As last measured: asking again while drawing would lay the page out twice. */
   height = 0;
   top = 0;
-  due = false;
   body = h("div", { class: "rows", role: "rowgroup" });
   head = h("div", { class: "row head", role: "row", "aria-rowindex": 1 });
 
@@ -90,15 +89,10 @@ export class List extends HTMLElement {
 
   /** Draws with the next frame, once. */
   draw() {
-    if (this.due) return;
-    this.due = true;
-    requestAnimationFrame(() => {
-      this.due = false;
-      this.drawNow();
-    });
+    draw(this.drawNow);
   }
 
-  drawNow() {
+  drawNow = () => {
     if (!this.height) this.height = this.clientHeight;
     if (!this.height) return;
     if (!this.rowHeight) this.rowHeight = parseFloat(getComputedStyle(this).getPropertyValue("--row")) || 48;
@@ -134,7 +128,7 @@ export class List extends HTMLElement {
     for (const slot of this.pool) if (!seen.has(slot)) slot.element.hidden = true;
     if (active) put(this, "aria-activedescendant", active);
     else this.removeAttribute("aria-activedescendant");
-  }
+  };
 
   addRow() {
     const { cells, show } = this.make();
