@@ -131,7 +131,9 @@ impl Net {
         let limits = config.limits;
         let listeners = match config.bulk_road {
             BulkRoad::Quic => Vec::new(),
-            BulkRoad::Auto | BulkRoad::Tcp => fast::listen_tcp(&endpoint.bound_sockets()),
+            BulkRoad::Auto | BulkRoad::Tcp => {
+                fast::listen_tcp(&endpoint.bound_sockets(), config.congestion)
+            }
         };
         let listening = listeners.iter().flat_map(|tcp| tcp.local_addr()).collect();
         let key = SecretKey::from_bytes(&config.secret_key);

@@ -168,7 +168,7 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "\"auto\"",
         "How fast to send into a path that drops what is too much: `auto` (cubic, and by TCP what \
-         the system has), `cubic`, `bbr` (faster on long paths that lose some), `reno`.",
+         the system has, but no bbr to near peers), `cubic`, `bbr` (faster on long paths that lose some), `reno`.",
     ),
     otherwise(
         "tcp_port",

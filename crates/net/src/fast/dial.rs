@@ -8,8 +8,9 @@ use bytes::Bytes;
 use gannet_base::PeerId;
 use iroh::endpoint::Connection;
 use iroh::{SecretKey, TransportAddr};
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -17,26 +18,29 @@ use super::lane::{self, Lane};
 use super::listen::ports;
 use super::offer::{Name, OFFER_BYTES_MAX, Offer, PORTS_MAX};
 use super::tls;
+use crate::congestion::is_near;
 use crate::counters::count;
 use crate::endpoint::Shared;
 use crate::pipe::{PipeReader, PipeWriter};
 use crate::wire::StreamHeader;
 
-/// Where the peer's packets come from; nowhere, if through a relay.
-fn remote(connection: &Connection) -> Option<SocketAddr> {
+/// Where the peer's packets come from, and whether that is near; nowhere, if through a
+/// relay.
+fn remote(connection: &Connection) -> Option<(SocketAddr, bool)> {
     let paths = connection.paths();
     let path = paths
         .iter()
         .find(|path| path.is_selected())
         .or_else(|| paths.iter().next())?;
-    match path.remote_addr() {
+    let address = match path.remote_addr() {
         TransportAddr::Ip(SocketAddr::V6(v6)) if v6.ip().to_ipv4_mapped().is_some() => {
-            Some(SocketAddr::new(v6.ip().to_canonical(), v6.port()))
+            SocketAddr::new(v6.ip().to_canonical(), v6.port())
         }
         // With its scope, which link-local addresses need.
-        TransportAddr::Ip(address) => Some(*address),
-        _ => None,
-    }
+        TransportAddr::Ip(address) => *address,
+        _ => return None,
+    };
+    Some((address, is_near(address, path.rtt())))
 }
 
 /// Answers a peer that would like a lane: with an offer, or not at all, which
@@ -59,7 +63,8 @@ pub(crate) async fn answer(
 }
 
 fn make_offer(shared: &Shared, peer: PeerId, id: u64, connection: &Connection) -> Option<Offer> {
-    let mut ports = ports(&shared.fast.listening, remote(connection)?.ip());
+    let (remote, is_near) = remote(connection)?;
+    let mut ports = ports(&shared.fast.listening, remote.ip());
     ports.truncate(PORTS_MAX);
     if ports.is_empty() {
         return None;
@@ -79,7 +84,7 @@ fn make_offer(shared: &Shared, peer: PeerId, id: u64, connection: &Connection) -
     let mut state = shared.fast.lock();
     state
         .ledger
-        .offer(now, offer.name, (peer, id), offer.proof)
+        .offer(now, offer.name, (peer, id, is_near), offer.proof)
         .then_some(offer)
 }
 
@@ -94,11 +99,12 @@ pub(crate) async fn connect(
         return None;
     }
     let place = shared.fast.take_place(peer)?;
-    let at = remote(connection)?;
+    let (at, is_near) = remote(connection)?;
+    let congestion = shared.fast.congestion;
     let attempt = async {
         let offer = ask(connection).await?;
-        let mut tcp = reach(at, &offer.ports).await?;
-        lane::prepare(&tcp, shared.fast.congestion).ok()?;
+        let mut tcp = reach(at, &offer.ports, |tcp| congestion.set(tcp, is_near)).await?;
+        lane::prepare(&tcp).ok()?;
         tcp.write_all(&offer.name).await.ok()?;
         let made = tls::dial(&mut tcp, &shared.fast.key, peer).await;
         let made = made
@@ -140,10 +146,17 @@ async fn ask(connection: &Connection) -> Option<Offer> {
 
 /// The first of the ports that answers. All but one are refused at once where
 /// the peer listens on several addresses; silence ends with the whole attempt.
-async fn reach(mut at: SocketAddr, ports: &[u16]) -> Option<TcpStream> {
+async fn reach(mut at: SocketAddr, ports: &[u16], set: impl Fn(&SockRef<'_>)) -> Option<TcpStream> {
     for port in ports {
         at.set_port(*port);
-        if let Ok(tcp) = TcpStream::connect(at).await {
+        let socket = if at.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        };
+        let socket = socket.ok()?;
+        set(&SockRef::from(&socket));
+        if let Ok(tcp) = socket.connect(at).await {
             return Some(tcp);
         }
     }

@@ -16,7 +16,6 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use super::Place;
 use super::record::{Opener, RECORD_BYTES_MAX, RecordError, Sealer, WIRE_BYTES_MAX};
 use super::tls::Encrypted;
-use crate::Congestion;
 
 /// Bytes taken from the system at once, at most. Too low: a system call for
 /// each record; too high: what is decrypted has left the processor's cache.
@@ -105,9 +104,8 @@ impl Lane {
 }
 
 /// Settings of every lane's socket.
-pub(super) fn prepare(tcp: &TcpStream, congestion: Congestion) -> io::Result<()> {
+pub(super) fn prepare(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
-    congestion.set(tcp);
     let socket = SockRef::from(tcp);
     let probes = TcpKeepalive::new()
         .with_time(PROBE_INTERVAL)
@@ -268,7 +266,7 @@ mod tests {
     use super::super::{FastRoad, tls};
     use super::*;
     use crate::limits::AddressPolicy;
-    use crate::{BulkRoad, Limits};
+    use crate::{BulkRoad, Congestion, Limits};
 
     fn key(seed: u8) -> (SecretKey, PeerId) {
         let key = SecretKey::from_bytes(&[seed; 32]);
@@ -288,7 +286,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let dialing = async {
             let mut tcp = TcpStream::connect(address).await?;
-            prepare(&tcp, Congestion::Auto)?;
+            prepare(&tcp)?;
             let made = tls::dial(&mut tcp, &key(1).0, dialed).await?;
             Ok((tcp, made))
         };

@@ -22,6 +22,8 @@ pub(super) struct Offered {
     pub(super) peer: PeerId,
     /// The name in the table of the connection that it was given out on.
     pub(super) connection: u64,
+    /// Whether its other end is near.
+    pub(super) is_near: bool,
     /// What the lane must show once it is encrypted.
     pub(super) proof: Proof,
     until: Duration,
@@ -76,7 +78,7 @@ impl Ledger {
         &mut self,
         now: Duration,
         name: Name,
-        (peer, connection): (PeerId, u64),
+        (peer, connection, is_near): (PeerId, u64, bool),
         proof: Proof,
     ) -> bool {
         if !self.has_room(now, peer) {
@@ -85,6 +87,7 @@ impl Ledger {
         let offered = Offered {
             peer,
             connection,
+            is_near,
             proof,
             until: now.saturating_add(self.offer_lifetime),
         };
@@ -214,7 +217,7 @@ mod tests {
     }
 
     fn offer(ledger: &mut Ledger, now: Duration, n: u8, of: u8) -> bool {
-        ledger.offer(now, name(n), (peer(of), 7), [n; 16])
+        ledger.offer(now, name(n), (peer(of), 7, true), [n; 16])
     }
 
     #[test]

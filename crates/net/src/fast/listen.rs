@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout_at};
@@ -14,6 +14,7 @@ use tracing::debug;
 use super::lane::{self, Lane};
 use super::offer::{Name, Proof};
 use super::{Arrived, Doorstep, tls};
+use crate::Congestion;
 use crate::counters::count;
 use crate::endpoint::Shared;
 
@@ -30,12 +31,12 @@ const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
 const BREATH: Duration = Duration::from_millis(200);
 
 /// Listens by TCP beside each of these UDP sockets, as far as the system lets.
-pub(crate) fn open(sockets: &[SocketAddr]) -> Vec<TcpListener> {
+pub(crate) fn open(sockets: &[SocketAddr], congestion: Congestion) -> Vec<TcpListener> {
     sockets
         .iter()
         .filter_map(|address| {
             let elsewhere = SocketAddr::new(address.ip(), 0);
-            let opened = listen(*address).or_else(|_| listen(elsewhere));
+            let opened = listen(*address, congestion).or_else(|_| listen(elsewhere, congestion));
             opened
                 .inspect_err(|error| debug!(%address, %error, "no TCP here"))
                 .ok()
@@ -43,7 +44,7 @@ pub(crate) fn open(sockets: &[SocketAddr]) -> Vec<TcpListener> {
         .collect()
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, congestion: Congestion) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -55,6 +56,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // A port that was left a minute ago may still be in its last state.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    congestion.set(&SockRef::from(&socket), true);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -114,11 +116,14 @@ async fn welcome(
     mut tcp: TcpStream,
     doorstep: Doorstep,
 ) -> Option<(Name, Arrived)> {
-    lane::prepare(&tcp, shared.fast.congestion).ok()?;
+    lane::prepare(&tcp).ok()?;
     let mut name = Name::default();
     tcp.read_exact(&mut name).await.ok()?;
     let (offered, place) = shared.fast.redeem(name)?;
     drop(doorstep);
+    if !offered.is_near {
+        shared.fast.congestion.set_far(&SockRef::from(&tcp));
+    }
     let (peer, connection) = (offered.peer, offered.connection);
     if !shared.is_up(peer, connection) {
         return None;
