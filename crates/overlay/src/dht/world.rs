@@ -1,4 +1,4 @@
-//! Where tests have their peers live: 10 ms between any two, links that break, and what
+//! Where tests have their peers live: 10 ms between any two if nothing is said, links that break, and what
 //! is on its way. What a test looks at beyond that is its own.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub(super) struct World {
     /// Who lies, and how.
     pub(super) liars: BTreeSet<PeerId>,
     pub(super) lies: Option<Lie>,
+    /// What the messages of some take beyond what is usual.
+    pub(super) slow: BTreeMap<PeerId, Duration>,
     /// Messages taken, by peer, of all parts.
     pub(super) load: BTreeMap<PeerId, u64>,
     links: BTreeSet<(PeerId, PeerId)>,
@@ -54,6 +56,7 @@ impl World {
             noticed: LATENCY,
             liars: BTreeSet::new(),
             lies: None,
+            slow: BTreeMap::new(),
             load: BTreeMap::new(),
             links: BTreeSet::new(),
             side: BTreeMap::new(),
@@ -128,7 +131,8 @@ impl World {
                 Output::Send { to, message } => {
                     message.validate().expect("bounded");
                     if self.links.contains(&pair(id, to)) {
-                        self.later(LATENCY, Due::Message(id, to, message));
+                        let more = self.slow.get(&id).copied().unwrap_or_default();
+                        self.later(LATENCY + more, Due::Message(id, to, message));
                     }
                 }
                 Output::Dial { peer } if self.can_reach(id, peer) => {

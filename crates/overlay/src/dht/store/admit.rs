@@ -6,6 +6,7 @@ use std::time::Duration;
 use gannet_base::{PeerId, Timestamp};
 use gannet_index::Tokens;
 
+use super::receipts::For;
 use super::requests::Purpose;
 use super::shelf::Put;
 use super::{
@@ -44,14 +45,13 @@ impl Store {
         };
         let is_neighbour = self.is_neighbour(from);
         let is_free = self.has_budget(now, from, is_neighbour, &load);
-        let refused = self.take_load(now, from, mode, (load, is_free, false));
+        let receipt = self.id();
+        let taken = self.take_load(now, from, (mode, receipt), (load, is_free, false));
         if request != 0 {
-            let message = StoreMessage::Stored {
-                request,
-                refused,
-                hints,
-            };
-            self.reply(from, message);
+            let who = For::Peer(from, request, hints);
+            if let Some((who, refused)) = self.wait_for_copies(now, (receipt, who), taken) {
+                self.give_receipt(now, who, refused);
+            }
         }
     }
 
@@ -69,9 +69,19 @@ impl Store {
         hints
     }
 
-    /// A load from this peer to itself.
-    pub(super) fn take_own_load(&mut self, now: Timestamp, mode: Mode, load: Load) -> Vec<Refused> {
-        self.take_load(now, self.me, mode, (load, true, false))
+    /// A load of an errand from this peer to itself. Nothing if copies are waited for.
+    pub(super) fn take_own_load(
+        &mut self,
+        now: Timestamp,
+        mode: Mode,
+        load: Load,
+        errand: u64,
+    ) -> Option<Vec<Refused>> {
+        let receipt = self.id();
+        let taken = self.take_load(now, self.me, (mode, receipt), (load, true, false));
+        let who = For::Errand(errand);
+        self.wait_for_copies(now, (receipt, who), taken)
+            .map(|(_, refused)| refused)
     }
 
     fn has_budget(
@@ -103,15 +113,16 @@ impl Store {
         })
     }
 
-    /// Takes what may be taken; tells what was not. `is_free`: the sender has not
-    /// used up its budget; `is_asked`: this peer asked for it.
+    /// Takes what may be taken; tells what was not, and to whom copies were sent, with the
+    /// number of a receipt. `is_free`: the sender has not used up its budget; `is_asked`:
+    /// this peer asked for it.
     pub(super) fn take_load(
         &mut self,
         now: Timestamp,
         from: PeerId,
-        mode: Mode,
+        (mode, receipt): (Mode, u64),
         (load, is_free, is_asked): (Load, bool, bool),
-    ) -> Vec<Refused> {
+    ) -> (Vec<Refused>, Vec<PeerId>) {
         let mut taken = Taken::default();
         if is_free {
             for mark in load.marks {
@@ -135,14 +146,18 @@ impl Store {
                 (&mut taken, &mut refused),
             );
         }
-        if is_asked {
+        let copied = if is_asked {
             // One of those with copies had it, the others may lack it as well.
-            self.pass_on(now, taken, Some(from));
+            self.pass_on(now, receipt, &taken, Some(from))
         } else if mode != Mode::Copy {
-            self.pass_on(now, taken, None);
-        }
+            let mut copied = self.pass_on(now, receipt, &taken, None);
+            copied.extend(self.pass_on_orphans(now, receipt, &taken));
+            copied
+        } else {
+            Vec::new()
+        };
         self.expect_sweep(now);
-        refused
+        (refused, copied)
     }
 
     fn take_item(
@@ -381,59 +396,99 @@ impl Store {
         }
     }
 
-    /// The owner passes on what is new to those that hold replicas. What gets
-    /// lost is a reason to compare soon.
-    fn pass_on(&mut self, now: Timestamp, taken: Taken, but: Option<PeerId>) {
-        if taken.items.is_empty() && taken.marks.is_empty() {
-            return;
-        }
-        let nodes: Vec<(usize, Vec<Contact>)> = (0..)
-            .zip(&self.known.nodes)
-            .map(|(number, node)| (number, node.replicas(self.config.copies)))
-            .collect();
-        for (number, replicas) in nodes {
-            let needs = |replica: &Contact| but != Some(replica.peer);
-            let replicas: Vec<Contact> = replicas.into_iter().filter(needs).collect();
-            let node = &self.known.nodes[number];
-            let owns = |key: Position| node.owns(key);
-            let mut load = Load::default();
-            for (record, age_s, places) in &taken.items {
-                let own = places.iter().filter(|(key, _)| owns(*key));
-                let places: Vec<Place> = own.map(|(_, place)| place.clone()).collect();
-                if !places.is_empty() {
-                    load.items.push(Item {
-                        record: record.clone(),
-                        age_s: *age_s,
-                        places,
-                    });
-                }
-            }
+    /// The owner passes on what is new to those that hold replicas; gives who they are.
+    /// What gets lost is a reason to compare soon.
+    fn pass_on(
+        &mut self,
+        now: Timestamp,
+        receipt: u64,
+        taken: &Taken,
+        but: Option<PeerId>,
+    ) -> Vec<PeerId> {
+        let mut loads = Vec::new();
+        for node in &self.known.nodes {
+            let mut replicas = node.replicas(self.config.copies);
+            replicas.retain(|replica| but != Some(replica.peer));
+            let mut load = taken.load(|key| node.owns(key));
             let marks = taken.marks.iter();
-            let own = marks.filter(|mark| owns(mark.shard.key(&mark.word)));
+            let own = marks.filter(|mark| node.owns(mark.shard.key(&mark.word)));
             load.marks.extend(own.cloned());
-            self.send_copies(now, &replicas, &load);
+            loads.push((replicas, load));
         }
+        self.send_copies(now, receipt, loads)
     }
 
-    /// Sends a load to those that hold replicas.
-    fn send_copies(&mut self, now: Timestamp, replicas: &[Contact], load: &Load) {
-        if load.items.is_empty() && load.marks.is_empty() {
-            return;
-        }
-        for replica in replicas {
-            let message = |request| StoreMessage::Store {
-                request,
-                mode: Mode::Copy,
-                load: Box::new(load.clone()),
+    /// Publishers brought what is another's: they know an older ring, in which this peer is
+    /// the owner, or the owner does not answer. It goes to whom it concerns in either case,
+    /// as far as they are known here.
+    fn pass_on_orphans(&mut self, now: Timestamp, receipt: u64, taken: &Taken) -> Vec<PeerId> {
+        let known = &self.known;
+        let mut loads = Vec::new();
+        for node in &known.nodes {
+            let here = node.me.position;
+            let is_nearest = |key: Position| {
+                let mut others = known.nodes.iter().map(|other| other.me.position);
+                others.all(|other| key.distance_to(here) <= key.distance_to(other))
             };
-            self.request(now, replica, Purpose::Copies, message);
+            let load = taken.load(|key| !known.owns(key) && is_nearest(key));
+            let mut peers = node.replicas(self.config.copies);
+            if let Some(before) = &node.predecessor
+                && before.peer != self.me
+                && peers.iter().all(|peer| peer.peer != before.peer)
+            {
+                peers.push(before.clone());
+            }
+            loads.push((peers, load));
         }
+        self.send_copies(now, receipt, loads)
+    }
+
+    /// Sends loads to those that hold replicas; gives who they are.
+    fn send_copies(
+        &mut self,
+        now: Timestamp,
+        receipt: u64,
+        loads: Vec<(Vec<Contact>, Load)>,
+    ) -> Vec<PeerId> {
+        let mut copied = Vec::new();
+        let is_empty = |load: &Load| load.items.is_empty() && load.marks.is_empty();
+        for (peers, load) in loads.into_iter().filter(|(_, load)| !is_empty(load)) {
+            for replica in peers {
+                let message = |request| StoreMessage::Store {
+                    request,
+                    mode: Mode::Copy,
+                    load: Box::new(load.clone()),
+                };
+                self.request(now, &replica, Purpose::Copies(receipt), message);
+                copied.push(replica.peer);
+            }
+        }
+        copied
     }
 
     /// Tells the replicas of a list what it is now.
     pub(super) fn pass_on_mark(&mut self, now: Timestamp, mark: Mark) {
         let marks = vec![mark];
         let items = Vec::new();
-        self.pass_on(now, Taken { items, marks }, None);
+        self.pass_on(now, 0, &Taken { items, marks }, None);
+    }
+}
+
+impl Taken {
+    /// The records under keys that it is about.
+    fn load(&self, is_about: impl Fn(Position) -> bool) -> Load {
+        let mut load = Load::default();
+        for (record, age_s, places) in &self.items {
+            let places = places.iter().filter(|(key, _)| is_about(*key));
+            let places: Vec<Place> = places.map(|(_, place)| place.clone()).collect();
+            if !places.is_empty() {
+                load.items.push(Item {
+                    record: record.clone(),
+                    age_s: *age_s,
+                    places,
+                });
+            }
+        }
+        load
     }
 }

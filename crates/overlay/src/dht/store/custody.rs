@@ -294,6 +294,27 @@ impl Custody {
         !was_sure && own.is_sure(now, config)
     }
 
+    /// One that holds copies lacks something until it is compared with again. The stretches
+    /// that it is to be told so of.
+    pub(super) fn on_copies_lost(&mut self, peer: PeerId) -> Vec<(Position, Position)> {
+        let mut told = Vec::new();
+        for own in self
+            .own
+            .iter_mut()
+            .filter(|own| own.replicas.contains(&peer))
+        {
+            let found = own.peers.iter_mut().find(|(known, _)| *known == peer);
+            match found.map(|(_, standing)| standing) {
+                Some(standing @ Standing::Compared(_)) => *standing = Standing::Open(FAILURES_MAX),
+                // An earlier owner may have said that it has all.
+                Some(Standing::Open(failures)) if *failures < FAILURES_MAX => {}
+                _ => continue,
+            }
+            told.push((own.from, own.to));
+        }
+        told
+    }
+
     /// Somebody who had everything of a stretch has brought it. Whether an own one is
     /// whole now, and was not.
     pub(super) fn on_vouched(

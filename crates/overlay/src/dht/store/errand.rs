@@ -157,11 +157,11 @@ impl Store {
             };
             let (mode, load) = (errand.mode, errand.next_load());
             if to.peer == self.me {
-                let refused = self.take_own_load(now, mode, load);
-                if !self.note_stored(now, id, &refused) {
-                    return;
+                match self.take_own_load(now, mode, load, id) {
+                    Some(refused) if self.note_stored(now, id, &refused) => continue,
+                    // It goes on when there are copies, or is over.
+                    _ => return,
                 }
-                continue;
             }
             let message = |request| StoreMessage::Store {
                 request,

@@ -12,6 +12,7 @@ use gannet_base::{
 };
 
 use super::message::ListState;
+use super::receipts::RECEIPTS_MAX;
 use super::sync::SESSIONS_MAX;
 use super::{
     Around, Ask, Config, Contact, Cursor, Difference, Found, Hint, Item, LIARS_MAX, Led, Load,
@@ -350,6 +351,7 @@ impl Talk {
         assert!(store.hints.len() <= config.hints_max);
         assert!(store.known.regions_len() <= config.regions_max);
         assert!(store.searches.len() <= config.searches_max);
+        assert!(store.receipts.len() <= RECEIPTS_MAX);
         assert!(store.liars.len() <= LIARS_MAX);
         assert!(store.syncing.sessions.len() <= SESSIONS_MAX);
         for (key, list) in store.shelf.lists() {
@@ -547,7 +549,7 @@ mod tests {
     #[test]
     fn random_conversations_get_everywhere() {
         let mut kinds = Kinds::default();
-        for seed in 0..400 {
+        for seed in 0..1_200 {
             kinds.extend(talk(&random::input(seed, 1_500)));
         }
         kinds.check_all(&[

@@ -22,8 +22,8 @@
 //!   [`Expression`](gannet_index::Expression), there as everywhere (`answer`).
 //! * Publishers walk along the ring, one lookup for all keys that fall to the same
 //!   few nodes (`publish`, `errand`), and begin anew after some hours.
-//! * The owner of a key passes copies on at once; owner and replicas compare
-//!   what they have by cheap sums, now and then and when the neighbourhood
+//! * The owner of a key passes copies on at once, and says that it has a record when
+//!   they have been taken (`receipts`); owner and replicas compare what they have by cheap sums, now and then and when the neighbourhood
 //!   changes, and exchange only what differs (`sync`); whether a replica may say that
 //!   it has everything, the owner tells it (`copies`, `custody`). What some node holds
 //!   that no owner speaks for, it brings to the owner.
@@ -56,6 +56,7 @@ mod looking;
 mod message;
 mod own;
 mod publish;
+mod receipts;
 mod record;
 mod requests;
 mod search;
@@ -93,6 +94,7 @@ pub use message::{
 };
 use own::OwnFiles;
 use publish::Publishing;
+use receipts::Receipts;
 pub use record::{Place, Record, RecordId, Shard, Word};
 use requests::{Purpose, Requests};
 use search::OwnSearch;
@@ -138,6 +140,7 @@ pub(crate) struct Store {
     shards: Shards,
     waiting: BTreeMap<u64, Waiting>,
     requests: Requests,
+    receipts: Receipts,
     errands: BTreeMap<u64, Errand>,
     searches: BTreeMap<RequestId, OwnSearch>,
     /// Peers that answered with forged records, and until when they are avoided.
@@ -172,6 +175,7 @@ impl Store {
             shards: Shards::default(),
             waiting: BTreeMap::new(),
             requests: Requests::default(),
+            receipts: Receipts::default(),
             errands: BTreeMap::new(),
             searches: BTreeMap::new(),
             liars: BTreeMap::new(),
@@ -260,10 +264,9 @@ impl Store {
             (Purpose::Fetch(id), StoreMessage::Fetched { load, .. }) => {
                 self.on_fetched(now, from, id, *load);
             }
-            (Purpose::Copies, StoreMessage::Stored { refused, .. }) => {
-                if refused.iter().any(|refused| refused.why == Refusal::Busy) {
-                    self.on_copies_lost(now);
-                }
+            (Purpose::Copies(receipt), StoreMessage::Stored { refused, .. }) => {
+                let is_busy = refused.iter().any(|one| one.why == Refusal::Busy);
+                self.on_copied(now, receipt, (from, !is_busy));
             }
             (purpose, _) => self.on_no_reply(now, from, purpose),
         }
@@ -282,7 +285,7 @@ impl Store {
             Purpose::Leg(id, key) => self.on_reader_failed(now, (id, key), peer),
             Purpose::Poll(look) => self.on_polled(now, look, None),
             Purpose::Compare(id) | Purpose::Fetch(id) => self.end_session(now, id, false),
-            Purpose::Copies => self.on_copies_lost(now),
+            Purpose::Copies(receipt) => self.on_copied(now, receipt, (peer, false)),
         }
     }
 
@@ -452,6 +455,7 @@ impl Store {
             self.known.doubt(peer);
             self.on_no_reply(now, peer, purpose);
         }
+        self.on_timeout_receipts(now);
         self.on_timeout_errands(now);
         self.on_timeout_publish(now);
         self.on_timeout_searches(now);
@@ -490,6 +494,7 @@ impl Store {
         let errands = self.errands.values().filter_map(|errand| errand.resume_at);
         [
             self.requests.due(),
+            self.receipts.due(),
             errands.min(),
             self.publishing_due(),
             self.searches_due(),

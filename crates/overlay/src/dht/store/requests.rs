@@ -21,8 +21,8 @@ pub(super) enum Purpose {
     Compare(u64),
     /// Records that were missing.
     Fetch(u64),
-    /// Copies for one that holds them.
-    Copies,
+    /// Copies for one that holds them, and the receipt that waits for it, if any.
+    Copies(u64),
 }
 
 #[derive(Debug)]

@@ -121,9 +121,21 @@ impl Store {
         self.on_timeout_strays(now);
     }
 
-    /// One that holds copies did not take some.
-    pub(super) fn on_copies_lost(&mut self, now: Timestamp) {
+    /// One that holds copies did not take some, or not in time: it is not to say that it
+    /// has all.
+    pub(super) fn on_copies_lost(&mut self, now: Timestamp, peer: PeerId) {
         self.sync_by(now, self.config.settle_delay);
+        for (from, to) in self.custody.on_copies_lost(peer) {
+            let mut nodes = self.known.nodes.iter();
+            let node = nodes.find(|node| node.me.position == to);
+            let replica = node.and_then(|node| {
+                let mut after = node.successors.iter();
+                after.find(|replica| replica.peer == peer).cloned()
+            });
+            if let Some(replica) = replica {
+                self.send(replica, StoreMessage::Lapsed { from, to });
+            }
+        }
     }
 
     /// Compares all own stretches with all that hold replicas of them; where nobody
@@ -466,7 +478,7 @@ impl Store {
             session.wants.extend(rest);
         }
         // Nobody may slip in what was not asked for as something else.
-        self.take_load(now, from, Mode::Copy, (load, true, true));
+        self.take_load(now, from, (Mode::Copy, 0), (load, true, true));
         self.step_session(now, id);
     }
 

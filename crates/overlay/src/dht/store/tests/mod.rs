@@ -6,5 +6,6 @@ mod growing;
 mod hostile;
 mod lists;
 mod losing;
+mod putting;
 mod searching;
 mod town;
