@@ -91,11 +91,12 @@ impl Ring {
                 return;
             }
         }
+        // Those who are there stay until they are silent. Would others take their places,
+        // who asks much would be in all books soon, and be asked by everybody.
+        // Source: Maymounkov and Mazieres, Kademlia, IPTPS 2002, section 2.1: the oldest
+        // contacts live longest.
         if self.book.len() < max {
             self.book.push(contact.clone());
-        } else {
-            let place = self.pick(max);
-            self.book[place] = contact.clone();
         }
     }
 
@@ -204,6 +205,7 @@ impl Ring {
     /// Uses it no more as a way to anywhere.
     pub(super) fn forget(&mut self, contact: &Contact) {
         self.book.retain(|known| known != contact);
+        self.forget_led(contact);
         self.fingers.forget(contact);
     }
 

@@ -126,6 +126,8 @@ pub(super) struct Lookup {
     pub(super) started: Timestamp,
     pub(super) cost: LookupCost,
     confirms: bool,
+    /// An answer with so many owners is the last.
+    enough: usize,
     candidates: Vec<Candidate>,
     paths: Vec<Path>,
     confirming: Option<Box<Confirming>>,
@@ -145,9 +147,19 @@ impl Lookup {
             started: now,
             cost: LookupCost::default(),
             confirms: confirms || paths > 1,
+            enough: usize::MAX,
             candidates: Vec::new(),
             paths: (0..paths.max(1)).map(|_| Path::default()).collect(),
             confirming: None,
+        }
+    }
+
+    /// Who tells of so many nodes from the owner on is near enough: what lies between
+    /// itself and the key it tells of as well. A lookup that confirms its owner, as one of
+    /// several ways does, goes on to the end.
+    pub(super) fn settle_for(&mut self, owners: usize) {
+        if !self.confirms {
+            self.enough = owners.max(1);
         }
     }
 
@@ -244,6 +256,11 @@ impl Lookup {
             let fresh = self.nearest(path, |known| known.answer.is_none() && !known.is_asked);
             let reached = answered.map(|place| self.left(&self.candidates[place].contact));
             let is_closer = |left: u128| reached.is_none_or(|reached| left < reached);
+            let owners = answered.and_then(|place| self.candidates[place].answer.as_deref());
+            let is_near = owners.is_some_and(|answer| answer.owners.len() >= self.enough);
+            if is_near {
+                return None;
+            }
             if let Some(place) = fresh
                 && is_closer(self.left(&self.candidates[place].contact))
             {

@@ -136,8 +136,11 @@ impl Ring {
         let is_caller = matches!(purpose, Purpose::Caller(_));
         let confirms = is_caller && self.config.ring.confirms_owner;
         let is_foreign = from.is_some();
-        let step = from.unwrap_or_else(|| self.first_step(key, paths));
+        let step = from.unwrap_or_else(|| self.first_step(now, key, paths));
         let mut lookup = Lookup::new((number, purpose), key, now, (paths, confirms));
+        if is_caller && self.config.ring.shortcuts {
+            lookup.settle_for(self.replicas() / 2);
+        }
         let me = (!is_foreign && self.is_member()).then_some(&self.me);
         lookup.begin(me, step);
         self.lookups.push(lookup);
@@ -145,8 +148,19 @@ impl Ring {
     }
 
     /// Where to begin: with several ways, at more nodes than one answer tells of.
-    fn first_step(&self, key: Position, paths: u8) -> Step {
+    fn first_step(&self, now: Timestamp, key: Position, paths: u8) -> Step {
         let mut step = self.step(key, key);
+        let led = self.led_near(now, key).filter(|_| self.is_member());
+        if let Some(led) = led {
+            let left = |contact: &Contact| contact.position.distance_to(key);
+            if step
+                .closer
+                .first()
+                .is_none_or(|first| left(led) < left(first))
+            {
+                step.closer.insert(0, led.clone());
+            }
+        }
         let wanted = (usize::from(paths) * 2).max(FIRST_MIN);
         while step.closer.len() < wanted {
             let Some(last) = step.closer.last() else {
@@ -219,6 +233,9 @@ impl Ring {
         });
         match lookup.purpose {
             Purpose::Caller(id) => {
+                if let Some(found) = &found {
+                    self.note_led(now, found);
+                }
                 self.located(id, found, lookup.cost);
                 self.begin_waiting(now);
             }
@@ -291,7 +308,11 @@ impl Ring {
             return;
         };
         self.note_round_trip(&request.to, now - request.sent_at);
-        self.meet(now, &request.to);
+        // Most of those who answer lie before wide gaps: half of the book is for those who
+        // ask, who lie anywhere.
+        if self.book.len() < self.config.ring.contacts_max / 2 {
+            self.meet(now, &request.to);
+        }
         if let Some(lookup) = self.lookups.iter_mut().find(|known| known.number == number) {
             let is_stranger = lookup.purpose == Purpose::After && candidate == 0;
             lookup.count_message();

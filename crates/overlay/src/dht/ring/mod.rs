@@ -18,7 +18,7 @@
 //! The steps of maintenance (`stabilise`), one at a time; who is there while there
 //! are at most r nodes (`small`); how a newcomer finds its place (`joining`); rings
 //! that were apart (`merging`); the farther nodes that lookups begin at (`fingers`,
-//! `book`); the way that this node tells others (`route`) and finds itself
+//! `book`, `trail`); the way that this node tells others (`route`) and finds itself
 //! (`lookup`, `lookups`).
 
 mod book;
@@ -36,6 +36,7 @@ pub mod rules;
 mod small;
 mod stabilise;
 mod status;
+mod trail;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -56,6 +57,7 @@ use requests::{Reason, Request, Requests};
 use rules::Pointers;
 use small::Small;
 use stabilise::{Operation, Question};
+use trail::Led;
 
 pub use config::{Config, FingerChoice};
 pub use contact::{CLIENT, Contact, Entry};
@@ -155,6 +157,8 @@ pub struct Ring {
     predecessors: Vec<Position>,
     fingers: Fingers,
     book: Vec<Contact>,
+    /// The oldest first.
+    trail: Vec<Led>,
     /// Named by the user, or remembered.
     seeds: Vec<Contact>,
     passive: Vec<Passive>,
@@ -199,6 +203,7 @@ impl Ring {
             predecessors: Vec::new(),
             fingers: Fingers::default(),
             book: Vec::new(),
+            trail: Vec::new(),
             seeds: Vec::new(),
             passive: Vec::new(),
             gone: Vec::new(),

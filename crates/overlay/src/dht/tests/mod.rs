@@ -96,6 +96,20 @@ fn paths_are_as_long_as_published() {
 }
 
 #[test]
+fn lookups_begin_where_others_led() {
+    let mut town = Town::settled(config(16), 400);
+    for (id, word) in (0..).zip(["far", "wide", "near", "away"]) {
+        let key = Position::of_word(word, 0);
+        let owners = town.lookup(5, id * 2, key, 1).0.unwrap().owners;
+        // It was told of the nodes up to here, and not of those behind.
+        let last = Position::of_peer(owners.last().unwrap().peer, 0);
+        let (found, cost) = town.lookup(5, id * 2 + 1, last.plus(1), 1);
+        assert_eq!((cost.hops, cost.messages), (1, 2), "{word}");
+        assert_eq!(found.unwrap().owners[0].peer, town.owner(last.plus(1)));
+    }
+}
+
+#[test]
 fn half_may_die_at_once_and_lookups_do_not_fail() {
     let lab = Config {
         ring: ring::Config {

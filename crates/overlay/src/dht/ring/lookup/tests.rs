@@ -40,3 +40,44 @@ fn what_a_silent_node_owns_is_not_the_next_ones() {
     assert_eq!((found.predecessor, found.owners), (at(60), owners));
     assert_eq!(found.from, Position(80));
 }
+
+/// Whoever lies a few nodes before the key knows all from there on: those in between need
+/// not be asked as well, and those before wide gaps are not asked by everybody.
+#[test]
+fn who_tells_of_enough_owners_is_the_last_to_be_asked() {
+    let (me, now) = (at(10), Timestamp::from_secs(1));
+    let owners = vec![at(120), at(130), at(140), at(150)];
+    let look_up = |enough: usize, confirms: bool| {
+        let purpose = (1, Purpose::Caller(1));
+        let mut lookup = Lookup::new(purpose, Position(100), now, (1, confirms));
+        lookup.settle_for(enough);
+        let (closer, none) = (vec![at(60)], Vec::new());
+        lookup.begin(
+            Some(&me),
+            Step {
+                closer,
+                owners: none,
+            },
+        );
+        let pace = (1, Duration::from_secs(9));
+        let mut asked = Vec::new();
+        while let Some(Ask::Find(place, to, _)) = lookup.next(now, pace, &Suspicion::NONE) {
+            asked.push(to.position.0);
+            let is_first = to == at(60);
+            let closer = if is_first {
+                vec![at(90), at(80)]
+            } else {
+                Vec::new()
+            };
+            let owners = owners.clone();
+            lookup.on_step(place, Step { closer, owners });
+        }
+        (asked, lookup)
+    };
+    let (asked, mut lookup) = look_up(4, false);
+    let found = lookup.result(now).expect("it led somewhere");
+    assert_eq!((asked, found.predecessor), (vec![60], at(60)));
+    assert_eq!((found.from, found.owners), (Position(90), owners.clone()));
+    assert_eq!(look_up(5, false).0, [60, 90], "too few are told of");
+    assert_eq!(look_up(4, true).0, [60, 90], "it is to be certain");
+}
