@@ -60,8 +60,8 @@ pub struct Config {
     pub search_timeout: Duration,
     /// Shards of a word that one search reads at once.
     // Measured: with four at once, the 128 parts of a word in a third of 20,000 names took
-    // more than 30 s now and then; one is mostly enough, and is tried first. Each further
-    // one read lets one more be read at once.
+    // more than 30 s now and then; one is mostly enough, and is tried first. How many more
+    // are read at once depends on what was found.
     pub shards_parallel: usize,
     /// Shards that one search reads at most; then it ends as `Partial`.
     // Guess: 2,048 of 35 entries each are all that a word has that is in a third of 200,000

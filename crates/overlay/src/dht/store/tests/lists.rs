@@ -109,6 +109,32 @@ fn hardly_anybody_asks_the_words_own_node() {
     assert!(at_root <= 3 * mean, "{at_root} of {total}");
 }
 
+/// Who has heard long ago that a common word is in two parts, which is in many by now, reads
+/// the list of the rarer word all the same.
+#[test]
+fn a_search_turns_to_the_word_that_is_in_fewer_parts() {
+    let mut town = town_with(60, 10);
+    let all = town.find(5, "common").outcome.messages;
+    let (now, config) = (town.now, town.config.store.clone());
+    let hint = Hint {
+        word: "common".into(),
+        bits: 1,
+        count: 30,
+    };
+    let asker = super::town::peer(6);
+    let hints = &mut town.peers.get_mut(&asker).unwrap().store.hints;
+    hints.forget(&hint.word);
+    hints.hear(now, &config, hint);
+    let answer = town.find(6, "common 7");
+    // As one number or the other, or both.
+    assert_eq!(answer.paths.len(), 60 + 10 - 1, "{:?}", answer.outcome);
+    let cost = answer.outcome.messages;
+    assert!(
+        cost * 2 < all,
+        "{cost} messages, {all} for all that is common"
+    );
+}
+
 #[test]
 fn wrong_hints_are_found_out() {
     let mut town = Town::settled(small_lists(), 30);

@@ -1,0 +1,30 @@
+use super::*;
+
+/// How many parts are read at once when so many were, and so much of 20 found.
+#[track_caller]
+fn check(read: u8, found: u8, expected: usize) {
+    let wanted = Wanted::Content(ContentId::of(b"x"));
+    let mut search = new_search(Timestamp::ZERO, wanted, 20);
+    let part = |n: u8| Shard::of(ContentId::from_bytes([n; 32]), 8);
+    search.visited = (0..read).map(part).collect();
+    search.parts_read = read.into();
+    search.found = (0..found).map(|n| [n; 32]).collect();
+    assert_eq!(search.parallel(), expected);
+}
+
+#[test]
+fn the_less_is_found_the_more_is_read_at_once() {
+    check(0, 0, 1);
+    check(1, 10, 2);
+    check(3, 12, 4);
+    check(1, 0, 20);
+    check(4, 2, 18);
+    check(16, 0, 320);
+}
+
+#[test]
+fn many_entries_are_in_many_parts_whatever_is_said_of_those() {
+    let depth = |bits: u8, count: u32| depth(&(bits, count, Word::from("x")), 64);
+    assert_eq!((depth(1, 0), depth(1, 64), depth(3, 756)), (1, 1, 3));
+    assert_eq!((depth(1, 756), depth(1, 1_629), depth(9, 756)), (3, 4, 9));
+}
