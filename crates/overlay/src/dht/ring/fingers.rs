@@ -59,11 +59,17 @@ impl Fingers {
         self.fingers.retain(|known| known != contact);
     }
 
+    /// Forgets those that the list of successors covers by now: nobody would look them up
+    /// again, and who has died of them would be told of for ever.
+    fn forget_covered(&mut self, me: Position, covered: u8) {
+        self.fingers
+            .retain(|known| bit_of(me.distance_to(known.position)) >= covered);
+    }
+
     /// Finger `bit` is this, as seen from `me`; it is also that of all further bits
     /// before `next`.
     fn put(&mut self, me: Position, bit: u8, contact: Option<Contact>, next: u8) {
-        // The last i for which it can be the first node after me + 2^i.
-        let bit_of = |known: &Contact| first_beyond(me.distance_to(known.position)).max(1) - 1;
+        let bit_of = |known: &Contact| bit_of(me.distance_to(known.position));
         self.fingers
             .retain(|known| bit_of(known) < bit || bit_of(known) >= next);
         if let Some(contact) = contact {
@@ -76,6 +82,11 @@ impl Fingers {
 /// The first i for which 2^i is more than `distance`.
 fn first_beyond(distance: u128) -> u8 {
     BITS - u8::try_from(distance.leading_zeros()).unwrap_or(BITS)
+}
+
+/// The last i for which a node so far on can be the first one after me + 2^i.
+fn bit_of(distance: u128) -> u8 {
+    first_beyond(distance).max(1) - 1
 }
 
 impl Ring {
@@ -97,6 +108,7 @@ impl Ring {
             return;
         };
         let covered = first_beyond(self.me.position.distance_to(last.position));
+        self.fingers.forget_covered(self.me.position, covered);
         let bit = self.fingers.next.unwrap_or(0).max(covered);
         if bit >= BITS {
             // Everything beyond is within the list, or all fingers are done.
@@ -179,5 +191,27 @@ impl Ring {
         let equals: Vec<Contact> = equals.into_iter().cloned().collect();
         let chosen = self.pick(equals.len());
         equals[chosen].clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who dies is met no more when the fingers have been looked up once: unless a finger
+    /// is left out of that for ever.
+    #[test]
+    fn no_finger_is_kept_that_is_not_looked_up() {
+        let me = Position(1_000);
+        let finger = |bit: u8| Contact {
+            position: me.plus((1 << bit) + 1),
+            ..Contact::new(PeerId::from_bytes([bit; 32]), 0)
+        };
+        let all = (3..9).map(|bit| (bit, finger(bit))).collect();
+        let mut fingers = Fingers::settled(all);
+        let list_ends_at = me.distance_to(me.plus(60));
+        fingers.forget_covered(me, first_beyond(list_ends_at));
+        let left: Vec<Contact> = fingers.contacts().cloned().collect();
+        assert_eq!(left, [finger(6), finger(7), finger(8)]);
     }
 }
