@@ -16,4 +16,5 @@ pub mod flood;
 mod fuzz;
 pub mod hub;
 pub mod locate;
+mod rare_map;
 pub mod supernode;

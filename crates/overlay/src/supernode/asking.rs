@@ -141,7 +141,7 @@ impl Supernode {
     /// A supernode is gone: what it was asked is asked elsewhere.
     pub(super) fn ask_elsewhere(&mut self, now: Timestamp, lost: PeerId) {
         let mut concerned = Vec::new();
-        for (id, search) in &mut self.asking {
+        for (id, search) in self.asking.iter_mut() {
             let before = search.asked.len();
             search.asked.retain(|asked| asked.peer != lost);
             if search.asked.len() < before {

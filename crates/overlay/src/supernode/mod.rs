@@ -48,7 +48,7 @@ mod tests;
 mod tier;
 mod wires;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -59,6 +59,8 @@ use rand_core::Rng as _;
 
 use crate::flood;
 use crate::hub::{Bucket, HubClient, HubClientCommand, HubMessage};
+use crate::rare_map::RareMap;
+use addresses::Addresses;
 use asking::OwnSearch;
 use book::Book;
 use homes::Home;
@@ -72,6 +74,7 @@ pub use api::{
 };
 pub use config::{Config, RoleWish};
 pub use message::{Answered, Machine, Place, Roster, Score, SupernodeMessage, Wish};
+use status::Tally;
 pub use status::{Counters, HomeInfo, SupernodeStatus};
 
 /// Knocks and mistaken greetings that a leaf answers a second.
@@ -113,19 +116,19 @@ pub struct Supernode {
     wires: Wires,
     book: Book,
     facts: Facts,
-    addresses: Vec<SocketAddr>,
+    addresses: Addresses,
     calendar: Option<(WallTime, Timestamp)>,
     /// As a leaf: the primary, the backup.
     homes: Vec<Home>,
     /// Supernodes of this leaf that went lately, and when.
     gone: Vec<(PeerId, Timestamp)>,
     seek: Seek,
-    asking: BTreeMap<RequestId, OwnSearch>,
+    asking: RareMap<RequestId, OwnSearch>,
     next_request: u64,
     knocks_as_leaf: Bucket,
     busy: bool,
     demotions: u32,
-    counters: Counters,
+    counters: Tally,
     outbox: VecDeque<Output<SupernodeMessage, SupernodeEvent>>,
 }
 
@@ -135,19 +138,19 @@ impl Supernode {
     /// process may share their configuration.
     pub fn new(me: PeerId, config: impl Into<Arc<Config>>, mut rng: Rng) -> Self {
         let config = config.into();
-        let client = HubClient::new((*config.client).clone(), fork_rng(&mut rng));
+        let client = HubClient::new(config.client.clone(), fork_rng(&mut rng));
         Self {
             client,
             office: None,
             wires: Wires::default(),
             book: Book::new(config.leaf_known_max),
             facts: Facts::new(config.role != RoleWish::Forbid),
-            addresses: Vec::new(),
+            addresses: Addresses::default(),
             calendar: None,
             homes: Vec::new(),
             gone: Vec::new(),
             seek: Seek::default(),
-            asking: BTreeMap::new(),
+            asking: RareMap::default(),
             next_request: rng.next_u64(),
             knocks_as_leaf: Bucket::new(
                 LEAF_ANSWERS_PER_SECOND,
@@ -156,7 +159,7 @@ impl Supernode {
             ),
             busy: false,
             demotions: 0,
-            counters: Counters::default(),
+            counters: Tally::default(),
             outbox: VecDeque::new(),
             config,
             me,
@@ -248,8 +251,8 @@ impl Supernode {
     }
 
     fn on_announce(&mut self, now: Timestamp, addresses: Vec<SocketAddr>, upload: Option<u64>) {
-        self.addresses.clone_from(&addresses);
-        self.addresses.truncate(PeerAddress::ADDRESSES_MAX);
+        let kept = addresses.iter().take(PeerAddress::ADDRESSES_MAX);
+        self.addresses = kept.copied().collect();
         self.flood_command(now, flood::FloodCommand::Announce(addresses.clone()));
         let command = HubClientCommand::Announce {
             addresses,

@@ -215,12 +215,12 @@ impl Supernode {
         let referral = places * usize::from(self.config.referral_share) / 100;
         let has_roomy = self.book.has_roomy(now, self.config.fresh);
         if taken >= referral && has_roomy && !insists && !is_closed {
-            self.counters.referred += 1;
+            self.counters.referred = self.counters.referred.saturating_add(1);
             return false;
         }
         let is_full = taken >= allowed || office.reserved.len() >= RESERVED_MAX;
         if is_closed || (is_full && self.config.shedding) {
-            self.counters.refused += 1;
+            self.counters.refused = self.counters.refused.saturating_add(1);
             if wish != Wish::Backup {
                 office.tier.note_refused(now);
             }

@@ -71,6 +71,40 @@ pub struct Counters {
     pub dropped: u64,
 }
 
+/// The same, as it is kept: what a leaf counts is small.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) knocks_answered: u64,
+    pub(super) leaf_searches: u64,
+    pub(super) dropped: u64,
+    pub(super) referred: u32,
+    pub(super) refused: u32,
+    pub(super) promotions: u32,
+    pub(super) elections: u32,
+    pub(super) demotions: u32,
+    pub(super) knocks: u32,
+    pub(super) lost: u32,
+    pub(super) banned: u32,
+}
+
+impl Tally {
+    fn told(self) -> Counters {
+        Counters {
+            promotions: self.promotions.into(),
+            elections: self.elections.into(),
+            demotions: self.demotions.into(),
+            knocks: self.knocks.into(),
+            knocks_answered: self.knocks_answered,
+            referred: self.referred.into(),
+            refused: self.refused.into(),
+            lost: self.lost.into(),
+            banned: self.banned.into(),
+            leaf_searches: self.leaf_searches,
+            dropped: self.dropped,
+        }
+    }
+}
+
 impl Supernode {
     /// The tier.
     pub fn role(&self) -> Role {
@@ -122,7 +156,7 @@ impl Supernode {
             searches: self.asking.len(),
             hub: self.office.as_ref().map(|office| office.hub.status()),
             flood: self.office.as_ref().map(|office| office.flood.status()),
-            counters: self.counters,
+            counters: self.counters.told(),
         }
     }
 

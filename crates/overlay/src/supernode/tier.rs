@@ -169,7 +169,7 @@ impl Supernode {
         self.office = Some(Box::new(office));
         self.book.resize(now, config.known_max);
         self.counters.promotions += 1;
-        self.counters.elections += u64::from(why == Why::Elected);
+        self.counters.elections += u32::from(why == Why::Elected);
         for (peer, addresses) in self.wires.sightings() {
             self.tell_seen(now, peer, addresses);
         }
@@ -191,7 +191,7 @@ impl Supernode {
     }
 
     fn announce_flood(&mut self, now: Timestamp) {
-        let addresses = self.addresses.clone();
+        let addresses = self.addresses.to_vec();
         self.flood_command(now, FloodCommand::Announce(addresses));
     }
 

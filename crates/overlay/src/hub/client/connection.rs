@@ -6,7 +6,7 @@ use gannet_base::{Output, PeerId, Rng, Timestamp};
 use rand_core::Rng as _;
 
 use super::batches::Registration;
-use super::health::Keepalive;
+use super::health::{Keepalive, Rtt};
 use super::log::Log;
 use super::{DownReason, HubClient, HubClientEvent, HubPhase, HubState};
 use crate::hub::message::{HubCounts, HubMessage, Limits, Refusal, Standing};
@@ -54,7 +54,7 @@ pub(super) struct Hub {
     pub(super) number: u64,
     /// None before the first registration.
     pub(super) notices: Option<Box<super::registration::Notices>>,
-    pub(super) canary_rtt: Option<Duration>,
+    pub(super) canary_rtt: Option<Rtt>,
     pub(super) answered_at: Option<Timestamp>,
     /// Boxed: those in use have mostly never been left.
     last_down: Option<Box<DownReason>>,
@@ -115,7 +115,7 @@ impl Hub {
             registered: count(registration.map_or(0, |one| one.entries)),
             unregistered: registration.map_or(log.after(0).count(), |one| one.outstanding(log)),
             refused: count(refused),
-            canary_rtt: self.canary_rtt,
+            canary_rtt: self.canary_rtt.map(Rtt::duration),
             answered_at: self.answered_at,
             last_down: self.last_down.as_deref().copied(),
             counts: self.counts,
@@ -278,7 +278,7 @@ impl HubClient {
         }
         let again = greeting.again;
         if greeting.attempts == 1 {
-            state.canary_rtt = Some(now - greeting.since);
+            state.canary_rtt = Some(Rtt::of(now - greeting.since));
         }
         state.answered_at = Some(now);
         state.phase = Phase::Live;

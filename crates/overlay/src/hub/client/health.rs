@@ -1,5 +1,6 @@
 //! Whether a hub is alive and right: keep-alives and canaries.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gannet_base::{PeerId, Row, Timestamp};
@@ -20,8 +21,8 @@ pub(super) struct Keepalive {
     next_at: Timestamp,
     /// Boxed: most of the time there is none.
     ping: Option<Box<Ping>>,
-    /// The number of the canary under way.
-    canary: Option<u64>,
+    /// Whether a canary is under way.
+    has_canary: bool,
 }
 
 #[derive(Debug)]
@@ -32,6 +33,21 @@ struct Ping {
     resend_at: Timestamp,
     /// What was known when it was first sent: an answer knows no less.
     known: Known,
+}
+
+/// How long an answer took, in a quarter of the memory: microseconds, up to an hour.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rtt(NonZeroU32);
+
+impl Rtt {
+    pub(super) fn of(took: Duration) -> Self {
+        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        Self(NonZeroU32::new(micros).unwrap_or(NonZeroU32::MIN))
+    }
+
+    pub(super) fn duration(self) -> Duration {
+        Duration::from_micros(self.0.get().into())
+    }
 }
 
 /// The least that an honest answer knows.
@@ -194,10 +210,10 @@ impl HubClient {
         state.counts = counts;
         state.answered_at = Some(now);
         if ping.attempts == 1 {
-            state.canary_rtt = Some(now - ping.since);
+            state.canary_rtt = Some(Rtt::of(now - ping.since));
         }
         let forgiven_at = state.live_since + self.config.keepalive_interval * FORGIVEN_AFTER;
-        if state.keepalive.canary.is_none() && now >= forgiven_at {
+        if !state.keepalive.has_canary && now >= forgiven_at {
             state.failures = 0;
             state.strikes = 0;
         }
@@ -209,7 +225,7 @@ impl HubClient {
         let Some(state) = self.hubs.get_mut(hub) else {
             return;
         };
-        if state.keepalive.canary.is_some() {
+        if state.keepalive.has_canary {
             return;
         }
         let Some(registration) = &mut state.registration else {
@@ -219,9 +235,9 @@ impl HubClient {
             return;
         };
         let number = registration.number;
-        let request = self.ask_for_canary(now, hub, (canary, number), content);
+        self.ask_for_canary(now, hub, (canary, number), content);
         if let Some(state) = self.hubs.get_mut(hub) {
-            state.keepalive.canary = Some(request);
+            state.keepalive.has_canary = true;
         }
     }
 
@@ -253,7 +269,7 @@ impl HubClient {
             row.holders > named && named > 0
         });
         if named {
-            state.canary_rtt = Some(now - asked_at);
+            state.canary_rtt = Some(Rtt::of(now - asked_at));
             state.answered_at = Some(now);
         } else if !cut_short {
             self.on_down(now, hub, DownReason::WrongAnswer);
@@ -263,7 +279,7 @@ impl HubClient {
     /// The canary under way is done with, whatever came of it.
     pub(super) fn end_canary(&mut self, hub: PeerId) {
         if let Some(state) = self.hubs.get_mut(hub) {
-            state.keepalive.canary = None;
+            state.keepalive.has_canary = false;
         }
     }
 }

@@ -67,8 +67,8 @@ mod tests {
         let client = size_of::<HubClient>() - size_of::<gannet_base::RestingRng>();
         let hub = size_of::<(PeerId, Hub)>();
         let registration = size_of::<Registration>();
-        assert!(client <= 288, "{client}");
-        assert!(hub <= 216, "{hub}");
+        assert!(client <= 192, "{client}");
+        assert!(hub <= 200, "{hub}");
         assert!(registration <= 208, "{registration}");
     }
 }

@@ -36,20 +36,27 @@ pub(super) enum Latest {
 /// brings a hub that had all before it up to date.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    changes: BTreeMap<Revision, Latest>,
-    by_entry: BTreeMap<EntryKey, Revision>,
-    /// Revisions of withdrawals, all of them in `changes` too.
-    withdrawn: BTreeSet<Revision>,
+    /// Boxed: of very many simulated peers, most share nothing.
+    entries: Option<Box<Entries>>,
     latest: Revision,
     /// Withdrawals up to here may have been forgotten: hubs that are not past
     /// it must start over.
     floor: Revision,
 }
 
+#[derive(Debug, Default)]
+struct Entries {
+    changes: BTreeMap<Revision, Latest>,
+    by_entry: BTreeMap<EntryKey, Revision>,
+    /// Revisions of withdrawals, all of them in `changes` too.
+    withdrawn: BTreeSet<Revision>,
+}
+
 impl Log {
     /// How many entries are published.
     pub(super) fn len(&self) -> usize {
-        self.changes.len() - self.withdrawn.len()
+        let entries = self.entries.as_ref();
+        entries.map_or(0, |entries| entries.changes.len() - entries.withdrawn.len())
     }
 
     pub(super) fn latest(&self) -> Revision {
@@ -62,13 +69,14 @@ impl Log {
 
     /// When the entry was published last, if it is published now.
     pub(super) fn published_at(&self, key: EntryKey) -> Option<Revision> {
-        let revision = self.by_entry.get(&key)?;
-        (!self.withdrawn.contains(revision)).then_some(*revision)
+        let entries = self.entries.as_ref()?;
+        let revision = entries.by_entry.get(&key)?;
+        (!entries.withdrawn.contains(revision)).then_some(*revision)
     }
 
     /// What was published then, if nothing happened to it since.
     pub(super) fn published(&self, revision: Revision) -> Option<&Publication> {
-        match self.changes.get(&revision)? {
+        match self.entries.as_ref()?.changes.get(&revision)? {
             Latest::Published(publication) => Some(publication),
             Latest::Withdrawn(_) => None,
         }
@@ -84,8 +92,10 @@ impl Log {
 
     /// The changes after `revision`, oldest first.
     pub(super) fn after(&self, revision: Revision) -> impl Iterator<Item = (Revision, &Latest)> {
-        self.changes
-            .range((Bound::Excluded(revision), Bound::Unbounded))
+        let later = (Bound::Excluded(revision), Bound::Unbounded);
+        let entries = self.entries.iter();
+        entries
+            .flat_map(move |entries| entries.changes.range(later))
             .map(|(revision, latest)| (*revision, latest))
     }
 
@@ -93,8 +103,9 @@ impl Log {
     pub(super) fn publish(&mut self, publication: Publication) -> bool {
         let entry = &publication.entry;
         let key = EntryKey::of(entry.content, &entry.path);
-        if let Some(revision) = self.by_entry.get(&key)
-            && let Some(Latest::Published(old)) = self.changes.get(revision)
+        if let Some(entries) = &self.entries
+            && let Some(revision) = entries.by_entry.get(&key)
+            && let Some(Latest::Published(old)) = entries.changes.get(revision)
             && **old == publication
         {
             return false;
@@ -115,13 +126,15 @@ impl Log {
         if !self.has(key) {
             return false;
         }
-        self.note(key, Latest::Withdrawn(Box::new((content, path))));
-        self.withdrawn.insert(self.latest);
-        while self.withdrawn.len() > remembered_max {
-            if let Some(revision) = self.withdrawn.pop_first() {
-                self.forget(revision);
-                self.floor = revision;
-            }
+        let revision = self.note(key, Latest::Withdrawn(Box::new((content, path))));
+        let withdrawn = &mut self.entries.get_or_insert_default().withdrawn;
+        withdrawn.insert(revision);
+        let mut excess = Vec::new();
+        while withdrawn.len() > remembered_max {
+            excess.extend(withdrawn.pop_first());
+        }
+        for revision in excess {
+            self.forget(revision);
         }
         true
     }
@@ -129,36 +142,37 @@ impl Log {
     /// Forgets withdrawals that every hub has heard of: those up to
     /// `revision`.
     pub(super) fn forget_withdrawn(&mut self, revision: Revision) {
-        while let Some(first) = self.withdrawn.first().copied()
+        while let Some(entries) = &mut self.entries
+            && let Some(first) = entries.withdrawn.first().copied()
             && first <= revision
         {
-            self.withdrawn.remove(&first);
+            entries.withdrawn.remove(&first);
             self.forget(first);
-            self.floor = first;
         }
     }
 
     fn forget(&mut self, revision: Revision) {
-        if let Some(Latest::Withdrawn(gone)) = self.changes.remove(&revision) {
-            self.by_entry.remove(&EntryKey::of(gone.0, &gone.1));
+        self.floor = revision;
+        let Some(entries) = &mut self.entries else {
+            return;
+        };
+        if let Some(Latest::Withdrawn(gone)) = entries.changes.remove(&revision) {
+            entries.by_entry.remove(&EntryKey::of(gone.0, &gone.1));
         }
-        if self.changes.is_empty() {
-            // An emptied map keeps memory.
-            *self = Self {
-                latest: self.latest,
-                floor: self.floor,
-                ..Self::default()
-            };
+        if entries.changes.is_empty() {
+            self.entries = None;
         }
     }
 
-    fn note(&mut self, key: EntryKey, latest: Latest) {
+    fn note(&mut self, key: EntryKey, latest: Latest) -> Revision {
         self.latest += 1;
-        if let Some(before) = self.by_entry.insert(key, self.latest) {
-            self.changes.remove(&before);
-            self.withdrawn.remove(&before);
+        let entries = self.entries.get_or_insert_default();
+        if let Some(before) = entries.by_entry.insert(key, self.latest) {
+            entries.changes.remove(&before);
+            entries.withdrawn.remove(&before);
         }
-        self.changes.insert(self.latest, latest);
+        entries.changes.insert(self.latest, latest);
+        self.latest
     }
 }
 
@@ -272,8 +286,10 @@ mod tests {
                     Act::Tidy => log.forget_withdrawn(heard),
                 }
                 prop_assert_eq!(log.len(), now.len());
-                prop_assert!(log.withdrawn.len() <= remembered_max);
-                prop_assert_eq!(log.by_entry.len(), log.changes.len());
+                if let Some(entries) = &log.entries {
+                    prop_assert!(entries.withdrawn.len() <= remembered_max);
+                    prop_assert_eq!(entries.by_entry.len(), entries.changes.len());
+                }
             }
             if heard >= log.floor() {
                 for (_, latest) in log.after(heard) {

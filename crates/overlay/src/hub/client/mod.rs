@@ -11,7 +11,7 @@ mod searches;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use gannet_base::wire::WireMessage as _;
@@ -25,6 +25,7 @@ pub use api::{
 
 use super::config::ClientConfig;
 use super::message::{Announcement, HubMessage};
+use crate::rare_map::RareMap;
 use connection::Hub;
 use hubs::Hubs;
 use log::Log;
@@ -72,9 +73,9 @@ pub struct HubClient {
     /// This peer, known from what it publishes.
     own: Option<PeerId>,
     announcement: Announcement,
-    searches: BTreeMap<RequestId, Search>,
+    searches: RareMap<RequestId, Search>,
     /// Questions under way, by their number on the wire.
-    asks: BTreeMap<u64, Box<Ask>>,
+    asks: RareMap<u64, Box<Ask>>,
     next_request: u64,
     outbox: VecDeque<Output<HubMessage, HubClientEvent>>,
 }
@@ -92,8 +93,8 @@ impl HubClient {
             log: Log::default(),
             own: None,
             announcement: Announcement::default(),
-            searches: BTreeMap::new(),
-            asks: BTreeMap::new(),
+            searches: RareMap::default(),
+            asks: RareMap::default(),
             outbox: VecDeque::new(),
         }
     }
@@ -167,12 +168,6 @@ impl HubClient {
     fn rest(&mut self) {
         if self.outbox.capacity() > 0 {
             self.outbox = VecDeque::new();
-        }
-        if self.asks.is_empty() {
-            self.asks = BTreeMap::new();
-        }
-        if self.searches.is_empty() {
-            self.searches = BTreeMap::new();
         }
     }
 

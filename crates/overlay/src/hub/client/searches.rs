@@ -7,6 +7,7 @@ use gannet_base::{ContentId, PeerAddress, PeerId, Query, Row, Timestamp};
 use gannet_index::Expression;
 
 use super::connection::Phase;
+use super::health::Rtt;
 use super::log::Revision;
 use super::{HubClient, HubClientEvent, HubOutcome, Outcome, RequestId};
 use crate::hub::address::is_dialable;
@@ -178,11 +179,10 @@ impl HubClient {
         hub: PeerId,
         (canary, number): (Revision, u64),
         content: ContentId,
-    ) -> u64 {
+    ) {
         let request = self.next_request;
         let message = HubMessage::Sources { request, content };
         self.ask(now, hub, Purpose::Canary { canary, number }, message);
-        request
     }
 
     /// Sends a question whose number is `next_request`.
@@ -204,6 +204,7 @@ impl HubClient {
     /// searches: a lost page is asked for again soon, then less often.
     pub(super) fn question_pause(&self, hub: PeerId, attempts: u32) -> Duration {
         let rtt = self.hubs.get(hub).and_then(|state| state.canary_rtt);
+        let rtt = rtt.map(Rtt::duration);
         let first = (rtt.unwrap_or_default() * 4).max(self.config.resend_min);
         (first * (1 << attempts.min(10))).min(self.config.answer_timeout)
     }
