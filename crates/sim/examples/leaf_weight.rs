@@ -1,8 +1,8 @@
 //! Memory of a leaf in the laboratory of two tiers, every allocation counted.
 //!
 //! `cargo run --release -p gannet-sim --example leaf_weight [-- NODES
-//! [LEAVES_MAX [KNOWN_MAX]]]`: defaults 20000, 100 and 12. Leaves that share nothing are
-//! weighed: what files take comes on top.
+//! [LEAVES_MAX [KNOWN_MAX]]]`: defaults 20000, 100 and the length of lists that is usual.
+//! Leaves that share nothing are weighed: what files take comes on top.
 
 #![allow(clippy::print_stdout, reason = "a program")]
 #![allow(unsafe_code, reason = "an allocator that counts")]
@@ -41,10 +41,11 @@ static ALLOCATOR: Counting = Counting;
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let nodes = number(&mut arguments, 20_000);
+    let usual = u32::try_from(Params::default().known_max).expect("a short list");
     let params = Params {
         nodes,
         leaves_max: u16::try_from(number(&mut arguments, 100)).expect("places"),
-        known_max: usize::try_from(number(&mut arguments, 12)).expect("a list"),
+        known_max: usize::try_from(number(&mut arguments, usual)).expect("a list"),
         // Most share nothing.
         files: (nodes / 10).max(1),
         copies: 1.0,

@@ -21,8 +21,8 @@ const FULL_PAUSE: Duration = Duration::from_secs(12);
 /// How long until one of the dead sources that are held against a supernode is
 /// forgiven: sources die without its fault.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
-/// Room for so many more is made at once.
-const GROWTH: usize = 8;
+/// Room for at most so many more is made at once.
+const GROWTH_MAX: usize = 8;
 /// Peers that the user named; more are ignored.
 const NAMED_MAX: usize = 64;
 
@@ -111,6 +111,11 @@ impl Known {
         self.full_until.time() <= now
     }
 
+    /// Whether it may well have a place: peers that the user named may be leaves.
+    fn is_likely(&self, now: Timestamp) -> bool {
+        (self.was_heard || !self.is_named) && self.has_room(now)
+    }
+
     /// Who goes first when there is no room: the smallest.
     fn worth(&self, now: Timestamp) -> (bool, bool, u8, Option<Timestamp>) {
         (
@@ -122,15 +127,28 @@ impl Known {
     }
 }
 
+/// How a peer comes into the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Somebody told of it. Pushes nobody out who is known to live and to have room.
+    Hearsay {
+        /// How recently one must have been heard itself for that.
+        fresh: Duration,
+    },
+    /// This peer had to do with it.
+    Experience,
+}
+
 /// Known supernodes, and peers that may know some.
 #[derive(Debug)]
 pub(super) struct Book {
     list: Vec<Known>,
+    /// How many there may be besides those that the user named.
     max: usize,
 }
 
 impl Book {
-    /// With room for so many, but at least one.
+    /// With room for so many besides those that the user names, but at least one.
     pub(super) fn new(max: usize) -> Self {
         let list = Vec::new();
         Self {
@@ -142,12 +160,17 @@ impl Book {
     /// There is room for so many from now on: those worth the most stay.
     pub(super) fn resize(&mut self, now: Timestamp, max: usize) {
         self.max = max.max(1);
-        if self.list.len() > self.max {
+        let most = self.named() + self.max;
+        if self.list.len() > most {
             self.list
                 .sort_by_key(|known| std::cmp::Reverse(known.worth(now)));
-            self.list.truncate(self.max);
+            self.list.truncate(most);
             self.list.shrink_to_fit();
         }
+    }
+
+    fn named(&self) -> usize {
+        self.list.iter().filter(|known| known.is_named).count()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -162,31 +185,55 @@ impl Book {
         self.list.iter_mut().find(|known| known.peer == peer)
     }
 
-    fn put(&mut self, now: Timestamp, peer: PeerId) -> Option<&mut Known> {
+    fn put(&mut self, now: Timestamp, peer: PeerId, by: By) -> Option<&mut Known> {
         if let Some(place) = self.list.iter().position(|known| known.peer == peer) {
             return self.list.get_mut(place);
         }
-        if self.list.len() >= self.max {
-            let least = (0..self.list.len()).min_by_key(|place| self.list[*place].worth(now))?;
-            if self.list[least].is_named {
-                return None;
+        if self.list.len() - self.named() >= self.max {
+            let others = (0..self.list.len()).filter(|place| !self.list[*place].is_named);
+            let least = others.min_by_key(|place| self.list[*place].worth(now))?;
+            if let By::Hearsay { fresh } = by {
+                self.forget_for_hearsay(now, fresh, least)?;
+            } else {
+                self.list.swap_remove(least);
             }
-            self.list.swap_remove(least);
         }
-        if self.list.len() == self.list.capacity() {
-            self.list
-                .reserve_exact(GROWTH.min(self.max - self.list.len()));
+        self.push(peer);
+        self.list.last_mut()
+    }
+
+    /// Makes room: of the least one if it is not known to live, else of one without
+    /// room for leaves.
+    fn forget_for_hearsay(&mut self, now: Timestamp, fresh: Duration, least: usize) -> Option<()> {
+        let goes = if self.list[least].is_fresh(now, fresh) {
+            let is_full =
+                |known: &Known| !known.is_named && !known.has_room(now) && !known.is_banned(now);
+            self.list.iter().position(is_full)?
+        } else {
+            least
+        };
+        self.list.swap_remove(goes);
+        Some(())
+    }
+
+    fn push(&mut self, peer: PeerId) {
+        let len = self.list.len();
+        if len == self.list.capacity() {
+            // A leaf's is short, and stays so.
+            self.list.reserve_exact((len / 4).clamp(1, GROWTH_MAX));
         }
         self.list.push(Known::new(peer));
-        self.list.last_mut()
     }
 
     /// The user named it.
     pub(super) fn name(&mut self, now: Timestamp, address: &PeerAddress) {
-        let named = self.list.iter().filter(|known| known.is_named).count();
-        if named < NAMED_MAX.min(self.max)
-            && let Some(known) = self.put(now, address.peer)
-        {
+        if self.named() >= NAMED_MAX {
+            return;
+        }
+        if !self.has(address.peer) {
+            self.push(address.peer);
+        }
+        if let Some(known) = self.at(address.peer) {
             known.is_named = true;
             known.retry_at = Moment::before(now);
             set_addresses(known, &address.addresses);
@@ -194,15 +241,15 @@ impl Book {
     }
 
     /// Somebody told of it.
-    pub(super) fn learn(&mut self, now: Timestamp, address: &PeerAddress) {
-        if let Some(known) = self.put(now, address.peer) {
+    pub(super) fn learn(&mut self, now: Timestamp, fresh: Duration, address: &PeerAddress) {
+        if let Some(known) = self.put(now, address.peer, By::Hearsay { fresh }) {
             set_addresses(known, &address.addresses);
         }
     }
 
     /// It said so itself, or acts like one.
     pub(super) fn heard(&mut self, now: Timestamp, peer: PeerId) {
-        if let Some(known) = self.put(now, peer) {
+        if let Some(known) = self.put(now, peer, By::Experience) {
             known.heard_at = Moment::before(now);
             known.was_heard = true;
             known.failures = 0;
@@ -252,7 +299,7 @@ impl Book {
 
     /// It is to be left alone for so long.
     pub(super) fn ban(&mut self, now: Timestamp, config: &Config, peer: PeerId) {
-        if let Some(known) = self.put(now, peer) {
+        if let Some(known) = self.put(now, peer, By::Experience) {
             known.banned_until = Moment::after(now + config.ban);
             known.retry_at = known.banned_until;
             known.dead_sources = 0;
@@ -261,7 +308,7 @@ impl Book {
 
     /// It named a dead source. Whether it has named too many.
     pub(super) fn blame(&mut self, now: Timestamp, config: &Config, peer: PeerId) -> bool {
-        let Some(known) = self.put(now, peer) else {
+        let Some(known) = self.put(now, peer, By::Experience) else {
             return false;
         };
         if now - known.blamed_at.time() >= FORGIVEN_AFTER {
@@ -277,16 +324,20 @@ impl Book {
         all.any(|known| known.peer == peer && known.is_banned(now))
     }
 
-    /// Some to be tried now, at random, those with room first.
+    /// Some to be tried now, at random, those with room first: of those that may well
+    /// have a place, or of all.
     pub(super) fn candidates(
         &self,
         now: Timestamp,
         rng: &mut Rng,
-        count: usize,
+        (count, only_likely): (usize, bool),
         is_taken: impl Fn(PeerId) -> bool,
     ) -> Vec<PeerAddress> {
         let is_ready = |known: &&Known| {
-            known.retry_at.time() <= now && !known.is_banned(now) && !is_taken(known.peer)
+            known.retry_at.time() <= now
+                && !known.is_banned(now)
+                && !is_taken(known.peer)
+                && (!only_likely || known.is_likely(now))
         };
         choose(self.list.iter().filter(is_ready), now, rng, count)
     }
@@ -335,6 +386,12 @@ impl Book {
         found
     }
 
+    /// Those that the user named, whatever they are.
+    pub(super) fn named_ones(&self) -> impl Iterator<Item = PeerAddress> {
+        let named = self.list.iter().filter(|known| known.is_named);
+        named.map(Known::address)
+    }
+
     /// All that are worth it, the likeliest to live first.
     pub(super) fn remembered(&self, now: Timestamp) -> Vec<PeerAddress> {
         let usable = self.list.iter().filter(|known| !known.is_banned(now));
@@ -376,6 +433,8 @@ mod tests {
 
     use super::*;
 
+    const FRESH: Duration = Duration::from_secs(180);
+
     fn peer(n: u8) -> PeerId {
         PeerId::from_bytes([n; 32])
     }
@@ -396,7 +455,7 @@ mod tests {
 
     fn ready(book: &Book, now: Timestamp) -> Vec<PeerId> {
         let mut found: Vec<PeerId> = book
-            .candidates(now, &mut seeded_rng(1), 10, |_| false)
+            .candidates(now, &mut seeded_rng(1), (10, false), |_| false)
             .into_iter()
             .map(|address| address.peer)
             .collect();
@@ -407,11 +466,11 @@ mod tests {
     #[test]
     fn it_keeps_who_was_named_and_who_lives() {
         let (config, now) = (small(), Timestamp::from_secs(100));
-        let mut book = Book::new(4);
+        let mut book = Book::new(3);
         book.name(now, &address(1));
         book.heard(now, peer(2));
         for n in 3..20 {
-            book.learn(now, &address(n));
+            book.learn(now, FRESH, &address(n));
         }
         assert_eq!(book.len(), 4);
         assert!(ready(&book, now).starts_with(&[peer(1), peer(2)]));
@@ -420,11 +479,38 @@ mod tests {
     }
 
     #[test]
+    fn hearsay_pushes_nobody_out_who_lives_and_the_named_take_nobodys_place() {
+        let now = Timestamp::from_secs(100);
+        let mut book = Book::new(2);
+        for n in 1..6 {
+            book.name(now, &address(n));
+        }
+        book.heard(now, peer(6));
+        book.heard(now + Duration::from_secs(1), peer(7));
+        let all = |book: &Book| -> Vec<PeerId> {
+            let mut all: Vec<PeerId> = book.list.iter().map(|known| known.peer).collect();
+            all.sort();
+            all
+        };
+        book.learn(now + FRESH, FRESH, &address(8));
+        assert_eq!(all(&book), (1..8).map(peer).collect::<Vec<_>>());
+        // Who was heard longest ago goes for who is heard now, and for anybody once
+        // that is long past.
+        book.heard(now + FRESH, peer(9));
+        assert!(!book.has(peer(6)) && book.has(peer(7)) && book.has(peer(9)));
+        book.learn(now + FRESH + Duration::from_secs(2), FRESH, &address(8));
+        assert!(!book.has(peer(7)) && book.has(peer(8)) && book.has(peer(9)));
+        book.resize(now + FRESH, 1);
+        assert_eq!(book.len(), 6);
+        assert!(book.has(peer(1)) && book.has(peer(9)));
+    }
+
+    #[test]
     fn the_dead_are_forgotten_and_the_useless_remembered() {
         let (config, mut now) = (small(), Timestamp::from_secs(100));
         let (mut book, mut rng) = (Book::new(4), seeded_rng(1));
-        book.learn(now, &address(1));
-        book.learn(now, &address(2));
+        book.learn(now, FRESH, &address(1));
+        book.learn(now, FRESH, &address(2));
         book.ban(now, &config, peer(2));
         for _ in 0..FAILURES_MAX {
             assert!(ready(&book, now + PAUSE_MAX).contains(&peer(1)));
@@ -435,7 +521,7 @@ mod tests {
         assert_eq!(ready(&book, now + PAUSE_MAX), []);
         assert!(book.is_banned(now, peer(2)));
         for n in 3..20 {
-            book.learn(now, &address(n));
+            book.learn(now, FRESH, &address(n));
         }
         assert!(book.is_banned(now, peer(2)), "not pushed out by others");
         assert!(ready(&book, now + config.ban).contains(&peer(2)));

@@ -222,6 +222,12 @@ impl Supernode {
         self.gone.push((peer, now));
     }
 
+    /// How many supernodes of this leaf went within that time.
+    pub(super) fn gone_lately(&self, now: Timestamp, within: std::time::Duration) -> usize {
+        let lately = self.gone.iter().filter(|(_, at)| now - *at <= within);
+        lately.count()
+    }
+
     /// Tells the homes what they are to this leaf, and what it is.
     pub(super) fn send_cards(&mut self, now: Timestamp) {
         let score = self.facts.score(now);
@@ -244,9 +250,7 @@ impl Supernode {
             return;
         }
         self.heard(now, from);
-        for address in &roster.supernodes {
-            self.learn(now, address);
-        }
+        self.learn_listed(now, &roster.supernodes);
         if self.seek.orphan_since.is_none() {
             let is_primary = self.homes[0].peer == from;
             self.seek.rosters.put(from, roster, is_primary);

@@ -177,16 +177,11 @@ impl Supernode {
         }
         self.counters.knocks_answered += 1;
         let room = self.grant(now, from, wish, insists);
-        let mut supernodes = self.list(now, from);
-        if self.office.is_none() {
-            let homes = self.homes.iter().filter(|home| home.is_live);
-            let homes = homes.map(|home| PeerAddress {
-                peer: home.peer,
-                addresses: Vec::new(),
-            });
-            supernodes.extend(homes.filter(|home| home.peer != from));
-            supernodes.truncate(PEERS_LISTED_MAX);
-        }
+        let supernodes = if self.office.is_some() {
+            self.list(now, from)
+        } else {
+            self.list_as_leaf(now, from)
+        };
         let place = Place {
             nonce,
             is_supernode: self.office.is_some() && !self.is_standing_down(),
@@ -236,6 +231,23 @@ impl Supernode {
         let config = self.config.clone();
         let many = (PEERS_LISTED_MAX, to);
         self.book.list(now, &config, &mut self.rng.wake(), many)
+    }
+
+    /// The same from a leaf: its own ones first, which live.
+    fn list_as_leaf(&mut self, now: Timestamp, to: PeerId) -> Vec<PeerAddress> {
+        let homes = self.homes.iter().filter(|home| home.is_live);
+        let mut listed: Vec<PeerAddress> = homes
+            .filter(|home| home.peer != to)
+            .map(|home| PeerAddress {
+                peer: home.peer,
+                addresses: self.wires.seen(home.peer).to_vec(),
+            })
+            .collect();
+        let others = self.list(now, to);
+        let is_home = |other: &PeerAddress| self.is_home(other.peer);
+        listed.extend(others.into_iter().filter(|other| !is_home(other)));
+        listed.truncate(PEERS_LISTED_MAX);
+        listed
     }
 
     /// A leaf says what it is.
@@ -359,7 +371,7 @@ impl Supernode {
                 self.send(from, SupernodeMessage::Hub(message));
             }
             Asked::Link => {
-                let peers = self.list(now, from);
+                let peers = self.list_as_leaf(now, from);
                 let message = FloodMessage::Busy { peers };
                 self.send(from, SupernodeMessage::Flood(message));
             }

@@ -47,6 +47,17 @@ impl Rosters {
         self.0.is_empty()
     }
 
+    /// How many supernodes they name, those in both counted twice.
+    pub(super) fn listed(&self) -> usize {
+        let listed = |held: &Held| held.roster.supernodes.len().min(LISTED_MAX);
+        self.0.iter().map(listed).sum()
+    }
+
+    /// All that they name, those of the primary's first.
+    pub(super) fn supernodes(&self) -> impl Iterator<Item = &PeerAddress> {
+        self.0.iter().flat_map(|held| &held.roster.supernodes)
+    }
+
     /// Whose heirs count, and who they are, the best first.
     pub(super) fn heirs(&self) -> Option<(PeerId, &[PeerAddress])> {
         let held = self.0.first()?;

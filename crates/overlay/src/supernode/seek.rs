@@ -17,10 +17,10 @@ use rand_core::Rng as _;
 use super::config::RoleWish;
 use super::message::{Place, SupernodeMessage, Wish};
 use super::rosters::Rosters;
-use super::tier::Why;
+use super::tier::{CALAMITY, Why};
 use super::wires::User;
 use super::{Role, Supernode, SupernodeEvent};
-use crate::flood::jittered;
+use crate::flood::{below, jittered};
 
 /// First pause between two rounds of a leaf without a place; doubles.
 const ROUND_PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -119,7 +119,15 @@ impl Supernode {
     /// Somebody told of a peer.
     pub(super) fn learn(&mut self, now: Timestamp, address: &PeerAddress) {
         if address.peer != self.me {
-            self.book.learn(now, address);
+            self.book.learn(now, self.config.fresh, address);
+        }
+    }
+
+    /// Somebody told of supernodes, those with room first: of a list longer than the
+    /// book these stay.
+    pub(super) fn learn_listed(&mut self, now: Timestamp, listed: &[PeerAddress]) {
+        for address in listed.iter().rev() {
+            self.learn(now, address);
         }
     }
 
@@ -158,10 +166,18 @@ impl Supernode {
             let wait = if is_first {
                 Duration::ZERO
             } else {
-                self.below(self.config.backup_jitter)
+                self.backup_pause(now, self.config.backup_jitter)
             };
             self.seek_by(now + wait);
         }
+    }
+
+    /// At random, up to that long, before a leaf that has a primary asks for a backup.
+    /// Longer when it lost both at once: so did very many, and those who are left hear
+    /// all of them.
+    fn backup_pause(&mut self, now: Timestamp, bound: Duration) -> Duration {
+        let is_calamity = self.gone_lately(now, GONE_FOR) >= CALAMITY;
+        self.below(if is_calamity { bound * 2 } else { bound })
     }
 
     /// A supernode was lost.
@@ -323,6 +339,21 @@ impl Supernode {
     }
 
     fn knock_at_some(&mut self, now: Timestamp, count: usize, wish: Wish) {
+        for address in self.some_known(now, count, wish) {
+            self.knock(now, address, wish);
+        }
+    }
+
+    /// Some of the book and of the rosters that are not asked yet. The book of a small
+    /// machine is short, and half of it are peers that the user named, who may be
+    /// leaves: for places, whoever is likely to have one goes first, then whom its
+    /// supernodes named. Who is asked for a list may be anybody.
+    pub(super) fn some_known(
+        &mut self,
+        now: Timestamp,
+        count: usize,
+        wish: Wish,
+    ) -> Vec<PeerAddress> {
         let (homes, knocks, me) = (&self.homes, &self.seek.knocks, self.me);
         let is_taken = |peer: PeerId| {
             peer == me
@@ -330,15 +361,20 @@ impl Supernode {
                 || knocks.iter().any(|knock| knock.peer == peer)
         };
         let mut rng = self.rng.wake();
-        let mut chosen = self.book.candidates(now, &mut rng, count, is_taken);
-        // The book of a small machine is short: then those whom its supernodes named.
+        let (book, rosters) = (&self.book, &mut self.seek.rosters);
+        let places = wish != Wish::List;
+        let listed = book.len() + rosters.listed();
+        let from_book = places || below(&mut rng, listed.max(1)) < book.len();
+        let first = if from_book { count } else { 0 };
+        let mut chosen = book.candidates(now, &mut rng, (first, places), is_taken);
         let missing = count - chosen.len().min(count);
-        let is_taken = |peer: PeerId| is_taken(peer) || self.book.has(peer);
-        chosen.extend(self.seek.rosters.choose(&mut rng, missing, is_taken));
-        drop(rng);
-        for address in chosen {
-            self.knock(now, address, wish);
-        }
+        let is_noted = |peer: PeerId| is_taken(peer) || book.has(peer);
+        chosen.extend(rosters.choose(&mut rng, missing, is_noted));
+        let missing = count - chosen.len().min(count);
+        let is_taken = |peer: PeerId| is_taken(peer) || chosen.iter().any(|one| one.peer == peer);
+        let rest = book.candidates(now, &mut rng, (missing, false), is_taken);
+        chosen.extend(rest);
+        chosen
     }
 
     /// The next heir's turn.
@@ -451,9 +487,7 @@ impl Supernode {
         let Some(knock) = self.take_knock(now, from) else {
             return;
         };
-        for address in &place.supernodes {
-            self.learn(now, address);
-        }
+        let is_refused = knock.wish != Wish::List && place.is_supernode && !place.room;
         if self
             .seek
             .doubted
@@ -467,6 +501,11 @@ impl Supernode {
         } else {
             self.book.is_none(now, from);
         }
+        if is_refused {
+            self.seek.refused = self.seek.refused.saturating_add(1);
+            self.book.is_full(now, from);
+        }
+        self.learn_listed(now, &place.supernodes);
         if knock.wish != Wish::List {
             if place.needed && self.can_serve() && self.homes.is_empty() {
                 self.promote(now, Why::Needed);
@@ -475,9 +514,6 @@ impl Supernode {
             if place.room && self.wish().is_some() {
                 self.seek.refused = 0;
                 self.take_home(now, from);
-            } else if place.is_supernode && !place.room {
-                self.seek.refused = self.seek.refused.saturating_add(1);
-                self.book.is_full(now, from);
             }
         }
         self.after_knock(now);
@@ -490,7 +526,7 @@ impl Supernode {
         }
         match self.wish() {
             Some(Wish::Backup) => {
-                let wait = self.below(self.config.backup_jitter / 4);
+                let wait = self.backup_pause(now, self.config.backup_jitter / 4);
                 self.seek_by(now + wait);
             }
             Some(_) => {

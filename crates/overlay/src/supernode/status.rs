@@ -162,8 +162,17 @@ impl Supernode {
 
     /// Peers to remember beyond the end of the process, the likeliest to live
     /// first. At most [`Config::known_max`](super::Config::known_max), on a leaf
-    /// [`Config::leaf_known_max`](super::Config::leaf_known_max).
+    /// [`Config::leaf_known_max`](super::Config::leaf_known_max) and forty that its
+    /// supernodes named, besides those that the user named.
     pub fn remembered(&self, now: Timestamp) -> Vec<PeerAddress> {
-        self.book.remembered(now)
+        let mut all = self.book.remembered(now);
+        // A leaf's book is short.
+        for listed in self.seek.rosters.supernodes() {
+            let is_news = all.iter().all(|known| known.peer != listed.peer);
+            if is_news && !self.book.is_banned(now, listed.peer) {
+                all.push(listed.clone());
+            }
+        }
+        all
     }
 }

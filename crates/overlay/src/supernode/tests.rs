@@ -344,6 +344,10 @@ fn leaves_elect_one_of_themselves_when_all_supernodes_die() {
         .map(|core| core.status(town.now).counters.elections)
         .sum();
     assert!(elections > 0);
+    // Who became one in a calamity does not soon stand down: others still look for
+    // places.
+    let mut offices = town.peers.values().filter_map(|core| core.office.as_ref());
+    assert!(offices.any(|office| office.tier.is_troubled(town.now)));
     let (found, outcome) = town.search(9, "file");
     assert_eq!(found, (4..=9).map(peer).collect());
     assert_eq!(outcome.ending, Ending::Everybody);
@@ -385,4 +389,89 @@ fn three_dead_sources_cost_a_supernode_its_leaf() {
     town.run(400);
     assert!(!town.homes(9).contains(&primary));
     assert_eq!(town.homes(9).len(), 2);
+}
+
+/// A leaf whose short book has two peers that the user named and one that lives, and
+/// which was told of ten more.
+fn told_leaf() -> (Timestamp, Supernode) {
+    let now = Timestamp::from_secs(100);
+    let config = Config {
+        leaf_known_max: 1,
+        ..Config::default()
+    };
+    let mut leaf = Supernode::new(peer(1), config, seeded_rng(1));
+    for n in [2, 3] {
+        leaf.book.name(now, &address(n));
+    }
+    leaf.heard(now, peer(4));
+    let roster = Roster {
+        heirs: Vec::new(),
+        supernodes: (10..20).map(address).collect(),
+    };
+    leaf.seek.rosters.put(peer(30), Arc::new(roster), true);
+    (now, leaf)
+}
+
+#[test]
+fn a_list_is_asked_of_anybody_and_not_only_of_a_short_book() {
+    let (now, mut leaf) = told_leaf();
+    let mut asked = BTreeSet::new();
+    for _ in 0..100 {
+        asked.extend(
+            leaf.some_known(now, 1, Wish::List)
+                .iter()
+                .map(|one| one.peer),
+        );
+        leaf.seek.rosters.begin_again();
+    }
+    let all: BTreeSet<PeerId> = (2..5).chain(10..20).map(peer).collect();
+    assert_eq!(asked, all);
+}
+
+#[test]
+fn a_place_is_asked_first_of_who_may_have_one_and_last_of_who_was_only_named() {
+    let (now, mut leaf) = told_leaf();
+    let mut asked = |count: usize| -> Vec<PeerId> {
+        let all = leaf.some_known(now, count, Wish::Primary);
+        all.into_iter().map(|one| one.peer).collect()
+    };
+    assert_eq!(asked(1), [peer(4)]);
+    let mut all = asked(13);
+    assert_eq!(all[0], peer(4));
+    all[1..11].sort();
+    all[11..].sort();
+    assert_eq!(all[1..11], (10..20).map(peer).collect::<Vec<_>>());
+    assert_eq!(all[11..], [peer(2), peer(3)]);
+    // Of one without room the roster's come first, and what it says of others counts.
+    leaf.book.is_full(now, peer(4));
+    leaf.seek.rosters.begin_again();
+    let first = leaf.some_known(now, 1, Wish::Backup)[0].peer;
+    assert!(first != peer(4), "{first:?}");
+    leaf.learn_listed(now, &[address(5), address(6)]);
+    let likely = leaf.some_known(now, 1, Wish::Backup)[0].peer;
+    assert_eq!(likely, peer(5), "the first of the list is the best");
+}
+
+#[test]
+fn who_becomes_a_supernode_links_to_those_whom_its_own_ones_named() {
+    let (now, mut leaf) = told_leaf();
+    leaf.begin(now);
+    leaf.promote(now, tier::Why::Elected);
+    let office = leaf.office.as_ref().unwrap();
+    assert!(office.flood.promising_peers() >= 10);
+}
+
+#[test]
+fn a_leaf_remembers_also_whom_its_supernodes_named() {
+    let (now, leaf) = told_leaf();
+    let remembered: Vec<PeerId> = leaf.remembered(now).iter().map(|one| one.peer).collect();
+    assert_eq!(remembered[0], peer(4), "the likeliest to live");
+    assert_eq!(remembered.len(), 13);
+}
+
+/// A hundred thousand of them are simulated at once, in 2 KiB each.
+#[test]
+fn a_leaf_is_small() {
+    assert!(size_of::<Supernode>() <= 720, "{}", size_of::<Supernode>());
+    assert!(Config::default().leaf_known_max <= 4);
 }

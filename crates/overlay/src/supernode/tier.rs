@@ -40,6 +40,8 @@ const REFUSING: u32 = 400;
 /// Neighbours lost within `TROUBLED_FOR` that make a calamity.
 // Guess: of forty, with sessions of an hour, two go in as long.
 const LOSSES: usize = 8;
+/// Supernodes of a leaf that went within `TROUBLED_FOR` and make one: both.
+pub(super) const CALAMITY: usize = 2;
 /// How long nobody stands down after one.
 const TROUBLED_FOR: Duration = Duration::from_secs(180);
 /// Most doublings of the tenure.
@@ -92,7 +94,7 @@ impl Tier {
 
     /// Whether many were lost at once not long ago: leaves may still look for
     /// places.
-    fn is_troubled(&self, now: Timestamp) -> bool {
+    pub(super) fn is_troubled(&self, now: Timestamp) -> bool {
         self.losses
             .iter()
             .all(|at| *at > Timestamp::ZERO && now - *at < TROUBLED_FOR)
@@ -101,6 +103,15 @@ impl Tier {
     fn note_loss(&mut self, now: Timestamp) {
         self.losses.rotate_right(1);
         self.losses[0] = now;
+        if self.is_troubled(now) {
+            // It is needed after all.
+            self.standing_down = None;
+        }
+    }
+
+    /// It begins in the middle of a calamity.
+    fn begin_troubled(&mut self, now: Timestamp) {
+        self.losses = [now; LOSSES];
     }
 
     pub(super) fn due(&self) -> Timestamp {
@@ -165,6 +176,10 @@ impl Supernode {
         let mut tier = Tier::new(now, born_small);
         tier.at = now + self.spread(config.tier_interval);
         tier.load_at = now + Duration::from_secs(1);
+        let is_calamity = self.gone_lately(now, TROUBLED_FOR) >= CALAMITY;
+        if is_calamity {
+            tier.begin_troubled(now);
+        }
         let office = Office::new(now, &config, (hub, flood), tier);
         self.office = Some(Box::new(office));
         self.book.resize(now, config.known_max);
@@ -173,9 +188,17 @@ impl Supernode {
         for (peer, addresses) in self.wires.sightings() {
             self.tell_seen(now, peer, addresses);
         }
-        // Who was registered with this peer may have taken the same step.
+        // Who was registered with this peer may have taken the same step. And its
+        // supernodes named more than a leaf's book has: where most are dead, some of
+        // very many must live for this one not to begin a network of its own. For the
+        // same reason it asks also those that the user named: leaves live, and say who
+        // theirs are.
         let heirs = self.seek.rosters.heirs();
-        let heirs = heirs.map_or_else(Vec::new, |(_, heirs)| heirs.to_vec());
+        let mut told = heirs.map_or_else(Vec::new, |(_, heirs)| heirs.to_vec());
+        told.extend(self.seek.rosters.supernodes().cloned());
+        if is_calamity {
+            told.extend(self.book.named_ones());
+        }
         for home in std::mem::take(&mut self.homes) {
             self.heard(now, home.peer);
             self.wires
@@ -183,7 +206,7 @@ impl Supernode {
         }
         self.end_seek(now);
         self.announce_flood(now);
-        let known = self.book.supernodes(now).into_iter().chain(heirs);
+        let known = self.book.supernodes(now).into_iter().chain(told);
         self.bootstrap_flood(now, known.collect());
         self.name_homes(now);
         self.event(SupernodeEvent::Role(Role::Supernode));
@@ -486,5 +509,24 @@ impl Supernode {
         }
         self.wires.release(now, peer, super::wires::User::Flood);
         self.event(SupernodeEvent::NeighbourDown { peer });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stands_down_stays_when_many_others_go() {
+        let now = Timestamp::from_secs(1_000);
+        let mut tier = Tier::new(now, false);
+        tier.standing_down = Some(now + Duration::from_secs(10));
+        for n in 1..LOSSES {
+            tier.note_loss(now);
+            assert!(tier.standing_down.is_some(), "{n} go now and then");
+        }
+        tier.note_loss(now);
+        assert!(tier.is_troubled(now) && tier.standing_down.is_none());
+        assert!(!tier.is_troubled(now + TROUBLED_FOR));
     }
 }
