@@ -219,11 +219,9 @@ fn who_claims_every_word_costs_an_ask() {
         grow(&params, &mut network);
         network.pass(Duration::from_secs(60));
         if claims {
-            let words = |page: u32| {
-                let words = (page * 100..).take(100).map(workload::word);
-                format!("all/{}.txt", words.collect::<Vec<_>>().join(" "))
-            };
-            let published = entries(7, (0..10).map(words));
+            // One in each name: with more, some would be what is asked for.
+            let name = |word: u32| format!("all/{}.txt", workload::word(word));
+            let published = entries(7, (0..1_000).map(name));
             network
                 .world
                 .command(7, SupernodeCommand::Publish(published));
