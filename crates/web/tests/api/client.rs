@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, connected, end, held, kept, peer_id, row, upload};
+use crate::fake::{DEADLINE, Fake};
+use crate::samples::{connected, end, held, kept, peer_id, row, upload};
 
 async fn served() -> (Fake, ApiServer, Client) {
     let fake = Fake::new();

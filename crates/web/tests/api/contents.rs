@@ -3,8 +3,9 @@
 use gannet_base::ContentId;
 use gannet_web::{ApiServer, Limits};
 
-use crate::fake::{Fake, TEXT, content};
+use crate::fake::{Fake, TEXT};
 use crate::http::{Reply, bare, honest, token};
+use crate::samples::content;
 
 async fn part(server: &ApiServer, line: &str, range: &str) -> Reply {
     let headers = [

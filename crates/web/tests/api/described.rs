@@ -8,8 +8,9 @@ use gannet_web::{Limits, openapi_json};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, content, end, peer_id, row};
+use crate::fake::{DEADLINE, Fake};
 use crate::http::{Reply, bare, honest};
+use crate::samples::{content, end, peer_id, row};
 
 fn document() -> Value {
     serde_json::from_str(openapi_json()).unwrap()

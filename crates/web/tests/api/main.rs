@@ -13,5 +13,6 @@ mod http;
 mod limits;
 mod metrics;
 mod routes;
+mod samples;
 mod session;
 mod streams;

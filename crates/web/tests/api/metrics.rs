@@ -7,8 +7,9 @@ use gannet_web::{ApiServer, Limits};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, end, row};
+use crate::fake::{DEADLINE, Fake};
 use crate::http::{bare, honest};
+use crate::samples::{end, row};
 
 const DASHBOARD: &str = include_str!("../../../../contrib/grafana/gannet.json");
 

@@ -2,8 +2,9 @@
 
 use gannet_web::{ApiServer, Limits};
 
-use crate::fake::{Fake, peer_id};
+use crate::fake::Fake;
 use crate::http::honest;
+use crate::samples::peer_id;
 
 #[tokio::test]
 async fn every_method_of_the_node_has_a_route() {

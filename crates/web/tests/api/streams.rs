@@ -6,8 +6,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::fake::{DEADLINE, Fake, peer_id};
+use crate::fake::{DEADLINE, Fake};
 use crate::http::token;
+use crate::samples::peer_id;
 
 /// A stream of events, read by hand.
 struct Events(BufReader<TcpStream>);
