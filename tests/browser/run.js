@@ -5,7 +5,7 @@
 //   node --test-name-pattern=NAME run.js   those with such names
 //   node run.js --types            writes api.d.ts anew
 //   node run.js --pictures DIR     makes the screenshots
-//   node run.js --slowed [ROUNDS [MEGABYTES]]   how much an open page slows a download
+//   node run.js --slowed [ROUNDS [MEGABYTES [LIMIT]]]   how much an open page slows a download
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -73,7 +73,8 @@ if (flag === "--types") {
   await pictures(value ?? "pictures");
 } else if (flag === "--slowed") {
   const { slowed } = await import("./slowed.js");
-  await slowed(...process.argv.slice(3).map(Number));
+  const [rounds, megabytes, limit] = process.argv.slice(3);
+  await slowed(rounds ? Number(rounds) : undefined, megabytes ? Number(megabytes) : undefined, limit);
 } else {
   after(end);
   test("twenty peers find each other", async () => { await stage(); });

@@ -76,10 +76,10 @@ function usedByBrowser() {
 
 /** One download by a new peer: megabytes a second, and what that took of the processor
  * in seconds, by the peers and by the browser; the latter as a part of all cores, too.
- * @param {Network} network @param {{link: string, bytes: number}} file @param {(peer: import("./network.js").Peer) => Promise<Watcher>} watch */
-async function fetchOnce(network, { link, bytes }, watch) {
+ * @param {Network} network @param {{link: string, bytes: number, limit: string}} file @param {(peer: import("./network.js").Peer) => Promise<Watcher>} watch */
+async function fetchOnce(network, { link, bytes, limit }, watch) {
   const [source] = network.peers;
-  const peer = await network.add("up", []);
+  const peer = await network.add("up", ["--limit-down", limit]);
   const watcher = await watch(peer);
   await new Promise((go) => setTimeout(go, SETTLE_MS));
   const usedByPeers = () => look(source.process?.pid).used + look(peer.process?.pid).used;
@@ -97,8 +97,9 @@ async function fetchOnce(network, { link, bytes }, watch) {
   return { megabytes_per_second: Math.round(bytes / info.elapsed_ms / 1000), peers_cpu_seconds: round(peers), browser_cpu_seconds: round(browser), cpu_seconds: round(peers + browser), browser_percent_of_cores: round((browser / cores) * 100) };
 }
 
-/** @param {number} [rounds] @param {number} [megabytes] */
-export async function slowed(rounds = ROUNDS, megabytes = MEGABYTES) {
+/** A limit is as `--limit-down` takes it: such as 500M.
+ * @param {number} [rounds] @param {number} [megabytes] @param {string} [limit] */
+export async function slowed(rounds = ROUNDS, megabytes = MEGABYTES, limit = "unlimited") {
   const network = new Network();
   const browser = await launch();
   try {
@@ -113,7 +114,7 @@ export async function slowed(rounds = ROUNDS, megabytes = MEGABYTES) {
       // Each way comes first and last equally often.
       for (const at of ways.keys()) {
         const [name, watch] = ways[(at + turn + ways.length) % ways.length];
-        const one = await fetchOnce(network, { link: file.link, bytes }, (peer) => watch(peer, browser));
+        const one = await fetchOnce(network, { link: file.link, bytes, limit }, (peer) => watch(peer, browser));
         if (turn >= 0) (seen[name] ??= []).push(one);
       }
     }
@@ -126,7 +127,7 @@ export async function slowed(rounds = ROUNDS, megabytes = MEGABYTES) {
     const dearer = (/** @type {string} */ name) => round((ratio(name, "cpu_seconds") - 1) * 100);
     for (const [name, all] of Object.entries(seen)) {
       const medians = Object.fromEntries(Object.keys(all[0]).map((figure) => [figure, middle(name, /** @type {keyof typeof all[0]} */ (figure))]));
-      console.log(JSON.stringify({ watched_by: name, megabytes, rounds, medians, rates: all.map((one) => one.megabytes_per_second), slower_percent: slower(name), more_cpu_percent: dearer(name) }));
+      console.log(JSON.stringify({ watched_by: name, megabytes, limit, rounds, medians, rates: all.map((one) => one.megabytes_per_second), slower_percent: slower(name), more_cpu_percent: dearer(name) }));
     }
   } finally {
     await browser.close();
