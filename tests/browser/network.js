@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
@@ -124,6 +125,17 @@ export class Network {
   async remove(peer) {
     await peer.kill();
     rmSync(dirname(peer.data), { recursive: true, force: true });
+  }
+
+  /** Has the machine hold as much memory as so many bytes in a file take, and lets go of
+   * it. A virtual machine that gives free memory back to its host gets it again page by
+   * page, slower than anything else here.
+   * @param {number} bytes */
+  async warm(bytes) {
+    const path = join(this.dir, "warm");
+    const part = Buffer.alloc(PART);
+    for (let left = bytes; left > 0; left -= PART) await appendFile(path, part.subarray(0, Math.min(left, PART)));
+    await rm(path);
   }
 
   async end() {

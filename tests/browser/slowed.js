@@ -19,6 +19,8 @@ const MEGABYTES = 3000;
 const LONG_MS = 300_000;
 /** Ticks of /proc in a second, as Linux tells every program. */
 const TICKS = 100;
+/** What is warmed before a download, as a multiple of its file: some is in use for other things. */
+const WARM = 1.2;
 /** How long a browser that has just opened the page is busy with itself. */
 const SETTLE_MS = 2_500;
 
@@ -82,6 +84,7 @@ async function fetchOnce(network, { link, bytes, limit }, watch) {
   const peer = await network.add("up", ["--limit-down", limit]);
   const watcher = await watch(peer);
   await new Promise((go) => setTimeout(go, SETTLE_MS));
+  await network.warm(Math.ceil(bytes * WARM));
   const usedByPeers = () => look(source.process?.pid).used + look(peer.process?.pid).used;
   const [peersBefore, browserBefore, start] = [usedByPeers(), usedByBrowser(), performance.now()];
   await peer.ask("/downloads", { from: "link", link });
