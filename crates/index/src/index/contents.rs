@@ -5,13 +5,14 @@ use hashbrown::HashTable;
 
 use super::bits::Bits;
 use super::hash::Hasher;
+use super::paged::Paged;
 use super::slots::{NONE, Slots};
 
 #[derive(Debug)]
 pub(super) struct Contents {
     hasher: Hasher,
     table: HashTable<u32>,
-    records: Vec<Content>,
+    records: Paged<Content>,
     /// The first free record; [`NONE`] if there is none. A list that grew would
     /// now and then be copied while a holder leaves.
     free: u32,
@@ -34,7 +35,7 @@ impl Contents {
         Self {
             hasher,
             table: HashTable::new(),
-            records: Vec::new(),
+            records: Paged::default(),
             free: NONE,
             shared: Bits::default(),
         }
@@ -56,13 +57,13 @@ impl Contents {
     }
 
     pub(super) fn content(&self, number: u32) -> &Content {
-        &self.records[number as usize]
+        &self.records[number]
     }
 
     pub(super) fn find(&self, id: ContentId) -> Option<u32> {
         let hash = self.hasher.bytes(id.as_bytes());
         self.table
-            .find(hash, |number| self.records[*number as usize].id == id)
+            .find(hash, |number| self.records[*number].id == id)
             .copied()
     }
 
@@ -74,10 +75,7 @@ impl Contents {
             records,
             ..
         } = self;
-        records.reserve_exact(more);
-        table.reserve(more, |number| {
-            hasher.bytes(records[*number as usize].id.as_bytes())
-        });
+        table.reserve(more, |number| hasher.bytes(records[*number].id.as_bytes()));
     }
 
     /// The number of one that is new; it has no entries yet.
@@ -88,14 +86,10 @@ impl Contents {
             holders: 0,
         };
         let number = if self.free != NONE {
-            let free = std::mem::replace(&mut self.records[self.free as usize], record);
+            let free = std::mem::replace(&mut self.records[self.free], record);
             std::mem::replace(&mut self.free, free.holders)
         } else {
-            if self.records.len() == self.records.capacity() {
-                self.records.reserve_exact(self.records.len() / 8 + 16);
-            }
-            self.records.push(record);
-            u32::try_from(self.records.len() - 1).expect("no more contents than slots")
+            self.records.push(record)
         };
         let Self {
             hasher,
@@ -103,7 +97,7 @@ impl Contents {
             records,
             ..
         } = self;
-        let hash = |number: &u32| hasher.bytes(records[*number as usize].id.as_bytes());
+        let hash = |number: &u32| hasher.bytes(records[*number].id.as_bytes());
         table.insert_unique(hash(&number), number, hash);
         number
     }
@@ -111,7 +105,7 @@ impl Contents {
     /// Puts a new entry into its content's list: behind `beside`, an entry of
     /// the same holder, if there is one.
     pub(super) fn link(&mut self, slots: &mut Slots, entry: u32, beside: Option<u32>) {
-        let content = &mut self.records[slots.slot(entry).content as usize];
+        let content = &mut self.records[slots.slot(entry).content];
         let (previous, next) = match beside {
             Some(beside) => (beside, slots.slot(beside).next),
             None => (NONE, content.first),
@@ -141,7 +135,7 @@ impl Contents {
         let slot = slots.slot(entry);
         let (number, holder) = (slot.content, slots.holder(entry));
         let (previous, next) = (slot.previous, slot.next);
-        let content = &mut self.records[number as usize];
+        let content = &mut self.records[number];
         let mut alone = true;
         if previous == NONE {
             content.first = next;
@@ -168,8 +162,6 @@ impl Contents {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.table.allocation_size()
-            + self.records.capacity() * size_of::<Content>()
-            + self.shared.memory_bytes()
+        self.table.allocation_size() + self.records.memory_bytes() + self.shared.memory_bytes()
     }
 }

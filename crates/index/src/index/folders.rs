@@ -4,12 +4,13 @@
 use hashbrown::HashTable;
 
 use super::hash::Hasher;
+use super::paged::Paged;
 
 #[derive(Debug)]
 pub(super) struct Folders {
     hasher: Hasher,
     table: HashTable<u32>,
-    records: Vec<Folder>,
+    records: Paged<Folder>,
     free: Vec<u32>,
     text_bytes: usize,
 }
@@ -26,14 +27,14 @@ impl Folders {
         Self {
             hasher,
             table: HashTable::new(),
-            records: Vec::new(),
+            records: Paged::default(),
             free: Vec::new(),
             text_bytes: 0,
         }
     }
 
     pub(super) fn text(&self, number: u32) -> &str {
-        &self.records[number as usize].text
+        &self.records[number].text
     }
 
     /// The folder's number, one entry more in it.
@@ -45,8 +46,8 @@ impl Folders {
             records,
             ..
         } = self;
-        if let Some(&number) = table.find(hash, |number| *records[*number as usize].text == *text) {
-            records[number as usize].entries += 1;
+        if let Some(&number) = table.find(hash, |number| *records[*number].text == *text) {
+            records[number].entries += 1;
             return number;
         }
         self.text_bytes += text.len();
@@ -55,24 +56,20 @@ impl Folders {
             text: text.into(),
         };
         let number = if let Some(number) = self.free.pop() {
-            records[number as usize] = record;
+            records[number] = record;
             number
         } else {
-            if records.len() == records.capacity() {
-                records.reserve_exact(records.len() / 8 + 16);
-            }
-            records.push(record);
-            u32::try_from(records.len() - 1).expect("no more folders than slots")
+            records.push(record)
         };
         table.insert_unique(hash, number, |number| {
-            hasher.bytes(records[*number as usize].text.as_bytes())
+            hasher.bytes(records[*number].text.as_bytes())
         });
         number
     }
 
     /// One entry less in it.
     pub(super) fn leave(&mut self, number: u32) {
-        let record = &mut self.records[number as usize];
+        let record = &mut self.records[number];
         record.entries -= 1;
         if record.entries > 0 {
             return;
@@ -90,7 +87,7 @@ impl Folders {
         // An allocation of its own for each text.
         let texts = self.text_bytes + self.table.len() * 16;
         self.table.allocation_size()
-            + self.records.capacity() * size_of::<Folder>()
+            + self.records.memory_bytes()
             + self.free.capacity() * 4
             + texts
     }

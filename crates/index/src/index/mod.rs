@@ -36,6 +36,7 @@ mod intersect;
 mod listing;
 mod media;
 mod order;
+mod paged;
 mod pair;
 mod plain;
 mod pool;

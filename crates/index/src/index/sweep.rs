@@ -44,7 +44,7 @@ struct Sweep {
 #[derive(Debug, Clone, Copy)]
 enum Next {
     /// With the postings of this word from this chunk on.
-    Postings(usize, u16),
+    Postings(u32, u16),
     /// With this block of the alphabetical list.
     Tidy(usize),
     /// With the slots of these 64 marks.

@@ -5,6 +5,7 @@ use hashbrown::HashTable;
 use super::bits::Bits;
 use super::chunk::Places;
 use super::hash::Hasher;
+use super::paged::Paged;
 use super::postings::Postings;
 use super::text::Text;
 
@@ -24,7 +25,7 @@ const LOOK_WORK: usize = 20;
 pub(super) struct Words {
     hasher: Hasher,
     table: HashTable<u32>,
-    records: Vec<Word>,
+    records: Paged<Word>,
     /// Records to be used again.
     free: Vec<u32>,
     /// All words in the order of their bytes, in blocks, none empty. Forgotten
@@ -50,7 +51,7 @@ impl Words {
         Self {
             hasher,
             table: HashTable::new(),
-            records: Vec::new(),
+            records: Paged::default(),
             free: Vec::new(),
             sorted: Vec::new(),
             latest: 0,
@@ -66,11 +67,11 @@ impl Words {
             records,
             ..
         } = self;
-        table.reserve(words, |id| hasher.bytes(records[*id as usize].text.bytes()));
+        table.reserve(words, |id| hasher.bytes(records[*id].text.bytes()));
     }
 
     /// How many records there are, free ones too: the range of word numbers.
-    pub(super) fn records_len(&self) -> usize {
+    pub(super) fn records_len(&self) -> u32 {
         self.records.len()
     }
 
@@ -85,7 +86,7 @@ impl Words {
     }
 
     fn text(&self, id: u32) -> &[u8] {
-        self.records[id as usize].text.bytes()
+        self.records[id].text.bytes()
     }
 
     fn find(&self, word: &str) -> Option<u32> {
@@ -95,14 +96,13 @@ impl Words {
     }
 
     pub(super) fn postings(&self, word: &str) -> Option<&Postings> {
-        self.find(word)
-            .map(|id| &self.records[id as usize].postings)
+        self.find(word).map(|id| &self.records[id].postings)
     }
 
     /// Notes that the word occurs in the entry. At most once for each entry.
     pub(super) fn post(&mut self, word: &str, entry: u32, places: Places) {
         let id = self.find(word).unwrap_or_else(|| self.add(word));
-        self.records[id as usize].postings.insert(entry, places);
+        self.records[id].postings.insert(entry, places);
         self.postings_len += 1;
     }
 
@@ -113,14 +113,10 @@ impl Words {
             postings: Postings::EMPTY,
         };
         let id = if let Some(id) = self.free.pop() {
-            self.records[id as usize] = record;
+            self.records[id] = record;
             id
         } else {
-            if self.records.len() == self.records.capacity() {
-                self.records.reserve_exact(self.records.len() / 8 + 16);
-            }
-            self.records.push(record);
-            u32::try_from(self.records.len() - 1).expect("fewer words than postings")
+            self.records.push(record)
         };
         let Self {
             hasher,
@@ -129,7 +125,7 @@ impl Words {
             ..
         } = self;
         table.insert_unique(hasher.bytes(word.as_bytes()), id, |id| {
-            hasher.bytes(records[*id as usize].text.bytes())
+            hasher.bytes(records[*id].text.bytes())
         });
         self.sort_in(id);
         id
@@ -184,21 +180,21 @@ impl Words {
             .flatten()
             .skip_while(move |id| self.text(**id) < prefix)
             .take_while(move |id| self.text(**id).starts_with(prefix))
-            .map(|id| &self.records[*id as usize])
+            .map(|id| &self.records[*id])
             .filter(|record| record.is_known)
             .map(|record| &record.postings)
     }
 
     /// How much work sweeping everything is, about.
     pub(super) fn sweep_work(&self) -> usize {
-        self.postings_len + self.records.len() * (WORD_WORK + LOOK_WORK)
+        self.postings_len + self.records.len() as usize * (WORD_WORK + LOOK_WORK)
     }
 
     /// Takes entries out of a part of the word with this number, that which
     /// begins with this chunk, and forgets the word if nothing is left. Returns
     /// the work that it was, in postings, and the chunk to go on with.
-    pub(super) fn sweep(&mut self, id: usize, from: u16, gone: &Bits) -> (usize, Option<u16>) {
-        let record = &mut self.records[id];
+    pub(super) fn sweep(&mut self, number: u32, from: u16, gone: &Bits) -> (usize, Option<u16>) {
+        let record = &mut self.records[number];
         if !record.is_known {
             return (1, None);
         }
@@ -211,7 +207,6 @@ impl Words {
         record.is_known = false;
         record.postings = Postings::EMPTY;
         let hash = self.hasher.bytes(record.text.bytes());
-        let number = u32::try_from(id).expect("word numbers are 32 bits");
         if let Ok(found) = self.table.find_entry(hash, |other| *other == number) {
             found.remove();
         }
@@ -226,7 +221,7 @@ impl Words {
         let work = block.len() * LOOK_WORK;
         let (records, free) = (&mut self.records, &mut self.free);
         block.retain(|&id| {
-            let record = &mut records[id as usize];
+            let record = &mut records[id];
             if !record.is_known {
                 record.text = Text::new("");
                 free.push(id);
@@ -243,7 +238,7 @@ impl Words {
     pub(super) fn memory_bytes(&self) -> usize {
         let of_word = |word: &Word| word.text.memory_bytes() + word.postings.memory_bytes();
         self.table.allocation_size()
-            + self.records.capacity() * size_of::<Word>()
+            + self.records.memory_bytes()
             + self.records.iter().map(of_word).sum::<usize>()
             + (self.sorted.len() * BLOCK_MAX + self.free.capacity()) * 4
     }

@@ -193,7 +193,7 @@ impl Default for Config {
             fresh: Duration::from_secs(180),
             knocks_max: 5,
             knock_timeout: Duration::from_secs(2),
-            orphan_jitter: Duration::from_secs(4),
+            orphan_jitter: Duration::from_secs(3),
             backup_jitter: Duration::from_secs(45),
             orphan_pause_max: Duration::from_secs(8),
             alone_after: Duration::from_secs(12),
