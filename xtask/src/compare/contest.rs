@@ -100,6 +100,7 @@ impl Contest<'_> {
         fs::create_dir_all(&folder)?;
         let log = self.place.join("client.log");
         let mut command = (contender.client)(&folder)?;
+        content::warm(self.place, self.source)?;
         let before = self.processor(contender)?;
         let seconds = timed(&mut command, &log, self.interrupt)?;
         let processor = self.processor(contender)? - before;
@@ -134,7 +135,8 @@ fn timed(command: &mut Command, log: &Path, interrupt: &Interrupt) -> anyhow::Re
         if from.elapsed() > PATIENCE {
             bail!("not done after {} s{}", PATIENCE.as_secs(), tail(log));
         }
-        // Small files take some tens of milliseconds.
+        // A child's end cannot be waited for with a deadline. Small files take some tens
+        // of milliseconds.
         std::thread::sleep(Duration::from_millis(1));
     };
     let seconds = from.elapsed().as_secs_f64();
