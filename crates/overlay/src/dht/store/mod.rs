@@ -94,7 +94,7 @@ pub use message::{
 };
 use own::OwnFiles;
 use publish::Publishing;
-use receipts::Receipts;
+use receipts::{Copied, Receipts};
 pub use record::{Place, Record, RecordId, Shard, Word};
 use requests::{Purpose, Requests};
 use search::OwnSearch;
@@ -265,8 +265,8 @@ impl Store {
                 self.on_fetched(now, from, id, *load);
             }
             (Purpose::Copies(receipt), StoreMessage::Stored { refused, .. }) => {
-                let is_busy = refused.iter().any(|one| one.why == Refusal::Busy);
-                self.on_copied(now, receipt, (from, !is_busy));
+                let taken = Copied::of(&refused);
+                self.on_copied(now, receipt, (from, taken));
             }
             (purpose, _) => self.on_no_reply(now, from, purpose),
         }
@@ -285,7 +285,7 @@ impl Store {
             Purpose::Leg(id, key) => self.on_reader_failed(now, (id, key), peer),
             Purpose::Poll(look) => self.on_polled(now, look, None),
             Purpose::Compare(id) | Purpose::Fetch(id) => self.end_session(now, id, false),
-            Purpose::Copies(receipt) => self.on_copied(now, receipt, (peer, false)),
+            Purpose::Copies(receipt) => self.on_copied(now, receipt, (peer, Copied::Late)),
         }
     }
 
