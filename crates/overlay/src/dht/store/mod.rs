@@ -37,7 +37,7 @@
 //!   as they can tell, and choose at random among those that hold copies.
 //! * A reader asks two of those that hold copies: one for the entries, the other
 //!   for a sum over them. Where they differ, it reads both, and what it tells is
-//!   the union, each entry verified (`search`, `legs`).
+//!   the union, each entry verified (`search`, `words`, `legs`).
 
 mod admit;
 mod answer;
@@ -67,6 +67,7 @@ mod strays;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
