@@ -128,6 +128,8 @@ pub(super) struct Lookup {
     confirms: bool,
     /// An answer with so many owners is the last.
     enough: usize,
+    /// Chooses among nodes that will do equally.
+    draw: usize,
     candidates: Vec<Candidate>,
     paths: Vec<Path>,
     confirming: Option<Box<Confirming>>,
@@ -148,6 +150,7 @@ impl Lookup {
             cost: LookupCost::default(),
             confirms: confirms || paths > 1,
             enough: usize::MAX,
+            draw: 0,
             candidates: Vec::new(),
             paths: (0..paths.max(1)).map(|_| Path::default()).collect(),
             confirming: None,
@@ -156,10 +159,11 @@ impl Lookup {
 
     /// Who tells of so many nodes from the owner on is near enough: what lies between
     /// itself and the key it tells of as well. A lookup that confirms its owner, as one of
-    /// several ways does, goes on to the end.
-    pub(super) fn settle_for(&mut self, owners: usize) {
+    /// several ways does, goes on to the end. Any number `draw` chooses whom to ask of those
+    /// who will do equally.
+    pub(super) fn settle_for(&mut self, owners: usize, draw: usize) {
         if !self.confirms {
-            self.enough = owners.max(1);
+            (self.enough, self.draw) = (owners.max(1), draw);
         }
     }
 
@@ -264,6 +268,7 @@ impl Lookup {
             if let Some(place) = fresh
                 && is_closer(self.left(&self.candidates[place].contact))
             {
+                let place = self.one_of_the_last(answered, place);
                 self.candidates[place].is_asked = true;
                 let contact = self.candidates[place].contact.clone();
                 return Some(Ask::Find(place, contact, self.key));
@@ -287,6 +292,30 @@ impl Lookup {
                 return None;
             }
         }
+    }
+
+    /// In place of the nearest, one of those that the last one to answer told of, if that one
+    /// also told of owners: then these are all nodes up to the key, and each of them knows
+    /// more owners. The nearest are asked by everybody where the gap behind them is wide.
+    fn one_of_the_last(&self, answered: Option<usize>, nearest: usize) -> usize {
+        let has_owners = |place: &usize| {
+            let answer = self.candidates[*place].answer.as_deref();
+            answer.is_some_and(|answer| !answer.owners.is_empty())
+        };
+        let teller = answered.filter(|place| self.enough < usize::MAX && has_owners(place));
+        if teller.is_none() || self.candidates[nearest].teller != teller {
+            return nearest;
+        }
+        let is_open = |known: &Candidate| {
+            known.teller == teller && known.answer.is_none() && !known.is_asked && !known.is_failed
+        };
+        let all = self.candidates.iter().enumerate();
+        let last: Vec<usize> = all
+            .filter(|(_, known)| is_open(known))
+            .map(|(place, _)| place)
+            .collect();
+        let drawn = last.get(self.draw % last.len().max(1));
+        drawn.copied().unwrap_or(nearest)
     }
 
     /// Nothing is left to be asked on this way.

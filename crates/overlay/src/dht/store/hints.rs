@@ -79,8 +79,11 @@ impl Hints {
         }
     }
 
-    /// There is no such part: the list is not split so far there.
+    /// There is no such part: the list is not split so far there, and may have fewer entries.
     pub(super) fn lift(&mut self, word: &Word, part: Shard) {
+        if let Some(known) = self.words.get_mut(word) {
+            known.count = 0;
+        }
         self.move_to(word, part.bits().saturating_sub(1));
     }
 
@@ -143,12 +146,23 @@ impl Hints {
         hints
     }
 
-    /// Adds some from a place of the list on, for whoever may need them.
+    /// Adds some, chosen by a number, for whoever may need them. Half are of the commonest:
+    /// else those who do not know of them would be a burden for who has their own keys.
     pub(super) fn gossip(&self, now: Timestamp, from: usize, hints: &mut Vec<Hint>) {
-        let all = self.words.len();
-        let proven = self.words.iter().cycle().skip(from % all.max(1)).take(all);
+        let proven = self.words.iter();
         let proven = proven.filter(|(_, known)| known.until > now && known.is_proven);
-        for (word, known) in proven.take(GOSSIP_MAX) {
+        let proven: Vec<(&Word, &Known)> = proven.collect();
+        let mut common = proven.clone();
+        common.sort_by_key(|(_, known)| std::cmp::Reverse((known.bits, known.count)));
+        common.truncate(GOSSIP_MAX);
+        let some = |all: &Vec<(&Word, &Known)>| from % all.len().max(1);
+        let (first, other) = (some(&common), some(&proven));
+        let common = common.iter().cycle().skip(first).take(common.len());
+        let others = proven.iter().cycle().skip(other).take(proven.len());
+        let both = common
+            .take(GOSSIP_MAX / 2)
+            .chain(others.take(GOSSIP_MAX / 2));
+        for &(word, known) in both {
             if hints.len() < HINTS_MAX && hints.iter().all(|hint| hint.word != *word) {
                 hints.push(Hint {
                     word: word.clone(),
@@ -192,7 +206,35 @@ mod tests {
         assert_eq!(hints.of(now, ["potter"].into_iter()), [hint(5)]);
         hints.lift(&word, part(2));
         assert_eq!(bits(&hints), Some(1));
+        let found = hints.find(now, &word);
+        assert_eq!(found, Some((1, 0)), "nor are there as many entries");
         hints.lift(&word, part(1));
         assert_eq!((bits(&hints), hints.len()), (None, 0));
+    }
+
+    #[test]
+    fn the_commonest_words_are_told_of_more_than_others() {
+        let (mut hints, config) = (Hints::default(), Config::default());
+        let now = Timestamp::from_secs(1);
+        for n in 0..100_u8 {
+            let bits = if n % 12 == 0 { 7 } else { 1 };
+            let word = Word::from(format!("word{n}").as_str());
+            hints.learn(
+                now,
+                &config,
+                Hint {
+                    word,
+                    bits,
+                    count: 200,
+                },
+            );
+        }
+        for from in 0..50 {
+            let mut told = Vec::new();
+            hints.gossip(now, from, &mut told);
+            let common = told.iter().filter(|hint| hint.bits == 7).count();
+            assert!(common >= GOSSIP_MAX / 2, "{told:?}");
+            assert!(told.len() > GOSSIP_MAX / 2, "and others");
+        }
     }
 }

@@ -80,6 +80,17 @@ pub(super) fn shuffle<T>(rng: &mut Rng, items: &mut [T]) {
     }
 }
 
+/// One of some, each as likely as its share says; nothing if there is none.
+fn drawn(rng: &mut Rng, shares: &[u64]) -> Option<usize> {
+    let sum: u64 = shares.iter().sum();
+    let mut at = below(rng, usize::try_from(sum).unwrap_or(usize::MAX).max(1)) as u64;
+    shares.iter().position(|share| {
+        let is_it = at < *share;
+        at = at.saturating_sub(*share);
+        is_it
+    })
+}
+
 impl Store {
     pub(super) fn start_leg(
         &mut self,
@@ -132,9 +143,9 @@ impl Store {
         way: Option<Way>,
         cost: LookupCost,
     ) {
-        let mut owners = way.map(|way| way.owners).unwrap_or_default();
-        let first = owners.first().map(|owner| owner.peer);
-        shuffle(&mut self.rng, &mut owners);
+        let first = way.as_ref().and_then(|way| way.owners.first());
+        let first = first.map(|owner| owner.peer);
+        let mut owners = way.map_or_else(Vec::new, |way| self.shuffled(way));
         let is_sure = self.is_sure(now, key);
         // This peer first, if it has the list; liars last; of the others those that were
         // asked for fewer parts: some hold many parts of a word that is everywhere.
@@ -154,6 +165,20 @@ impl Store {
             leg.first = first;
             self.step_leg(now, (id, key));
         }
+    }
+
+    /// The owners in a random order, in which those come later that have more to answer.
+    fn shuffled(&mut self, way: Way) -> Vec<Contact> {
+        let mut shares = match self.known.spacing() {
+            Some(spacing) => way.shares(spacing, self.config.copies),
+            None => vec![1; way.owners.len()],
+        };
+        let (mut left, mut owners) = (way.owners, Vec::new());
+        while let Some(place) = drawn(&mut self.rng, &shares) {
+            shares.remove(place);
+            owners.push(left.remove(place));
+        }
+        owners
     }
 
     /// Asks one more.
@@ -459,5 +484,24 @@ impl Leg {
             (false, _) if !self.is_relocated => return Next::Locate,
             (false, _) => Outcome::Failed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_drawn_as_often_as_its_share_says() {
+        let mut rng = gannet_base::seeded_rng(1);
+        let mut counts = [0_u32; 3];
+        for _ in 0..6_000 {
+            counts[drawn(&mut rng, &[100, 0, 200]).unwrap()] += 1;
+        }
+        assert!(
+            (1_900..2_100).contains(&counts[0]) && counts[1] == 0,
+            "{counts:?}"
+        );
+        assert_eq!(drawn(&mut rng, &[]), None);
     }
 }

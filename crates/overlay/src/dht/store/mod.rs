@@ -37,7 +37,7 @@
 //!   as they can tell, and choose at random among those that hold copies.
 //! * A reader asks two of those that hold copies: one for the entries, the other
 //!   for a sum over them. Where they differ, it reads both, and what it tells is
-//!   the union, each entry verified (`search`, `legs`).
+//!   the union, each entry verified (`search`, `words`, `legs`).
 
 mod admit;
 mod answer;
@@ -67,6 +67,7 @@ mod strays;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -94,7 +95,7 @@ pub use message::{
 };
 use own::OwnFiles;
 use publish::Publishing;
-use receipts::Receipts;
+use receipts::{Copied, Receipts};
 pub use record::{Place, Record, RecordId, Shard, Word};
 use requests::{Purpose, Requests};
 use search::OwnSearch;
@@ -265,8 +266,8 @@ impl Store {
                 self.on_fetched(now, from, id, *load);
             }
             (Purpose::Copies(receipt), StoreMessage::Stored { refused, .. }) => {
-                let is_busy = refused.iter().any(|one| one.why == Refusal::Busy);
-                self.on_copied(now, receipt, (from, !is_busy));
+                let taken = Copied::of(&refused);
+                self.on_copied(now, receipt, (from, taken));
             }
             (purpose, _) => self.on_no_reply(now, from, purpose),
         }
@@ -285,7 +286,7 @@ impl Store {
             Purpose::Leg(id, key) => self.on_reader_failed(now, (id, key), peer),
             Purpose::Poll(look) => self.on_polled(now, look, None),
             Purpose::Compare(id) | Purpose::Fetch(id) => self.end_session(now, id, false),
-            Purpose::Copies(receipt) => self.on_copied(now, receipt, (peer, false)),
+            Purpose::Copies(receipt) => self.on_copied(now, receipt, (peer, Copied::Late)),
         }
     }
 

@@ -16,7 +16,7 @@ const RETRIES_DOUBLED: u32 = 6;
 /// Own files, and records of others, that a word is looked for in.
 const SAMPLE: usize = 64;
 /// How many of those must have a word for it to count as common.
-const COMMON: usize = 4;
+pub(super) const COMMON: usize = 4;
 /// Times that a part of a list may be missing before it is begun.
 const MISSING_MAX: u8 = 4;
 

@@ -3,21 +3,46 @@
 //!
 //! Who searches asks any two of those with copies, by a picture of the ring that may be
 //! minutes old; what one node alone has would be denied. So the owner answers when its
-//! copies were taken. Who does not take its own in time is told that it may lack
-//! something: it says no more that what it has is all.
+//! copies were taken. Who does not take its own in time, or refuses it, is told that it may
+//! lack something: it says no more that what it has is all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gannet_base::{PeerId, Timestamp};
 
-use super::{Hint, Refused, Store, StoreMessage};
+use super::{Hint, Refusal, Refused, Store, StoreMessage};
 
 /// Receipts that wait at once; further ones are given at once.
 // Guess: a node in the middle of a hundred walks along the ring.
 pub(super) const RECEIPTS_MAX: usize = 1_024;
 /// Copies are waited for this part of the time that an answer may take.
 const WAIT_PART: u32 = 3;
+
+/// What became of the copies that somebody was to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copied {
+    /// It has what it may have.
+    Taken,
+    /// It has no room for some, or says that they are not its own.
+    Refused,
+    /// It was busy or silent: it may take them when they are compared.
+    Late,
+}
+
+impl Copied {
+    /// What an answer says of it.
+    pub(super) fn of(refused: &[Refused]) -> Self {
+        let any = |why: &[Refusal]| refused.iter().any(|one| why.contains(&one.why));
+        if any(&[Refusal::Busy]) {
+            Self::Late
+        } else if any(&[Refusal::Full, Refusal::NotMine]) {
+            Self::Refused
+        } else {
+            Self::Taken
+        }
+    }
+}
 
 /// Who waits for a receipt.
 #[derive(Debug)]
@@ -86,10 +111,12 @@ impl Store {
         &mut self,
         now: Timestamp,
         number: u64,
-        (peer, is_taken): (PeerId, bool),
+        (peer, copied): (PeerId, Copied),
     ) {
-        if !is_taken {
-            self.on_copies_lost(now, peer);
+        match copied {
+            Copied::Taken => {}
+            Copied::Refused => self.on_copies_refused(peer),
+            Copied::Late => self.on_copies_lost(now, peer),
         }
         let Some(receipt) = self.receipts.all.get_mut(&number) else {
             return;

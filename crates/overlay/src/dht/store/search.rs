@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use gannet_base::{ContentId, Hit, PeerAddress, PeerId, Query, Row, Timestamp};
 use gannet_index::Expression;
 
-use super::legs::{Leg, Outcome, shuffle};
-use super::{Hint, LookupCost, Place, Position, Record, RecordId, Shard, Store, Word};
+use super::legs::Leg;
+use super::words::Choice;
+use super::{LookupCost, Place, Position, Record, RecordId, Shard, Store, Word};
 use crate::dht::api::{DhtEvent, DhtOutcome, Ending, RequestId};
 use crate::flood::Wanted;
 
 /// Own files that a search tells of at most.
 const OWN_ROWS_MAX: usize = 1_000;
-/// Times that a search turns to another word.
-// Guess: each of some words is known wrongly once or twice.
-const TURNS_MAX: u8 = 8;
 
 /// A search under way.
 #[derive(Debug)]
@@ -26,8 +24,8 @@ pub(super) struct OwnSearch {
     /// Contents found, or holders of the content.
     found: BTreeSet<[u8; 32]>,
     told: BTreeSet<RecordId>,
-    /// Words not tried yet; the rarest last.
-    words: Vec<Word>,
+    /// Which word's list is read.
+    pub(super) choice: Choice,
     /// Words of each alternative that is not looked up yet.
     alternatives: Vec<Vec<Word>>,
     /// Something of an earlier alternative was missed.
@@ -35,21 +33,17 @@ pub(super) struct OwnSearch {
     /// Who was asked how often.
     asked: BTreeMap<PeerId, u32>,
     answered: BTreeSet<PeerId>,
-    /// Words that are split, but for the one that is read in parts: bits, and entries. What
-    /// has most parts costs most.
-    split: Vec<(u8, u32, Word)>,
-    turns: u8,
     /// Parts of the list of the word that is read in parts.
-    parts: VecDeque<(Word, Shard)>,
-    visited: BTreeSet<Shard>,
+    pub(super) parts: VecDeque<(Word, Shard)>,
+    pub(super) visited: BTreeSet<Shard>,
     /// Of these, those that are in parts.
-    divided: BTreeSet<Shard>,
+    pub(super) divided: BTreeSet<Shard>,
     /// How many were whole, and were read.
-    parts_read: usize,
+    pub(super) parts_read: usize,
     pub(super) legs: BTreeMap<Position, Leg>,
     started: Timestamp,
     deadline: Timestamp,
-    is_partial: bool,
+    pub(super) is_partial: bool,
     outcome: DhtOutcome,
 }
 
@@ -97,26 +91,13 @@ impl OwnSearch {
     fn parallel(&self) -> usize {
         let missing = self.enough.saturating_sub(self.found.len());
         let wanted = missing.saturating_mul(self.parts_read) / (self.found.len() * 2).max(1);
+        let first = if self.parts_read == 0 {
+            self.choice.first_parts()
+        } else {
+            1
+        };
         let over = self.visited.len().saturating_sub(self.legs.len());
-        wanted.max(over + 1)
-    }
-
-    /// A list in parts turns out to have more of them than was known. Whether the search
-    /// turns to another word's: one that seems to have fewer, while nothing has been read.
-    // Measured: with 2,000 peers, many who had known for long that the commonest words are
-    // in two parts read the hundreds that they were in by then.
-    fn turns(&mut self, word: &Word, bits: u8, part_max: u32) -> bool {
-        let has_fewer = |other: &(u8, u32, Word)| depth(other, part_max) < bits;
-        let is_begun = self.parts_read > 0 || !self.legs.is_empty();
-        if is_begun || self.turns >= TURNS_MAX || !self.split.iter().any(has_fewer) {
-            return false;
-        }
-        self.turns += 1;
-        self.split.push((bits, 0, word.clone()));
-        self.parts.clear();
-        self.visited.clear();
-        self.divided.clear();
-        true
+        wanted.max(first).max(over + 1)
     }
 
     pub(super) fn hops(&self) -> u8 {
@@ -143,10 +124,15 @@ impl Store {
     /// Forgets a search.
     pub(crate) fn cancel(&mut self, id: RequestId) {
         if let Some(search) = self.searches.remove(&id) {
-            let readers = search.legs.into_values().flat_map(|leg| leg.readers);
-            for request in readers.filter_map(|reader| reader.request) {
-                self.requests.cancel(request);
-            }
+            self.give_up_legs(search.legs);
+        }
+    }
+
+    /// What these lists say is not wanted any more.
+    pub(super) fn give_up_legs(&mut self, legs: BTreeMap<Position, Leg>) {
+        let readers = legs.into_values().flat_map(|leg| leg.readers);
+        for request in readers.filter_map(|reader| reader.request) {
+            self.requests.cancel(request);
         }
     }
 
@@ -263,51 +249,6 @@ impl Store {
         self.after_leg(now, id);
     }
 
-    /// Every match has these words, or is of another alternative.
-    fn begin_words(&mut self, now: Timestamp, id: RequestId, words: Vec<Word>) {
-        let mut split = Vec::new();
-        let mut guesses: Vec<(usize, std::cmp::Reverse<usize>, Word)> = Vec::new();
-        for word in words {
-            match self.hints.find(now, &word) {
-                Some((bits, count)) => split.push((bits, count, word)),
-                None => {
-                    let length = std::cmp::Reverse(word.text().chars().count());
-                    guesses.push((self.frequency(&word), length, word));
-                }
-            }
-        }
-        guesses.sort_unstable();
-        if let Some(search) = self.searches.get_mut(&id) {
-            search.split = split;
-            search.words = guesses.into_iter().rev().map(|(.., word)| word).collect();
-        }
-        self.next_word(now, id);
-    }
-
-    /// Reads the list of the next word, or the parts of a split one.
-    fn next_word(&mut self, now: Timestamp, id: RequestId) {
-        let Some(search) = self.searches.get_mut(&id) else {
-            return;
-        };
-        if let Some(word) = search.words.pop() {
-            let place = Place::Word(word.clone(), Shard::ROOT);
-            self.start_leg(now, id, (place, Shard::ROOT.key(&word)));
-            return;
-        }
-        let part_max = self.config.part_max;
-        let key = |place: &usize| {
-            let known = &search.split[*place];
-            (depth(known, part_max), known)
-        };
-        let Some(best) = (0..search.split.len()).min_by_key(key) else {
-            return;
-        };
-        let (bits, _, word) = search.split.swap_remove(best);
-        let mut parts: Vec<Shard> = Shard::ROOT.parts(bits).collect();
-        shuffle(&mut self.rng, &mut parts);
-        search.parts = parts.into_iter().map(|part| (word.clone(), part)).collect();
-    }
-
     /// Starts what may be started, and ends what is over.
     pub(super) fn after_leg(&mut self, now: Timestamp, id: RequestId) {
         loop {
@@ -356,77 +297,6 @@ impl Store {
         }
     }
 
-    /// A list was read as far as it could be.
-    pub(super) fn on_leg_done(
-        &mut self,
-        now: Timestamp,
-        id: RequestId,
-        place: &Place,
-        outcome: Outcome,
-    ) {
-        let Some(search) = self.searches.get_mut(&id) else {
-            return;
-        };
-        let Place::Word(word, shard) = place else {
-            search.is_partial |= outcome != Outcome::Read;
-            return;
-        };
-        let is_whole = *shard == Shard::ROOT && !search.visited.contains(shard);
-        match outcome {
-            Outcome::Read if is_whole => {
-                // It answers all that there is to ask.
-                search.is_partial = false;
-                search.words.clear();
-                search.split.clear();
-            }
-            Outcome::Read => {
-                search.parts_read += 1;
-                self.hints.prove(word, *shard);
-            }
-            Outcome::Split { bits, count } => {
-                let (bits, word) = (bits.max(shard.bits() + 1), word.clone());
-                if is_whole {
-                    search.split.push((bits, count, word.clone()));
-                    let hint = Hint { word, bits, count };
-                    self.hints.learn(now, &self.config, hint);
-                    self.next_word(now, id);
-                } else {
-                    self.hints.deepen(&word, *shard);
-                    if search.turns(&word, bits, self.config.part_max) {
-                        self.next_word(now, id);
-                        return;
-                    }
-                    search.divided.insert(*shard);
-                    // A part that was visited before this one was lost.
-                    let mut parts = shard.parts(bits);
-                    search.is_partial |= parts.any(|part| search.visited.contains(&part));
-                    let parts = shard.parts(bits).map(|part| (word.clone(), part));
-                    search.parts.extend(parts);
-                }
-            }
-            Outcome::NoShard => {
-                // It is whole further up, or was lost.
-                match shard.parent() {
-                    Some(parent) if search.divided.contains(&parent) => search.is_partial = true,
-                    Some(parent) if !search.visited.contains(&parent) => {
-                        let is_below = |part: Shard| part.ancestor(parent.bits()) == parent;
-                        search.parts.retain(|(_, part)| !is_below(*part));
-                        search.parts.push_front((word.clone(), parent));
-                    }
-                    Some(_) => {}
-                    None => search.is_partial = true,
-                }
-                self.hints.lift(word, *shard);
-            }
-            Outcome::Unsure | Outcome::Failed => {
-                search.is_partial = true;
-                if is_whole {
-                    self.next_word(now, id);
-                }
-            }
-        }
-    }
-
     pub(super) fn on_timeout_searches(&mut self, now: Timestamp) {
         let late = self.searches.iter();
         let late = late.filter(|(_, search)| search.deadline <= now);
@@ -444,11 +314,7 @@ impl Store {
         let Some(mut search) = self.searches.remove(&id) else {
             return;
         };
-        for leg in std::mem::take(&mut search.legs).into_values() {
-            for request in leg.readers.into_iter().filter_map(|reader| reader.request) {
-                self.requests.cancel(request);
-            }
-        }
+        self.give_up_legs(std::mem::take(&mut search.legs));
         self.tell_end(now, id, &search, ending);
     }
 
@@ -463,17 +329,6 @@ impl Store {
         };
         self.event(DhtEvent::Ended { id, outcome });
     }
-}
-
-/// In how many parts a list is, as bits. What is known of it may be from its beginning,
-/// when it had more entries than its parts can hold.
-fn depth((bits, count, _): &(u8, u32, Word), part_max: u32) -> u8 {
-    let parts = count / part_max.max(1);
-    let bits_at_least = parts.checked_ilog2().unwrap_or(0);
-    bits_at_least
-        .max((*bits).into())
-        .try_into()
-        .unwrap_or(*bits)
 }
 
 fn new_search(now: Timestamp, wanted: Wanted, enough: usize) -> OwnSearch {
@@ -492,13 +347,11 @@ fn new_search(now: Timestamp, wanted: Wanted, enough: usize) -> OwnSearch {
         enough,
         found: BTreeSet::new(),
         told: BTreeSet::new(),
-        words: Vec::new(),
+        choice: Choice::default(),
         alternatives: Vec::new(),
         was_partial: false,
         asked: BTreeMap::new(),
         answered: BTreeSet::new(),
-        split: Vec::new(),
-        turns: 0,
         parts: VecDeque::new(),
         visited: BTreeSet::new(),
         divided: BTreeSet::new(),

@@ -60,6 +60,8 @@ pub(super) struct Session {
     marks: Vec<Mark>,
     wants: VecDeque<Spot>,
     is_pushing: bool,
+    /// The other has no room for some of what it lacked.
+    is_full: bool,
     rounds: u32,
     /// The least that the other said of itself.
     vouch: Vouch,
@@ -121,10 +123,14 @@ impl Store {
         self.on_timeout_strays(now);
     }
 
-    /// One that holds copies did not take some, or not in time: it is not to say that it
-    /// has all.
+    /// One that holds copies did not take some in time.
     pub(super) fn on_copies_lost(&mut self, now: Timestamp, peer: PeerId) {
         self.sync_by(now, self.config.settle_delay);
+        self.on_copies_refused(peer);
+    }
+
+    /// One that holds copies lacks some: it is not to say that it has all.
+    pub(super) fn on_copies_refused(&mut self, peer: PeerId) {
         for (from, to) in self.custody.on_copies_lost(peer) {
             let mut nodes = self.known.nodes.iter();
             let node = nodes.find(|node| node.me.position == to);
@@ -194,6 +200,7 @@ impl Store {
             marks: Vec::new(),
             wants: VecDeque::new(),
             is_pushing: false,
+            is_full: false,
             rounds: 0,
             vouch: Vouch::Yes,
         };
@@ -485,9 +492,10 @@ impl Store {
     /// What the other lacked was sent. Some lists are split by now: there what they
     /// have no room for belongs into the parts.
     pub(super) fn on_pushed(&mut self, now: Timestamp, id: u64, done: Done) {
-        let is_whole = done.is_whole;
+        let (is_whole, mut is_full) = (done.is_whole, false);
         let mut parts: BTreeMap<Position, Vec<Todo>> = BTreeMap::new();
         for (todo, why) in done.refused {
+            is_full |= why == Refusal::Full;
             if let (Refusal::Split { bits }, Place::Word(word, _)) = (why, &todo.place) {
                 let shard = Shard::of(todo.record.entry().content, bits);
                 let place = Place::Word(word.clone(), shard);
@@ -501,6 +509,7 @@ impl Store {
         }
         if let Some(session) = self.syncing.sessions.get_mut(&id) {
             session.is_pushing = false;
+            session.is_full |= is_full;
             if is_whole {
                 self.step_session(now, id);
             } else {
@@ -518,7 +527,7 @@ impl Store {
             match session.why {
                 Why::Copies => {
                     let stretch = (session.from, session.to);
-                    self.on_copies_compared(now, &session.peer, stretch, None);
+                    self.on_copies_compared(now, &session.peer, stretch, (None, false));
                 }
                 Why::Stray(_) => self.on_not_brought(now),
             }
@@ -527,8 +536,8 @@ impl Store {
         self.counters.compared += 1;
         match session.why {
             Why::Copies => {
-                let vouch = Some(session.vouch);
-                self.on_copies_compared(now, &session.peer, (session.from, session.to), vouch);
+                let outcome = (Some(session.vouch), session.is_full);
+                self.on_copies_compared(now, &session.peer, (session.from, session.to), outcome);
             }
             Why::Stray(bringing) => {
                 self.on_brought(now, session.peer, (session.from, session.to), bringing);

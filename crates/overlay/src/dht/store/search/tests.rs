@@ -21,10 +21,3 @@ fn the_less_is_found_the_more_is_read_at_once() {
     check(4, 2, 18);
     check(16, 0, 320);
 }
-
-#[test]
-fn many_entries_are_in_many_parts_whatever_is_said_of_those() {
-    let depth = |bits: u8, count: u32| depth(&(bits, count, Word::from("x")), 64);
-    assert_eq!((depth(1, 0), depth(1, 64), depth(3, 756)), (1, 1, 3));
-    assert_eq!((depth(1, 756), depth(1, 1_629), depth(9, 756)), (3, 4, 9));
-}

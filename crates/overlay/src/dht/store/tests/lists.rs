@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::town::{Town, with_store};
-use crate::dht::store::{Hint, ListState, Mark, Mode, StoreMessage};
+use crate::dht::store::publish::COMMON;
+use crate::dht::store::{Found, Hint, ListState, Mark, Mode, Place, Shard, StoreMessage, Word};
 use crate::dht::{Ending, Position};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -135,6 +136,102 @@ fn a_search_turns_to_the_word_that_is_in_fewer_parts() {
     );
 }
 
+/// Issue 5: a search for words that the asker has never heard of asked for one list after the
+/// other, and ran out of time before it knew what to read.
+#[test]
+fn lists_of_words_never_heard_of_are_asked_for_two_at_once() {
+    const WORDS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+    let config = with_store(|store| {
+        (store.list_max, store.part_max) = (4, 4);
+        store.checks_signatures = false;
+    });
+    let mut town = Town::settled(config, 40);
+    for n in 0..40_u16 {
+        let paths: Vec<String> = (0..25)
+            .map(|i| {
+                // Each word is in 21 of 1,000 names, and all of them in one.
+                let words = match (i, n) {
+                    (0, 7) => WORDS.join(" "),
+                    (1..=4, 0..20) => WORDS[i - 1].to_owned(),
+                    _ => String::new(),
+                };
+                let filler = char::from(b'a' + u8::try_from(i).unwrap());
+                format!("{filler}{n}/{words}.{filler}")
+            })
+            .collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        town.publish(n, &paths);
+    }
+    town.rest();
+    town.run(10 * MINUTE);
+    let words = WORDS.map(Word::from);
+    let is_ignorant = |n: &u16| {
+        let store = &town.peers[&super::town::peer(*n)].store;
+        let copies = store.config.copies;
+        let holds = |word: &Word| {
+            let key = Shard::ROOT.key(word);
+            store.known.is_holder(key, copies) == Some(true)
+        };
+        let mut words = words.iter();
+        words.all(|word| store.frequency(word) < COMMON && !holds(word))
+    };
+    let asker = (0..40).find(is_ignorant).unwrap();
+    let dht = town.peers.get_mut(&super::town::peer(asker)).unwrap();
+    words.iter().for_each(|word| dht.store.hints.forget(word));
+    let wanted = crate::flood::Wanted::Words(gannet_base::Query::new(&WORDS.join(" ")).unwrap());
+    let enough = u32::MAX;
+    let search = crate::dht::DhtCommand::Search {
+        id: 900,
+        wanted,
+        enough,
+    };
+    town.command(asker, search);
+    let asks_for_two = |town: &Town| {
+        let searches = &town.peers[&super::town::peer(asker)].store.searches;
+        searches
+            .get(&900)
+            .is_some_and(|search| search.legs.len() == 2 && search.visited.is_empty())
+    };
+    let end = town.now + MINUTE;
+    assert!(town.run_until(end, asks_for_two));
+    let answer = town.find(asker, &WORDS.join(" "));
+    assert_eq!(answer.paths.len(), 1, "{:?}", answer.outcome);
+    assert_eq!(answer.outcome.ending, Ending::Everything);
+}
+
+/// Whoever cannot be asked for the list of one word has not missed anything if that of
+/// another one, which all matches have too, was read.
+#[test]
+fn one_list_that_was_read_is_enough() {
+    let mut town = Town::settled(small_lists(), 40);
+    town.publish(1, &["x/longestword other.txt"]);
+    town.rest();
+    town.liars = town.peers.keys().copied().collect();
+    town.lie(|message| match message {
+        StoreMessage::Search { request, ask }
+            if ask.place == Place::Word("longestword".into(), Shard::ROOT) =>
+        {
+            Some(StoreMessage::Answer {
+                request: *request,
+                found: Box::new(Found::Busy),
+                hints: Vec::new(),
+            })
+        }
+        _ => None,
+    });
+    let root = Position::of_word("longestword", 0);
+    let is_far = |n: &u16| {
+        let store = &town.peers[&super::town::peer(*n)].store;
+        store.known.is_holder(root, store.config.copies) != Some(true)
+    };
+    let asker = (2..40).find(is_far).unwrap();
+    let answer = town.find(asker, "longestword other");
+    assert_eq!(answer.paths.len(), 1, "{:?}", answer.outcome);
+    assert_eq!(answer.outcome.ending, Ending::Everything);
+    let answer = town.find(asker, "longestword");
+    assert_eq!(answer.outcome.ending, Ending::Partial);
+}
+
 #[test]
 fn wrong_hints_are_found_out() {
     let mut town = Town::settled(small_lists(), 30);
@@ -170,7 +267,7 @@ fn a_stranger_cannot_say_that_a_list_is_split() {
         for to in &ids {
             let mark = Mark {
                 word: "rare".into(),
-                shard: crate::dht::store::Shard::ROOT,
+                shard: Shard::ROOT,
                 epoch: 1_000,
                 state,
                 count: 9_999,

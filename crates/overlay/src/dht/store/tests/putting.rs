@@ -1,5 +1,6 @@
 //! What was put is found from that moment on, whatever ring those know who look for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gannet_base::PeerId;
@@ -114,4 +115,36 @@ fn who_does_not_confirm_its_copy_vouches_for_nothing() {
     town.slow.clear();
     town.run(Duration::from_secs(20));
     assert!(is_sure(&town, silent), "they have compared");
+}
+
+/// Nor does who has no room for it: neither when it refuses its copy, nor when they have
+/// compared what they have, as long as there is no room.
+#[test]
+fn who_has_no_room_for_its_copy_vouches_for_nothing() {
+    let (mut town, path) = (Town::settled(config(), OLD), path());
+    let around = after(key(&path));
+    let (full, far) = (around[3], around[usize::from(OLD / 2)]);
+    let is_sure = |town: &Town, n: u16| {
+        let store = &town.peers[&peer(n)].store;
+        store.is_sure(town.now, key(&path))
+    };
+    let make_room = |town: &mut Town, postings: usize| {
+        let dht = town.peers.get_mut(&peer(full)).unwrap();
+        Arc::make_mut(&mut dht.store.config).postings_max = postings;
+    };
+    town.run(Duration::from_secs(10));
+    assert!(is_sure(&town, full));
+    make_room(&mut town, 0);
+    put(&mut town, far, &path);
+    town.run(Duration::from_millis(20));
+    assert!(!is_sure(&town, full));
+    assert!(around[..3].iter().all(|n| is_sure(&town, *n)));
+    for _ in 0..20 {
+        town.run(Duration::from_secs(10));
+        assert!(!is_sure(&town, full), "at {}", town.now);
+    }
+    make_room(&mut town, 1_000);
+    town.run(Duration::from_secs(90));
+    assert!(is_sure(&town, full), "they have compared");
+    assert!(town.peers[&peer(full)].store.shelf.count(key(&path)) > 0);
 }
