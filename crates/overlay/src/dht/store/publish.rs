@@ -15,7 +15,7 @@ use crate::flood::jittered;
 const RETRIES_DOUBLED: u32 = 6;
 /// Own files, and records of others, that a word is looked for in.
 const SAMPLE: usize = 64;
-/// How many of those must have a word for it to count as common.
+/// How many different contents of those must have a word for it to count as common.
 pub(super) const COMMON: usize = 4;
 /// Times that a part of a list may be missing before it is begun.
 const MISSING_MAX: u8 = 4;
@@ -159,13 +159,26 @@ impl Store {
         }
     }
 
-    /// How many of some files, own and others', have a word.
+    /// How many of some contents, own and others', have a word. Copies of one content count
+    /// once, and what is listed here under the word itself does not count: in that list
+    /// everything has it, however rare it is.
     pub(super) fn frequency(&self, word: &Word) -> usize {
         let hash = super::record::word_hash(word.text());
         let from = self.known.nodes.first().map(|node| node.me.position);
         let others = self.shelf.sample(from.unwrap_or_default(), SAMPLE);
-        let both = self.own.sample(SAMPLE).chain(others);
-        both.filter(|record| record.may_have(hash)).count()
+        let is_other = |key: &Position| {
+            let place = self.shelf.place(*key);
+            !matches!(place, Some(Place::Word(listed, _)) if listed == word)
+        };
+        let others = others.filter(|(key, _)| is_other(key));
+        let both = self
+            .own
+            .sample(SAMPLE)
+            .chain(others.map(|(_, record)| record));
+        let with_word = both.filter(|record| record.may_have(hash));
+        let contents: BTreeSet<ContentId> =
+            with_word.map(|record| record.entry().content).collect();
+        contents.len()
     }
 
     fn is_common(&self, word: &Word) -> bool {

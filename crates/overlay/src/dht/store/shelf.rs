@@ -117,12 +117,16 @@ impl Shelf {
         self.postings.get(&spot)
     }
 
-    /// Some records from somewhere on: whatever is nearest.
-    pub(super) fn sample(&self, from: Position, count: usize) -> impl Iterator<Item = &Record> {
+    /// Some records from somewhere on, with their keys: whatever is nearest.
+    pub(super) fn sample(
+        &self,
+        from: Position,
+        count: usize,
+    ) -> impl Iterator<Item = (Position, &Record)> {
         let behind = self.postings.range((from, FIRST)..);
         let before = self.postings.range(..(from, FIRST));
         let both = behind.chain(before).take(count);
-        both.map(|(_, posting)| &posting.record)
+        both.map(|((key, _), posting)| (*key, &posting.record))
     }
 
     /// Puts a record into a list.

@@ -199,6 +199,38 @@ fn lists_of_words_never_heard_of_are_asked_for_two_at_once() {
     assert_eq!(answer.outcome.ending, Ending::Everything);
 }
 
+/// Who holds the list of a rare word took the word for a common one, and read the hundreds of
+/// parts of another word in place of that list.
+#[test]
+fn a_rare_word_is_not_taken_for_a_common_one_by_who_holds_its_list() {
+    let mut town = Town::settled(small_lists(), 40);
+    for n in 0..12_u16 {
+        // The same content, and different ones whose names have nothing else in common.
+        let letter = char::from(b'a' + u8::try_from(n).unwrap());
+        let other: String = [letter; 5].iter().collect();
+        town.publish(n, &["q/jufu.zz", &format!("{other}/kofi.{other}")]);
+    }
+    town.rest();
+    let holders = |town: &Town, word: &str| {
+        let key = Shard::ROOT.key(&word.into());
+        let holds = |n: &u16| town.peers[&super::town::peer(*n)].store.shelf.count(key) >= 12;
+        (20..40).filter(holds).collect::<Vec<u16>>()
+    };
+    for word in ["jufu", "kofi"] {
+        let all = holders(&town, word);
+        assert!(!all.is_empty(), "{word}");
+        for n in all {
+            let store = &town.peers[&super::town::peer(n)].store;
+            let frequency = store.frequency(&word.into());
+            // Of the lists of the twelve other words it may hold some, with an entry each.
+            assert!(
+                frequency < 12 && (word == "kofi" || frequency <= 1),
+                "{n} {word}"
+            );
+        }
+    }
+}
+
 /// Whoever cannot be asked for the list of one word has not missed anything if that of
 /// another one, which all matches have too, was read.
 #[test]
