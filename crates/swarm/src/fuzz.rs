@@ -370,7 +370,7 @@ pub fn uploads_core(input: &[u8]) {
 
 fn upload_command(choices: &mut Choices<'_>) -> UploadCommand {
     let (content, to) = (choices.content(), choices.peer());
-    match choices.byte() % 10 {
+    match choices.byte() % 11 {
         0..4 => UploadCommand::Offer {
             content,
             size: choices.size(),
@@ -399,6 +399,10 @@ fn upload_command(choices: &mut Choices<'_>) -> UploadCommand {
             have: choices.have(),
         },
         8 => UploadCommand::StreamClosed { to, content },
+        9 => UploadCommand::Gained {
+            content,
+            groups: choices.groups(),
+        },
         _ => UploadCommand::SetSlots {
             slots_max: usize::from(choices.byte() % 4),
         },

@@ -6,7 +6,7 @@ use gannet_base::{ContentId, Core as _, FileEntry, Media, Output, PeerId};
 use gannet_store::Finished;
 use gannet_swarm::{
     self as swarm, DownloadCommand, DownloadEvent, DropReason, Have, RefusedReason,
-    TransferMessage, WaitReason,
+    TransferMessage, UploadCommand, WaitReason,
 };
 
 use super::Driver;
@@ -130,12 +130,16 @@ impl Driver {
         let bytes = groups.bytes(size);
         item.received_bytes += bytes;
         self.tally.received(bytes);
+        let groups = groups.clone();
+        let gained = UploadCommand::Gained { content, groups };
+        self.uploads.handle_command(self.clock.now(), gained);
     }
 
     fn on_download_event(&mut self, event: DownloadEvent) {
         match event {
             DownloadEvent::SizeProven { content, size } => self.on_size_proven(content, size),
-            DownloadEvent::Progress { content, size, .. } => self.on_progress(content, size),
+            // What has come is told as it comes: see `on_stored`.
+            DownloadEvent::Progress { .. } => {}
             DownloadEvent::Complete { content } => self.finish(content),
             DownloadEvent::StateChanged { content, state } => {
                 self.on_state_changed(content, state);
@@ -165,13 +169,6 @@ impl Driver {
                 self.check_part_size(folder, content, size);
             }
             self.publish_partial(content);
-        }
-    }
-
-    fn on_progress(&mut self, content: ContentId, size: u64) {
-        if let Some(item) = self.list.items.get(&content) {
-            let have = Have::of(&item.have, size);
-            self.offer_growth(content, have);
         }
     }
 

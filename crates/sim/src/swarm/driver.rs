@@ -93,15 +93,10 @@ impl Swarm {
     }
 
     fn on_download_event(&mut self, node: u32, event: DownloadEvent) {
-        let size = self.config.size;
         match event {
             DownloadEvent::SizeProven { .. } => {
                 self.node_mut(node).proven = true;
                 self.announce(node);
-            }
-            DownloadEvent::Progress { .. } => {
-                let have = self.node(node).offer(size);
-                self.grow(node, have);
             }
             DownloadEvent::Complete { .. } => self.on_complete(node),
             DownloadEvent::NeedSources { .. } => self.ask_tracker(node),
@@ -114,7 +109,7 @@ impl Swarm {
                 }
             }
             DownloadEvent::SourceDropped { .. } => self.tally.dropped_sources += 1,
-            DownloadEvent::StateChanged { .. } => {}
+            DownloadEvent::Progress { .. } | DownloadEvent::StateChanged { .. } => {}
         }
     }
 
@@ -363,8 +358,18 @@ impl Swarm {
             groups: groups.clone(),
         };
         peer.downloads.handle_command(now, command);
+        let gained = UploadCommand::Gained {
+            content: CONTENT,
+            groups: groups.clone(),
+        };
+        peer.uploads.handle_command(now, gained);
         self.tally.fresh_bytes += fresh;
         self.tally.stored_bytes += groups.bytes(size);
+        self.tally.slices += 1;
+        if self.tally.all_out.is_none() {
+            self.tally.out.insert(slice);
+            self.tally.all_out = self.tally.out.is_whole(size).then_some(now);
+        }
     }
 
     /// The link is gone, and all streams with it. The cores hear of the link.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gannet_base::Timestamp;
+use gannet_base::{GroupSet, Timestamp};
 
 use super::Swarm;
 use crate::Fingerprint;
@@ -17,6 +17,10 @@ pub(super) struct Tally {
     pub(super) message_bytes: u64,
     pub(super) stored_bytes: u64,
     pub(super) fresh_bytes: u64,
+    pub(super) slices: u64,
+    /// What some fetcher has, and since when that is everything.
+    pub(super) out: GroupSet,
+    pub(super) all_out: Option<Timestamp>,
     pub(super) dropped_sources: u64,
     pub(super) wrong: u64,
     events: u64,
@@ -58,6 +62,11 @@ pub struct Outcome {
     pub stored_bytes: u64,
     /// Of those, bytes that were new to the receiver.
     pub fresh_bytes: u64,
+    /// Slices that they came in.
+    pub slices: u64,
+    /// When every group was with some fetcher: no later than after this could
+    /// the seeds rest. `None`: never.
+    pub all_out: Option<Duration>,
     /// Messages between peers, headers of slices not counted.
     pub messages: u64,
     /// Bytes in them.
@@ -127,6 +136,8 @@ impl Swarm {
             peer_bytes: sent(false),
             stored_bytes: self.tally.stored_bytes,
             fresh_bytes: self.tally.fresh_bytes,
+            slices: self.tally.slices,
+            all_out: self.tally.all_out.map(|at| at - Timestamp::ZERO),
             messages: self.tally.messages,
             message_bytes: self.tally.message_bytes,
             dropped_sources: self.tally.dropped_sources,

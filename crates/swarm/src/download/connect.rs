@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gannet_base::{GroupRange, GroupSet, Output, PeerId, Timestamp};
+use rand_core::Rng as _;
 
 use super::event::{DownloadEvent, DropReason};
 use super::shared::{Shared, Timer};
@@ -38,7 +39,9 @@ impl Download {
             return;
         }
         self.source_seq += 1;
-        self.sources.insert(peer, Source::new(self.source_seq, now));
+        let named = (now, cx.rng.next_u64());
+        let source = Source::new(self.source_seq, named, now);
+        self.sources.insert(peer, source);
         self.counts.spare += 1;
     }
 
@@ -73,10 +76,7 @@ impl Download {
     /// Connects to spare sources while there is room.
     pub(super) fn connect(&mut self, cx: &mut Shared, now: Timestamp) {
         self.yielding = false;
-        while self.counts.spare > 0
-            && self.counts.connecting + self.counts.ready < cx.config.sources_active_max
-            && self.counts.queued < cx.config.sources_queued_max
-        {
+        while self.counts.spare > 0 && self.has_place(&cx.config, now) {
             if !self.busy && cx.busy >= cx.config.downloads_active_max {
                 self.yielding = true;
                 cx.yielding = true;
@@ -87,7 +87,12 @@ impl Download {
                 .iter()
                 .filter(|(_, source)| source.phase == Phase::Spare);
             let preference = |(peer, source): (&PeerId, &Source)| -> Preference {
-                (source.failures, !cx.links.contains(peer), source.seq, *peer)
+                (
+                    source.failures,
+                    !cx.links.contains(peer),
+                    source.named,
+                    *peer,
+                )
             };
             let Some((.., peer)) = spare.map(preference).min() else {
                 return;
@@ -484,7 +489,9 @@ impl Download {
             Phase::Queued { heard, .. } => heard + config.queue_refresh,
             Phase::Ready { .. } => source.due_at(config, now),
         };
-        cx.timers.arm(Timer::Source(self.content, peer), at);
+        // News may have become due when the source became idle.
+        cx.timers
+            .arm(Timer::Source(self.content, peer), at.max(now));
     }
 }
 

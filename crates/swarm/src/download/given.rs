@@ -6,7 +6,7 @@
 //! send the content twice before it has sent it once. So sources tell, and what
 //! was given counts as if one more partial source had it.
 
-use gannet_base::{GroupSet, PeerId};
+use gannet_base::{GroupRange, GroupSet, PeerId};
 
 use super::source::Source;
 use super::transfer::Download;
@@ -21,10 +21,28 @@ impl Download {
             return;
         };
         let fresh = note(source, groups);
+        if has_company(source, &fresh) {
+            source.cursor = None;
+        }
         if let Some(plan) = plan.filter(|_| source.given_counted) {
             plan.gain(&fresh);
         }
     }
+}
+
+/// Whether others are where we are: they were given what we asked for as well,
+/// or what we would ask for next. News of each other come too late for both, so
+/// that two who both went on would ask for the same to the end.
+fn has_company(source: &Source, given: &GroupSet) -> bool {
+    let asked = source.requests.iter().map(|request| request.range);
+    let next = source.cursor.map(|at| GroupRange::new(at, at + 1));
+    asked.chain(next).any(|range| {
+        let after = given.runs().partition_point(|run| run.end <= range.start);
+        given
+            .runs()
+            .get(after)
+            .is_some_and(|run| run.start < range.end)
+    })
 }
 
 /// Notes what is new of it, as long as that is not in too many pieces.
@@ -44,9 +62,9 @@ fn note(source: &mut Source, groups: &GroupSet) -> GroupSet {
 
 #[cfg(test)]
 mod tests {
-    use gannet_base::{GROUP_BYTES, GroupRange, Output};
+    use gannet_base::{GROUP_BYTES, Output};
 
-    use super::super::tests::{Bench, C, peer, range};
+    use super::super::tests::{Bench, C, peer, range, requests};
     use super::super::{DownloadCommand, DownloadsConfig};
     use super::*;
     use crate::message::{Have, TransferMessage};
@@ -96,6 +114,24 @@ mod tests {
         }
         let all = asked_after(GroupSet::whole(SIZE));
         assert!(!all.is_empty(), "last is not never");
+    }
+
+    #[test]
+    fn who_is_where_others_are_goes_elsewhere() {
+        let mut bench = Bench::new(DownloadsConfig::default());
+        bench.start(C, Some(SIZE));
+        let asked = requests(&bench.source(1, SIZE, Have::Whole));
+        let (first, last) = (asked[0].1, asked[asked.len() - 1].1);
+        // Another was given the same, and will ask for what follows.
+        bench.message(1, given(last.into()));
+        let next = requests(&bench.stored(1, first));
+        assert!(!next.is_empty());
+        for (_, slice) in next {
+            assert!(
+                slice.start > last.end || slice.end < first.start,
+                "{slice:?}"
+            );
+        }
     }
 
     #[test]

@@ -38,7 +38,10 @@ fn sources_beyond_the_limit_wait_until_one_drops() {
         dropped(&outputs),
         [(peer(1), DropReason::Unreachable, true)]
     );
-    assert!(outputs.contains(&Output::Dial { peer: peer(3) }));
+    // Both were named at once, so either may be next.
+    let next = [3, 4].map(|number| Output::Dial { peer: peer(number) });
+    let dialled = outputs.iter().filter(|output| next.contains(output));
+    assert_eq!(dialled.count(), 1, "{outputs:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Downloads: the fetching side.
 //!
 //! One file per concern: `connect` (sources come and go), `size` (proving it),
-//! `plan` (which groups are wanted), `given` (what its sources gave to others),
+//! `fellows` (how many sources are enough), `plan` (which groups are wanted), `given` (what its sources gave to others),
 //! `fill` (who is asked), `slices` (what becomes of requests), `claims` and
 //! `transfer` (the books), `watchdog` (what is said about it).
 
@@ -9,6 +9,7 @@ mod claims;
 mod config;
 mod connect;
 mod event;
+mod fellows;
 mod fill;
 mod given;
 mod invariants;

@@ -80,6 +80,9 @@ pub(super) struct Source {
     pub(super) phase: Phase,
     /// Order in which sources came.
     pub(super) seq: u64,
+    /// When it was named, and its lot among those named with it: if all who
+    /// fetch began with the first of one list, nobody would ask the last.
+    pub(super) named: (Timestamp, u64),
     /// In a row.
     pub(super) failures: u32,
     pub(super) last_drop: Option<DropReason>,
@@ -116,10 +119,11 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(seq: u64, now: Timestamp) -> Self {
+    pub(super) fn new(seq: u64, named: (Timestamp, u64), now: Timestamp) -> Self {
         Self {
             phase: Phase::Spare,
             seq,
+            named,
             failures: 0,
             last_drop: None,
             size: None,
@@ -311,7 +315,12 @@ impl Source {
             .map_or(0, |groups| groups.runs().len());
         let pieces = pieces(&self.have).max(next) / PIECES_PER_INTERVAL;
         let intervals = u32::try_from(1 + pieces).unwrap_or(u32::MAX);
-        self.have_taken + config.have_interval.saturating_mul(intervals)
+        let interval = if self.requests.is_empty() {
+            config.have_interval_idle
+        } else {
+            config.have_interval
+        };
+        self.have_taken + interval.saturating_mul(intervals)
     }
 
     /// When something of it is due while it is ready.
@@ -360,5 +369,5 @@ fn floor_to_power(groups: u64) -> u64 {
 }
 
 /// A source's order of preference: fewer failures first, linked ones first,
-/// then who came first.
-pub(super) type Preference = (u32, bool, u64, PeerId);
+/// then who was named first.
+pub(super) type Preference = (u32, bool, (Timestamp, u64), PeerId);

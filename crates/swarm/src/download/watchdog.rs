@@ -158,7 +158,8 @@ impl Download {
         let untold = self.watch.untold && self.proven.is_some() && active;
         let tell = untold.then(|| self.watch.told + cx.config.progress_interval);
         let hedge = self.hedge_at(cx).filter(|_| active);
-        let due = [need, stalled, help, tell, hedge]
+        let place = self.place_due(now);
+        let due = [need, stalled, help, tell, hedge, place]
             .into_iter()
             .flatten()
             .min();

@@ -120,6 +120,29 @@ impl Uploads {
             return;
         };
         offer.have = have;
+        self.tell_growth(now, content);
+    }
+
+    /// Some groups of a partial content have come.
+    pub(super) fn on_gained(&mut self, now: Timestamp, content: ContentId, groups: &GroupSet) {
+        let Some(offer) = self.contents.offers.get_mut(&content) else {
+            return;
+        };
+        let Have::Some(have) = &mut offer.have else {
+            return;
+        };
+        let before = have.len();
+        groups.runs().iter().for_each(|run| have.insert(*run));
+        if have.len() == before {
+            return;
+        }
+        if have.is_whole(offer.size) {
+            offer.have = Have::Whole;
+        }
+        self.tell_growth(now, content);
+    }
+
+    fn tell_growth(&mut self, now: Timestamp, content: ContentId) {
         for key in self.uploads_for(content) {
             if let Some(upload) = self
                 .uploads

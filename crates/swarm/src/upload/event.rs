@@ -1,6 +1,6 @@
 //! What the driver tells uploads, and what they tell the driver.
 
-use gannet_base::{ContentId, GroupRange, PeerId};
+use gannet_base::{ContentId, GroupRange, GroupSet, PeerId};
 
 use crate::message::Have;
 
@@ -54,6 +54,13 @@ pub enum UploadCommand {
         failure: ServeFailure,
     },
     /// A partial content has grown.
+    Gained {
+        /// Which content.
+        content: ContentId,
+        /// What has come; what of it is known is no news.
+        groups: GroupSet,
+    },
+    /// What there is of a content is this now.
     Grown {
         /// Which content.
         content: ContentId,

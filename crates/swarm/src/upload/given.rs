@@ -12,6 +12,11 @@ impl Uploads {
     /// `key` asked for `slice`: the others with a slot hear of what is new of
     /// it.
     pub(super) fn note_given(&mut self, now: Timestamp, key: Key, slice: GroupRange) {
+        if self.contents.is_partial(key.1) {
+            // Those who fetch from it hear of what each other has; it is whole
+            // sources that alone have what is rare.
+            return;
+        }
         let Some(offer) = self.contents.offer_mut(key.1) else {
             return;
         };

@@ -368,6 +368,7 @@ impl Core for Uploads {
             } => {
                 self.on_serve_failed(now, (to, content), slice, failure);
             }
+            C::Gained { content, groups } => self.on_gained(now, content, &groups),
             C::Grown { content, have } => self.on_grown(now, content, have),
             C::Withdrawn { content } => self.withdraw(now, content),
             C::StreamClosed { to, content } => self.end(now, (to, content), None),

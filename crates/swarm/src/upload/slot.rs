@@ -155,7 +155,12 @@ impl Upload {
         let bytes = HAVE_BYTES + RUN_BYTES * u64::try_from(runs).unwrap_or(u64::MAX);
         let rate = self.meter.rate(self.moved).unwrap_or(RATE_UNKNOWN);
         let cheap = time_for(bytes.saturating_mul(HAVE_SHARE), rate);
-        config.have_interval.max(cheap)
+        let shortest = if self.is_idle() {
+            config.have_interval_idle
+        } else {
+            config.have_interval
+        };
+        shortest.max(cheap)
     }
 
     /// The driver is done with a slice. False if it never had it.

@@ -69,7 +69,7 @@ fn refused(to: u8, reason: RefusedReason) -> [Out; 2] {
 
 pub(super) struct Bench {
     core: Uploads,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Bench {
