@@ -130,7 +130,7 @@ impl Default for DownloadsConfig {
             slice_duration: Duration::from_millis(50),
             // Guess: 4 groups at 128 KiB/s.
             slice_duration_thrifty: Duration::from_millis(500),
-            // Measured: a swarm of 64 is as fast with 8 as with 4, which take twice as many requests; with 16
+            // Measured: a swarm of 64 is as fast with 8 as with 4, which take a quarter more requests; with 16
             // it is slower, as each is passed on when it is whole.
             slice_groups_thrifty: 8,
             // Guess: longer than a disk's or a scheduler's hiccup.

@@ -106,7 +106,7 @@ impl Default for UploadsConfig {
             position_interval: Duration::from_secs(5),
             // Guess.
             have_interval: Duration::from_millis(250),
-            // Measured: a swarm of 64 that takes 5.2 s with 250 ms takes 4.9 s with this (`swarm_speed`).
+            // Measured: a swarm of 64 that takes 5.2 s with 250 ms takes 5.0 s with this (`swarm_speed`).
             have_interval_idle: Duration::from_millis(50),
             // Guess: a round trip or two; few slices of a slow source.
             given_interval: Duration::from_millis(100),
