@@ -1,21 +1,22 @@
 //! One lookup: whom to ask next, and what to make of the answers. No messages, no
 //! timers.
 
+mod confirm;
+
 use std::time::Duration;
 
 use gannet_base::Timestamp;
 
-use super::contact::{Contact, Entry};
-use super::message::{State, Step};
+use super::contact::Contact;
+use super::message::Step;
 use super::{Found, Suspicion};
 use crate::dht::api::LookupCost;
 use crate::dht::position::Position;
+use confirm::Confirming;
 
 /// Most nodes that one lookup considers.
 // Guess: a hundred hops.
 const CANDIDATES_MAX: usize = 256;
-/// Owners asked for confirmation before a lookup settles for what it has.
-const CONFIRMATIONS_MAX: usize = 24;
 /// Questions after which a lookup settles for what it has.
 // Guess: half of a large network is dead, and a third lies.
 const MESSAGES_MAX: u32 = 400;
@@ -93,20 +94,6 @@ struct Path {
     hedge_at: Option<Timestamp>,
     /// Nodes that led nowhere.
     dead_ends: u8,
-}
-
-/// Asking owners whether they are.
-#[derive(Debug, Default)]
-struct Confirming {
-    key: Position,
-    /// Not asked yet; nearest after the key last.
-    queue: Vec<Contact>,
-    tried: Vec<Contact>,
-    /// Who was silent, and is asked once more if the node after it knows it.
-    silent: Vec<Contact>,
-    /// The nearest that answered.
-    best: Option<(Contact, Vec<Contact>)>,
-    asked: Option<Contact>,
 }
 
 /// What is to be sent next.
@@ -438,49 +425,6 @@ impl Lookup {
         open.filter_map(|path| path.hedge_at).min()
     }
 
-    fn confirm(&mut self) -> Option<Ask> {
-        if !self.confirms {
-            return None;
-        }
-        let key = self.key;
-        let mut confirming = Box::new(Confirming {
-            key,
-            ..Confirming::default()
-        });
-        for claim in self.paths.iter().filter_map(|path| path.claim.as_ref()) {
-            for owner in &claim.owners {
-                if !confirming.queue.contains(owner) {
-                    confirming.queue.push(owner.clone());
-                }
-            }
-        }
-        confirming.sort(key);
-        let first = confirming.next().map(Ask::Look);
-        self.confirming = Some(confirming);
-        first
-    }
-
-    /// An owner said what it is.
-    pub(super) fn on_state(&mut self, from: &Contact, state: State) {
-        if let Some(confirming) = &mut self.confirming {
-            confirming.on_state(from, state);
-        }
-    }
-
-    /// An owner said nothing.
-    pub(super) fn on_unconfirmed(&mut self, from: &Contact, is_silent: bool) {
-        self.cost.timeouts = self.cost.timeouts.saturating_add(u16::from(is_silent));
-        if let Some(confirming) = &mut self.confirming
-            && confirming.asked.as_ref() == Some(from)
-        {
-            confirming.asked = None;
-            let tries = confirming.tried.iter().filter(|known| *known == from);
-            if is_silent && tries.count() == 1 {
-                confirming.silent.push(from.clone());
-            }
-        }
-    }
-
     /// Whether there is nothing left to ask or to wait for.
     pub(super) fn is_over(&self) -> bool {
         match &self.confirming {
@@ -538,9 +482,7 @@ impl Lookup {
     /// Gives up: what is known so far is all.
     pub(super) fn give_up(&mut self) {
         self.paths.iter_mut().for_each(|path| path.is_done = true);
-        let confirming = self.confirming.get_or_insert_default();
-        confirming.queue.clear();
-        confirming.asked = None;
+        self.confirming.get_or_insert_default().give_up();
         self.confirms = true;
     }
 
@@ -556,62 +498,6 @@ pub(super) fn keep_in_order(key: Position, owners: &mut Vec<Contact>) {
     let mut steps = owners.windows(2);
     if let Some(turn) = steps.position(|pair| after(&pair[0]) >= after(&pair[1])) {
         owners.truncate(turn + 1);
-    }
-}
-
-impl Confirming {
-    fn sort(&mut self, key: Position) {
-        let after = |owner: &Contact| std::cmp::Reverse(key.distance_to(owner.position));
-        self.queue.sort_by_key(after);
-    }
-
-    fn next(&mut self) -> Option<Contact> {
-        if self.is_over() || self.asked.is_some() {
-            return None;
-        }
-        let next = self.queue.pop()?;
-        self.tried.push(next.clone());
-        self.asked = Some(next.clone());
-        Some(next)
-    }
-
-    fn is_over(&self) -> bool {
-        if self.asked.is_some() {
-            return false;
-        }
-        let Some(next) = self.queue.last() else {
-            return true;
-        };
-        let is_nearer = |best: &Contact| next.position.is_between(self.key, best.position);
-        let is_beaten = |best: &Contact| next.position != self.key && !is_nearer(best);
-        let best = self.best.as_ref();
-        self.tried.len() >= CONFIRMATIONS_MAX || best.is_some_and(|(best, _)| is_beaten(best))
-    }
-
-    fn on_state(&mut self, from: &Contact, state: State) {
-        if self.asked.as_ref() != Some(from) {
-            return;
-        }
-        self.asked = None;
-        let key = self.key;
-        let after = |contact: &Contact| key.distance_to(contact.position);
-        let best = self.best.as_ref();
-        if best.is_none_or(|(best, _)| after(from) < after(best)) {
-            let nodes = state.successors.iter().filter_map(Entry::node).cloned();
-            self.best = Some((from.clone(), nodes.collect()));
-        }
-        // Its predecessor is at or after the key: that one is the owner, if it is there.
-        let Some(before) = state.predecessor else {
-            return;
-        };
-        let is_tried = self.tried.contains(&before);
-        // An answer may have been late: only that of the owner decides.
-        let is_worth = !is_tried || self.silent.contains(&before);
-        if after(&before) < after(from) && is_worth {
-            self.silent.retain(|known| *known != before);
-            self.queue.retain(|known| *known != before);
-            self.queue.push(before);
-        }
     }
 }
 
