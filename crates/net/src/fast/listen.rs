@@ -1,8 +1,11 @@
 //! Where lanes come in: TCP on the ports of the QUIC sockets, if they are free.
 
+use std::future::Future as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -89,13 +92,14 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
 async fn arrive(shared: Arc<Shared>, tcp: TcpStream, doorstep: Doorstep) {
     let deadline = Instant::now() + shared.limits.lane_timeout;
     let welcomed = timeout_at(deadline, welcome(&shared, tcp, doorstep)).await;
-    let Some((name, arrived)) = welcomed.ok().flatten() else {
+    let welcomed = welcomed.ok().flatten();
+    let Some((name, peer, connection)) = welcomed.and_then(|(name, arrived)| {
+        let (peer, connection) = (arrived.peer, arrived.connection);
+        let_in(&shared, name, arrived).then_some((name, peer, connection))
+    }) else {
         count(&shared.tally.lanes_refused);
         return;
     };
-    count(&shared.tally.lanes);
-    let (peer, connection) = (arrived.peer, arrived.connection);
-    shared.fast.lock().arrived.insert(name, arrived);
     // Whoever ends a connection forgets its lanes after it has left the table.
     if !shared.is_up(peer, connection) {
         shared.fast.forget(connection);
@@ -107,6 +111,23 @@ async fn arrive(shared: Arc<Shared>, tcp: TcpStream, doorstep: Doorstep) {
         _ = closing.wait_for(|closing| *closing) => {}
     }
     drop(shared.fast.claim(peer, connection, name));
+}
+
+/// Says welcome, upon which the peer sends the transfer here, and has the lane wait for
+/// it. Whether it could be said.
+fn let_in(shared: &Shared, name: Name, mut arrived: Arrived) -> bool {
+    // Whoever looks for the lane waits for this lock: the transfer may be here sooner than
+    // this thread goes on.
+    let mut table = shared.fast.lock();
+    let said = pin!(arrived.lane.writer.send(&[&super::WELCOME]))
+        // So little has been sent that the socket has room.
+        .poll(&mut Context::from_waker(Waker::noop()));
+    let is_said = matches!(said, Poll::Ready(Ok(_)));
+    if is_said {
+        count(&shared.tally.lanes);
+        table.arrived.insert(name, arrived);
+    }
+    is_said
 }
 
 /// Nothing but a name that was given out gets as far as cryptography, and with
@@ -141,7 +162,6 @@ async fn welcome(
     if proof != offered.proof {
         return None;
     }
-    lane.writer.send(&[&super::WELCOME]).await.ok()?;
     let arrived = Arrived {
         peer,
         connection,
