@@ -1,5 +1,6 @@
 //! What must hold when nothing goes wrong any more, checked outside the cores.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gannet_overlay::supernode::Role;
@@ -11,44 +12,52 @@ use crate::node_of;
 /// Broken rules that are told of; more are only counted.
 const TOLD_MAX: usize = 8;
 
-/// Rules that do not hold.
+/// Who breaks a rule, which one, and on account of whom.
+type Case = (u32, &'static str, Option<u32>);
+
+/// Rules that do not hold, each with what is the matter.
 #[derive(Debug, Default)]
-pub(super) struct Broken {
-    pub(super) count: u64,
-    pub(super) told: Vec<String>,
-}
+pub(super) struct Broken(BTreeMap<Case, String>);
 
 impl Broken {
-    fn add(&mut self, what: impl FnOnce() -> String) {
-        self.count += 1;
-        if self.told.len() < TOLD_MAX {
-            self.told.push(what());
-        }
+    fn add(&mut self, case: Case, what: String) {
+        self.0.insert(case, what);
     }
 
     /// Those of another phase as well.
     pub(super) fn extend(&mut self, other: Self) {
-        self.count += other.count;
-        self.told.extend(other.told);
-        self.told.truncate(TOLD_MAX);
+        self.0.extend(other.0);
+    }
+
+    /// Only those that are broken now, too.
+    fn keep(&mut self, now: &Self) {
+        self.0.retain(|case, _| now.0.contains_key(case));
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn told(&self) -> Vec<String> {
+        self.0.values().take(TOLD_MAX).cloned().collect()
     }
 }
 
 /// What does not hold at any moment of so long: a peer that is changing its place
-/// just now breaks a rule for the time of a round trip.
+/// just now breaks a rule for the time of a round trip, and among very many there is
+/// always one.
 // Guess: longer than a registration takes, or finding the next place.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Rules that are broken and stay so.
 pub(super) fn lastingly_broken<P: Peer>(network: &mut Network<P>) -> Broken {
     let until = network.world.now() + WITHIN;
-    loop {
-        let broken = broken(network);
-        if broken.count == 0 || network.world.now() >= until {
-            return broken;
-        }
+    let mut lasting = broken(network);
+    while lasting.count() > 0 && network.world.now() < until {
         network.pass(Duration::from_secs(1));
+        lasting.keep(&broken(network));
     }
+    lasting
 }
 
 /// Each leaf is registered at one or two, each supernode nowhere; nobody is
@@ -65,13 +74,14 @@ pub(super) fn broken<P: Peer>(network: &mut Network<P>) -> Broken {
         match peer.supernode().role() {
             Role::Supernode => {
                 if count > 0 {
-                    broken
-                        .add(|| format!("supernode {node} is registered as a leaf {count} times"));
+                    let what = format!("supernode {node} is registered as a leaf {count} times");
+                    broken.add((node, "no leaf", None), what);
                 }
                 check_index(network, node, &mut broken);
             }
             Role::Leaf if !(1..=2).contains(&count) => {
-                broken.add(|| format!("leaf {node} is registered at {count} supernodes"));
+                let what = format!("leaf {node} is registered at {count} supernodes");
+                broken.add((node, "one or two", None), what);
             }
             Role::Leaf => {}
         }
@@ -90,29 +100,55 @@ fn check_index<P: Peer>(network: &Network<P>, node: u32, broken: &mut Broken) {
     let mut before = None;
     for (leaf, entries) in core.leaves() {
         if before.replace(leaf).is_some_and(|before| before >= leaf) {
-            broken.add(|| format!("supernode {node} has leaves out of order, or twice"));
+            let what = format!("supernode {node} has leaves out of order, or twice");
+            broken.add((node, "nobody twice", None), what);
         }
         let Some(leaf) = node_of(leaf) else {
-            broken.add(|| format!("supernode {node} has a leaf that does not exist"));
+            let what = format!("supernode {node} has a leaf that does not exist");
+            broken.add((node, "leaves exist", None), what);
             continue;
         };
         let shared = library.shares(leaf).len();
         expected += shared;
         if network.world.core(leaf).is_none() {
-            broken.add(|| format!("supernode {node} has leaf {leaf}, which is down"));
+            let what = format!("supernode {node} has leaf {leaf}, which is down");
+            broken.add((node, "leaves are up", Some(leaf)), what);
         } else if entries != shared {
-            broken.add(|| {
-                format!(
-                    "supernode {node} has {entries} entries of leaf {leaf}, which shares {shared}"
-                )
-            });
+            let what = format!(
+                "supernode {node} has {entries} entries of leaf {leaf}, which shares {shared}"
+            );
+            broken.add((node, "all its entries", Some(leaf)), what);
         }
     }
     let status = core.status(network.world.now()).hub;
     match status.map(|hub| hub.entries) {
         Some(entries) if entries == expected => {}
-        entries => broken.add(|| {
-            format!("the index of supernode {node} has {entries:?} entries, not {expected}")
-        }),
+        entries => {
+            let what =
+                format!("the index of supernode {node} has {entries:?} entries, not {expected}");
+            broken.add((node, "index", None), what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(leaves: &[u32]) -> Broken {
+        let mut broken = Broken::default();
+        for leaf in leaves {
+            broken.add((*leaf, "one or two", None), format!("leaf {leaf}"));
+        }
+        broken
+    }
+
+    #[test]
+    fn what_is_mended_meanwhile_is_not_lasting_whatever_breaks_next() {
+        let mut lasting = broken(&[1, 2]);
+        lasting.keep(&broken(&[2, 3]));
+        assert_eq!(lasting.told(), ["leaf 2"]);
+        lasting.keep(&broken(&[1, 3]));
+        assert_eq!(lasting.count(), 0);
     }
 }

@@ -182,14 +182,14 @@ impl Troubled {
             }
             let broken = broken(&mut self.network);
             let parts = self.parts();
-            if unserved == 0 && broken.count == 0 && parts.len() <= 1 {
+            if unserved == 0 && broken.count() == 0 && parts.len() <= 1 {
                 return Ok(took);
             }
             if took > HEALING {
                 return Err(format!(
                     "{} s after healing the supernodes are in parts of {parts:?}, and {:?}",
                     took.as_secs(),
-                    broken.told
+                    broken.told()
                 ));
             }
         }
