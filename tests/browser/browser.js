@@ -46,5 +46,9 @@ export async function search(page, words) {
   await page.press("g-search input[name=q]", "Enter");
 }
 
+/** Until a part of the page has this text: it is drawn with one of the next frames, and grows.
+ * @param {import("playwright-core").Locator} part @param {string | RegExp} text */
+export const shows = (part, text) => part.filter({ hasText: text }).waitFor();
+
 /** The row of a list with this text. @param {import("playwright-core").Page} page @param {string} view @param {string} text */
 export const row = (page, view, text) => page.locator(`${view} .rows .row:not([hidden])`).filter({ hasText: text });

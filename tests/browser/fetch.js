@@ -21,7 +21,7 @@ export function tests(stage) {
     await page.click("nav a[href='#downloads']");
     const one = row(page, "g-downloads", "Seabird atlas");
     await one.locator("small.complete").waitFor();
-    assert.equal(await one.locator("[role=progressbar]").getAttribute("aria-valuenow"), "100");
+    await one.locator("[role=progressbar][aria-valuenow='100']").waitFor();
     await one.click();
     const saving = page.waitForEvent("download");
     await page.locator("g-downloads .side a", { hasText: "Save a copy" }).click();

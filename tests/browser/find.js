@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { open, row, search } from "./browser.js";
+import { open, row, search, shows } from "./browser.js";
 import { until } from "./network.js";
 
 /** @param {() => Promise<import("./run.js").Stage>} stage */
@@ -14,13 +14,15 @@ export function tests(stage) {
     await search(page, "seabird documentary");
     const found = row(page, "g-search", "Seabird documentary");
     await found.waitFor();
-    assert.equal(await found.locator(".sources").textContent(), "2", "two peers have the same bytes under two names: one row");
-    assert.match(await found.locator(".by").textContent() ?? "", /hub \d+ ms/);
+    // Two peers have the same bytes under two names: one row.
+    await shows(found.locator(".sources"), /^2$/);
+    await shows(found.locator(".by"), /hub \d+ ms/);
     await page.locator("g-search .end:not([hidden])").waitFor();
-    assert.match(await page.locator("g-search > .state").textContent() ?? "", /^1 file in /);
+    await shows(page.locator("g-search > .state"), /^1 file in /);
+    assert.equal(await found.count(), 1);
     await found.click();
-    const side = page.locator("g-search .side");
-    assert.equal(await side.locator(".sources li:not(.via)").count(), 2);
+    const sources = page.locator("g-search .side .sources li:not(.via)");
+    await until("both sources are named", async () => await sources.count() === 2);
     assert.deepEqual(wrong, []);
     await context.close();
   });
@@ -40,7 +42,7 @@ export function tests(stage) {
     await until("the biggest is first", async () => await top() === "36.0 kB");
     await page.click("g-search .head .size button");
     await until("the smallest is first", async () => await top() === "2.0 kB");
-    assert.equal(await page.getAttribute("g-search .head .size", "aria-sort"), "ascending");
+    await page.locator("g-search .head .size[aria-sort=ascending]").waitFor();
     await page.click("g-search .chips button[data-value=audio]");
     await until("only sounds", async () => (await names()).every((name) => name.endsWith(".flac")));
     assert.ok((await names()).length > 0);
@@ -57,7 +59,7 @@ export function tests(stage) {
     await search(page, "xyzzyplugh");
     const empty = page.locator("g-search .empty");
     await empty.locator("h2", { hasText: /Nobody has it|Nothing was found/ }).waitFor();
-    assert.ok(await empty.locator(".ways li").count() >= 2, "each way says what it did");
+    await until("each way says what it did", async () => await empty.locator(".ways li").count() >= 2);
     await search(page, "-only");
     await empty.locator("h2", { hasText: "That did not work" }).waitFor();
     assert.deepEqual(wrong, []);

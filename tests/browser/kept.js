@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { open, row } from "./browser.js";
+import { open, row, shows } from "./browser.js";
 import { faults } from "./everyone.js";
 import { Network, until } from "./network.js";
 
@@ -50,7 +50,7 @@ export function tests(stage) {
       await page.click("g-library .chips button[data-value=kept]");
       const kept = row(page, "g-kept", NAME);
       await kept.locator(".copies", { hasText: "3 of 3" }).filter({ hasText: "3 online" }).waitFor({ timeout: LONG_MS });
-      assert.match(await kept.locator(".left").textContent() ?? "", /^(9 d 0 h|8 d 23 h)$/);
+      await shows(kept.locator(".left"), /^(9 d 0 h|8 d 23 h)$/);
       await kept.click();
       await page.locator("g-kept .side dd", { hasText: "3 of 3 possible" }).waitFor();
       assert.deepEqual(await faults(page), []);

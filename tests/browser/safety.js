@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { open, row, search } from "./browser.js";
+import { open, row, search, shows } from "./browser.js";
 import { Network, until } from "./network.js";
 
 /** @param {() => Promise<import("./run.js").Stage>} stage */
@@ -16,6 +16,7 @@ export function tests(stage) {
     await found.waitFor();
     assert.equal(await found.locator("b").textContent(), evil);
     await found.click();
+    await shows(page.locator("g-search .side h2"), evil);
     assert.equal(await page.locator("g-search .side h2").textContent(), evil);
     await found.locator("button[aria-label=Get]").click();
     await page.click("nav a[href='#downloads']");
@@ -23,7 +24,7 @@ export function tests(stage) {
     const one = row(page, "g-downloads", "onerror");
     await one.locator("small.complete").waitFor();
     await one.click();
-    assert.match(await page.locator("g-downloads .side h2").textContent() ?? "", /img src=x onerror/);
+    await shows(page.locator("g-downloads .side h2"), /img src=x onerror/);
     for (const part of ["library", "network", "settings", "search"]) await page.click(`nav a[href='#${part}']`);
     assert.equal(await page.locator("main img, main script, main iframe").count(), 0);
     assert.equal(await page.evaluate(() => Reflect.get(window, "owned")), false);

@@ -122,7 +122,7 @@ export function tests(stage) {
       for (let n = 0; n < 10; n += 1) await page.mouse.wheel(0, 4000);
       await page.click("g-search .head .sources button");
       await page.locator("g-search .end:not([hidden])").waitFor({ timeout: 60_000 });
-      assert.equal(await page.getAttribute("g-search g-list", "aria-rowcount"), String(ROWS + 1));
+      await until("all are there", async () => await page.getAttribute("g-search g-list", "aria-rowcount") === String(ROWS + 1));
       assert.ok(await page.locator("g-search .rows .row").count() < 60, "only what is in sight exists");
       await page.click("g-search .chips button[data-value=audio]");
       await page.fill("g-search .narrow", "number 12");

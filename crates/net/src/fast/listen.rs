@@ -122,7 +122,7 @@ fn let_in(shared: &Shared, name: Name, mut arrived: Arrived) -> bool {
     let said = pin!(arrived.lane.writer.send(&[&super::WELCOME]))
         // So little has been sent that the socket has room.
         .poll(&mut Context::from_waker(Waker::noop()));
-    let is_said = matches!(said, Poll::Ready(Ok(_)));
+    let is_said = matches!(said, Poll::Ready(Ok(())));
     if is_said {
         count(&shared.tally.lanes);
         table.arrived.insert(name, arrived);

@@ -1,9 +1,10 @@
 //! Downloads: the fetching side.
 //!
 //! One file per concern: `connect` (sources come and go), `size` (proving it),
-//! `fellows` (how many sources are enough), `plan` (which groups are wanted), `given` (what its sources gave to others),
-//! `fill` (who is asked), `slices` (what becomes of requests), `claims` and
-//! `transfer` (the books), `watchdog` (what is said about it).
+//! `fellows` (how many sources are enough), `plan` (which groups are wanted),
+//! `given` (what its sources gave to others), `fill` (who is asked), `slices`
+//! (what becomes of requests), `claims` and `transfer` (the books), `watchdog`
+//! (what is said about it).
 
 mod claims;
 mod config;

@@ -63,7 +63,8 @@ pub struct UploadsConfig {
     /// peer to peer takes as long.
     pub have_interval_idle: Duration,
     /// Shortest time between two messages about what others asked for, of a
-    /// content that is whole here. Too short: noise. Too long: fetchers of a scarce content ask for the same.
+    /// content that is whole here. Too short: noise. Too long: fetchers of a
+    /// scarce content ask for the same.
     pub given_interval: Duration,
 }
 
@@ -106,7 +107,8 @@ impl Default for UploadsConfig {
             position_interval: Duration::from_secs(5),
             // Guess.
             have_interval: Duration::from_millis(250),
-            // Measured: a swarm of 64 that takes 5.2 s with 250 ms takes 5.0 s with this (`swarm_speed`).
+            // Measured: a swarm of 64 that takes 5.2 s with 250 ms takes 5.0 s with
+            // this (`swarm_speed`).
             have_interval_idle: Duration::from_millis(50),
             // Guess: a round trip or two; few slices of a slow source.
             given_interval: Duration::from_millis(100),

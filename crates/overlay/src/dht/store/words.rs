@@ -8,7 +8,6 @@
 //! read, part by part.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use gannet_base::{Rng, Timestamp};
 
@@ -171,6 +170,11 @@ impl OwnSearch {
 }
 
 impl Store {
+    /// Entries that a part of a list has at most.
+    fn part_max(&self) -> u32 {
+        self.config.part_max.min(self.config.list_max)
+    }
+
     /// Every match has these words, or is of another alternative.
     pub(super) fn begin_words(&mut self, now: Timestamp, id: RequestId, words: Vec<Word>) {
         let mut split = Vec::new();
@@ -199,7 +203,7 @@ impl Store {
 
     /// Asks for the lists of the next words, or reads the parts of a split one.
     fn next_word(&mut self, now: Timestamp, id: RequestId) {
-        let part_max = self.config.part_max.min(self.config.list_max);
+        let part_max = self.part_max();
         loop {
             let Some(search) = self.searches.get_mut(&id) else {
                 return;
@@ -226,7 +230,7 @@ impl Store {
 
     /// Of the words that are split, if all are, the one with the fewest parts.
     fn choose_split(&mut self, id: RequestId) {
-        let part_max = self.config.part_max.min(self.config.list_max);
+        let part_max = self.part_max();
         let Some(search) = self.searches.get_mut(&id) else {
             return;
         };
@@ -244,7 +248,7 @@ impl Store {
             return;
         };
         let known = choice.split.swap_remove(best);
-        let bits = known.0.max(likely_depth(known.1, part_max));
+        let bits = depth(&known, part_max);
         let word = known.2;
         choice.total = known.1;
         choice.is_fresh = choice.fresh.contains(&word);
@@ -286,7 +290,7 @@ impl Store {
             Outcome::Read => {
                 // It answers all that there is to ask.
                 search.choice.is_answered = true;
-                let others: BTreeMap<_, _> = std::mem::take(&mut search.legs);
+                let others = std::mem::take(&mut search.legs);
                 self.give_up_legs(others);
                 return;
             }
@@ -311,7 +315,7 @@ impl Store {
         (word, shard): (&Word, Shard),
         outcome: Outcome,
     ) {
-        let part_max = self.config.part_max.min(self.config.list_max);
+        let part_max = self.part_max();
         let Some(search) = self.searches.get_mut(&id) else {
             return;
         };
@@ -354,12 +358,7 @@ impl Store {
 /// In how many parts a list is, as bits. What is known of it may be from its beginning,
 /// when it had more entries than its parts can hold.
 fn depth((bits, count, _): &(u8, u32, Word), part_max: u32) -> u8 {
-    let parts = count / part_max.max(1);
-    let bits_at_least = parts.checked_ilog2().unwrap_or(0);
-    bits_at_least
-        .max((*bits).into())
-        .try_into()
-        .unwrap_or(*bits)
+    likely_depth(*count, part_max).max(*bits)
 }
 
 /// Entries that a part of a list may have on average, if most are to be whole: what one part

@@ -136,8 +136,8 @@ fn a_search_turns_to_the_word_that_is_in_fewer_parts() {
     );
 }
 
-/// Issue 5: a search for words that the asker has never heard of asked for one list after the
-/// other, and ran out of time before it knew what to read.
+/// A search for words that the asker has never heard of asked for one list after the other,
+/// and ran out of time before it knew what to read.
 #[test]
 fn lists_of_words_never_heard_of_are_asked_for_two_at_once() {
     const WORDS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
