@@ -78,8 +78,13 @@ impl Around {
     }
 
     /// Whether the key may be meant for this node, or for one of the few before it:
-    /// whether it lies no farther back than twice as far as this node can see ahead.
+    /// whether it lies no farther back than the nodes known to be before this one, or
+    /// twice as far as this node can see ahead.
     fn holds(&self, key: Position) -> bool {
+        let within = |bound: &Position| self.me.position.owns(*bound, key);
+        if self.before.last().is_some_and(within) {
+            return true;
+        }
         let Some(last) = self
             .successors
             .last()

@@ -46,6 +46,8 @@ pub(super) enum For {
     Fold(Position),
     /// What a comparison showed to be missing.
     Session(u64),
+    /// The same, into parts of lists that are split; 0 if there was no comparison.
+    Parts(u64),
 }
 
 /// Records on their way to one place.
@@ -287,6 +289,10 @@ impl Store {
             For::Session(session) => {
                 self.counters.repaired += errand.taken;
                 self.on_pushed(now, session, done);
+            }
+            For::Parts(session) => {
+                self.counters.repaired += errand.taken;
+                self.on_parted(now, session, done);
             }
         }
     }

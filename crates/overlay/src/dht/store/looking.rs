@@ -174,7 +174,7 @@ impl Store {
             count: 0,
         };
         let key = shard.key(&parent.word);
-        let owner = (For::Session(0), Mode::Create);
+        let owner = (For::Parts(0), Mode::Create);
         self.start_errand(now, owner, (key, None), Vec::new(), vec![mark]);
     }
 }

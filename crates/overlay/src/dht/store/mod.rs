@@ -56,6 +56,7 @@ mod looking;
 mod message;
 mod own;
 mod publish;
+mod pushing;
 mod receipts;
 mod record;
 mod requests;

@@ -340,7 +340,7 @@ impl Store {
                 parts.entry(todo.key()).or_default().push(todo);
             }
             for (part, todo) in parts {
-                let owner = (For::Session(0), Mode::Create);
+                let owner = (For::Parts(0), Mode::Create);
                 self.start_errand(now, owner, (part, None), todo, Vec::new());
             }
         }

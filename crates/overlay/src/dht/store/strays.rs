@@ -3,7 +3,8 @@
 //!
 //! They are brought to the owner. What is brought is let go only when the owner has
 //! shown in another comparison that it has it, and said that it is the owner by the
-//! ring as it is now, and that this peer is none of those that hold its copies.
+//! ring as it is now, and that this peer is none of those that hold its copies; what is
+//! in a list that the owner has split, when the owners of the parts have taken it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,9 +12,10 @@ use std::time::Duration;
 use gannet_base::Timestamp;
 
 use super::around::Way;
+use super::errand::Todo;
 use super::shelf::spans;
 use super::sync::{Spanned, Why};
-use super::{Contact, Position, RecordId, Spot, Standing, Store, StoreMessage, Waiting};
+use super::{Contact, Place, Position, RecordId, Spot, Standing, Store, StoreMessage, Waiting};
 
 /// Comparisons of what is brought, the last of which shows that it is there.
 const PASSES_MAX: u8 = 4;
@@ -61,6 +63,9 @@ pub(super) struct Bringing {
     had: BTreeMap<Spot, u64>,
     /// What the owner lacked at the last pass.
     lacked: BTreeSet<Spot>,
+    /// What is in lists that the owner has split: the owners of their parts have said that
+    /// they and those with copies have it, or are being asked.
+    moved: BTreeSet<Spot>,
     passes: u8,
     is_replica: bool,
     /// Where the owner's stretch begins, as far as is known here.
@@ -74,8 +79,29 @@ impl Bringing {
         standing.is_owner
     }
 
-    pub(super) fn lacks(&mut self, spots: &[Spot]) {
-        self.lacked.extend(spots);
+    /// The owner lacks these. What has moved, it is to lack.
+    pub(super) fn lacks(&mut self, spots: &mut Vec<Spot>) {
+        spots.retain(|spot| !self.moved.contains(spot));
+        self.lacked.extend(spots.iter());
+    }
+
+    /// The owner's list is split: this goes into a part.
+    pub(super) fn moves(&mut self, spot: Spot) {
+        self.lacked.remove(&spot);
+        self.moved.insert(spot);
+    }
+
+    /// A part did not take it.
+    pub(super) fn stays(&mut self, todo: &Todo) {
+        let Place::Word(word, part) = &todo.place else {
+            return;
+        };
+        for bits in 0..part.bits() {
+            let spot = (part.ancestor(bits).key(word), todo.record.id());
+            if self.moved.remove(&spot) {
+                self.lacked.insert(spot);
+            }
+        }
     }
 }
 
@@ -163,6 +189,7 @@ impl Store {
         let bringing = Bringing {
             had,
             lacked: BTreeSet::new(),
+            moved: BTreeSet::new(),
             passes: 1,
             is_replica: false,
             from: way.from,

@@ -17,14 +17,13 @@ use gannet_base::{PeerId, Timestamp};
 use rand_core::Rng as _;
 
 use super::around::Way;
-use super::errand::{Done, For, Todo};
+use super::errand::{For, Todo};
 use super::message::{ITEMS_MAX, LISTED_ALL_MAX, LISTED_MAX, LOAD_BYTES_MAX, MARKS_MAX, SPANS_MAX};
 use super::requests::Purpose;
 use super::shelf::{Posting, spans};
 use super::strays::{Bringing, Strays};
 use super::{
-    Contact, Difference, Item, Load, Mark, Mode, Place, Position, RecordId, Refusal, Shard, Span,
-    Spot, Standing, Store, StoreMessage, Summed, Vouch,
+    Contact, Difference, Item, Load, Mark, Mode, Position, RecordId, Span, Spot, Standing, Store, StoreMessage, Summed, Vouch,
 };
 use crate::flood::jittered;
 
@@ -59,12 +58,25 @@ pub(super) struct Session {
     pushes: Vec<Todo>,
     marks: Vec<Mark>,
     wants: VecDeque<Spot>,
-    is_pushing: bool,
+    /// Errands under way with what the other lacks.
+    pub(super) errands: usize,
+    /// One of them failed.
+    pub(super) has_failed: bool,
     /// The other has no room for some of what it lacked.
-    is_full: bool,
+    pub(super) is_full: bool,
     rounds: u32,
     /// The least that the other said of itself.
     vouch: Vouch,
+}
+
+impl Session {
+    /// What it brings, if it does.
+    pub(super) fn bringing(&mut self) -> Option<&mut Bringing> {
+        match &mut self.why {
+            Why::Stray(bringing) => Some(bringing),
+            Why::Copies => None,
+        }
+    }
 }
 
 /// Comparisons, and when there will be more.
@@ -199,7 +211,8 @@ impl Store {
             pushes: Vec::new(),
             marks: Vec::new(),
             wants: VecDeque::new(),
-            is_pushing: false,
+            errands: 0,
+            has_failed: false,
             is_full: false,
             rounds: 0,
             vouch: Vouch::Yes,
@@ -211,11 +224,11 @@ impl Store {
     }
 
     /// The next thing to do of a comparison.
-    fn step_session(&mut self, now: Timestamp, id: u64) {
+    pub(super) fn step_session(&mut self, now: Timestamp, id: u64) {
         let Some(session) = self.syncing.sessions.get_mut(&id) else {
             return;
         };
-        if session.request.is_some() || session.is_pushing {
+        if session.request.is_some() || session.errands > 0 {
             return;
         }
         session.rounds += 1;
@@ -225,7 +238,7 @@ impl Store {
         }
         let peer = session.peer.clone();
         if !session.pushes.is_empty() || !session.marks.is_empty() {
-            session.is_pushing = true;
+            session.errands += 1;
             let todo = std::mem::take(&mut session.pushes);
             let marks = std::mem::take(&mut session.marks);
             let mode = match session.why {
@@ -390,11 +403,11 @@ impl Store {
                 }
             }
         }
+        if let Why::Stray(bringing) = &mut session.why {
+            bringing.lacks(&mut lacking);
+        }
         let (pushes, marks) = self.pushed(now, &lacking);
         if let Some(session) = self.syncing.sessions.get_mut(&id) {
-            if let Why::Stray(bringing) = &mut session.why {
-                bringing.lacks(&lacking);
-            }
             session.pushes = pushes;
             session.marks = marks;
         }
@@ -487,35 +500,6 @@ impl Store {
         // Nobody may slip in what was not asked for as something else.
         self.take_load(now, from, (Mode::Copy, 0), (load, true, true));
         self.step_session(now, id);
-    }
-
-    /// What the other lacked was sent. Some lists are split by now: there what they
-    /// have no room for belongs into the parts.
-    pub(super) fn on_pushed(&mut self, now: Timestamp, id: u64, done: Done) {
-        let (is_whole, mut is_full) = (done.is_whole, false);
-        let mut parts: BTreeMap<Position, Vec<Todo>> = BTreeMap::new();
-        for (todo, why) in done.refused {
-            is_full |= why == Refusal::Full;
-            if let (Refusal::Split { bits }, Place::Word(word, _)) = (why, &todo.place) {
-                let shard = Shard::of(todo.record.entry().content, bits);
-                let place = Place::Word(word.clone(), shard);
-                let todo = Todo { place, ..todo };
-                parts.entry(todo.key()).or_default().push(todo);
-            }
-        }
-        for (part, todo) in parts {
-            let owner = (For::Session(0), Mode::Create);
-            self.start_errand(now, owner, (part, None), todo, Vec::new());
-        }
-        if let Some(session) = self.syncing.sessions.get_mut(&id) {
-            session.is_pushing = false;
-            session.is_full |= is_full;
-            if is_whole {
-                self.step_session(now, id);
-            } else {
-                self.end_session(now, id, false);
-            }
-        }
     }
 
     /// A comparison is over.

@@ -127,3 +127,33 @@ fn who_searches_while_a_ring_grows_is_never_told_that_nobody_has_it() {
     // It is not by saying so always.
     assert!(whole * 10 >= all * 9, "{whole} of {all} were found at once");
 }
+
+/// Those who were there early hold entries of lists that belong to others by now, and are in
+/// parts: they bring them into the parts, and let them go.
+#[test]
+fn a_ring_that_has_grown_comes_to_rest() {
+    let config = with_store(|store| {
+        (store.list_max, store.part_max) = (20, 20);
+        store.checks_signatures = false;
+    });
+    let mut town = Town::new(config);
+    for n in 0..PEERS {
+        town.join(n, if n == 0 { &[] } else { &[0] });
+        let paths: Vec<String> = (0..10).map(|i| format!("x/common n{n}i{i}.txt")).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        town.publish(n, &paths);
+        town.run(Duration::from_millis(500));
+    }
+    town.rest();
+    town.run(Duration::from_secs(600));
+    let refused = |town: &Town| -> u64 {
+        let stores = town.peers.values().map(|dht| dht.status().store);
+        stores.map(|store| store.counters.refused).sum()
+    };
+    let before = refused(&town);
+    town.run(Duration::from_secs(600));
+    assert_eq!(refused(&town) - before, 0, "after {before} while it grew");
+    let answer = town.find(7, "common");
+    assert_eq!(answer.paths.len(), 600, "{:?}", answer.outcome);
+    assert_eq!(answer.outcome.ending, Ending::Everything);
+}
