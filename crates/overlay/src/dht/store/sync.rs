@@ -23,7 +23,8 @@ use super::requests::Purpose;
 use super::shelf::{Posting, spans};
 use super::strays::{Bringing, Strays};
 use super::{
-    Contact, Difference, Item, Load, Mark, Mode, Position, RecordId, Span, Spot, Standing, Store, StoreMessage, Summed, Vouch,
+    Contact, Difference, Item, Load, Mark, Mode, Position, RecordId, Span, Spot, Standing, Store,
+    StoreMessage, Summed, Vouch,
 };
 use crate::flood::jittered;
 
