@@ -248,7 +248,7 @@ impl Store {
             return;
         };
         let known = choice.split.swap_remove(best);
-        let bits = depth(&known, part_max);
+        let bits = known.0.max(likely_depth(known.1, part_max));
         let word = known.2;
         choice.total = known.1;
         choice.is_fresh = choice.fresh.contains(&word);
@@ -355,10 +355,17 @@ impl Store {
     }
 }
 
-/// In how many parts a list is, as bits. What is known of it may be from its beginning,
+/// In how many parts a list is at least, as bits. What is known of it may be from its beginning,
 /// when it had more entries than its parts can hold.
+// Measured: with `likely_depth` in its place the busiest of 10,000 peers serves 3.3 times
+// the mean, not 2.8 times (`search_speed 10000 6000 10 dht 0`).
 fn depth((bits, count, _): &(u8, u32, Word), part_max: u32) -> u8 {
-    likely_depth(*count, part_max).max(*bits)
+    let parts = count / part_max.max(1);
+    let bits_at_least = parts.checked_ilog2().unwrap_or(0);
+    bits_at_least
+        .max((*bits).into())
+        .try_into()
+        .unwrap_or(*bits)
 }
 
 /// Entries that a part of a list may have on average, if most are to be whole: what one part
