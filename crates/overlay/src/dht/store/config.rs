@@ -82,8 +82,7 @@ pub struct Config {
     /// low: who wants all of a word reads many parts. Too high: parts of the commonest
     /// words are loads too large to be spread evenly.
     // Measured: with 500 peers of ten files each the busiest serves 3.8 times the mean at
-    // 100, 2.6 times at 64, 2.4 times at 50 (`search_speed 500 3000 10 dht 0`); half of a
-    // list that is just split still fits.
+    // 100, 2.6 times at 64, 2.4 times at 50 (`search_speed 500 3000 10 dht 0`).
     pub part_max: u32,
     /// Entries of one holder in the list of one word; in each shard of depth b
     /// at most this / 2^b, but always 64. Too low: large collections are cut. Too
@@ -178,7 +177,7 @@ impl Default for Config {
             shards_per_search_max: 2_048,
             pages_per_list_max: 100,
             list_max: 100,
-            part_max: 64,
+            part_max: 50,
             list_entries_per_holder_max: 8_192,
             list_hard_max: 4_000,
             postings_max: 1_000_000,
