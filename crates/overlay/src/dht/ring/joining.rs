@@ -61,6 +61,9 @@ impl Ring {
         if self.joining.is_some() {
             return;
         }
+        if let Mode::Small(small) = &mut self.mode {
+            small.joining_since.get_or_insert(now);
+        }
         self.joining = Some(Box::new(Joining { via, tries: 0 }));
         self.look_for_place(now);
     }

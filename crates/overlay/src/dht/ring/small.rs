@@ -38,6 +38,8 @@ pub(super) struct Small {
     enough_since: Option<Timestamp>,
     /// When somebody last said that it is on a ring, who was none of these.
     ring_heard_at: Option<Timestamp>,
+    /// Since when this node looks for a place on a ring.
+    pub(super) joining_since: Option<Timestamp>,
 }
 
 impl Small {
@@ -477,7 +479,8 @@ impl Ring {
 
     /// Whether this member has gone ahead to be a ring with all the others. Whoever is
     /// left behind for good is none of that ring: its lists would be taken for those
-    /// of a ring that has shrunk.
+    /// of a ring that has shrunk. So is whoever has looked for a place on one for long:
+    /// where many do, those on the ring take each other for small again and again.
     pub(super) fn is_about_to_follow(&self, now: Timestamp, (peer, index): (PeerId, u8)) -> bool {
         let Mode::Small(small) = &self.mode else {
             return false;
@@ -489,7 +492,11 @@ impl Ring {
                 .on_ring
                 .is_none_or(|since| now - since < self.patience())
         };
-        small.members.len() >= self.replicas() && asker.is_some_and(is_early)
+        let is_early_itself = small
+            .joining_since
+            .is_none_or(|since| now - since < self.patience());
+        let is_whole = small.members.len() >= self.replicas();
+        is_whole && is_early_itself && asker.is_some_and(is_early)
     }
 
     /// A ring, as soon as there are enough for one and all agree who is there.

@@ -52,13 +52,30 @@ impl Network {
         let members = self.world.app().members().filter(|node| *node != peer);
         for ring in members.filter_map(|node| self.world.core(node)) {
             let ring = &ring.rings()[0];
-            let first = ring.pointers().successors[0].clone();
-            let number = first.node().and_then(|node| node_of(node.peer));
-            if number.is_some_and(|number| self.is_back_since(number, DOUBT)) {
-                coming.extend(dropped(ring, &first));
+            if ring.is_on_ring() {
+                coming.extend(self.shortened(ring, peer));
             }
         }
         coming
+    }
+
+    /// The lists of this node while it finds its first successors dead, one after the
+    /// other: this peer, and those that are back, which it may still ask by a link from
+    /// before.
+    fn shortened(&self, ring: &Ring, peer: u32) -> Vec<Coming> {
+        let mut after = ring.pointers().clone();
+        let mut lists = Vec::new();
+        for _ in 0..after.successors.len() {
+            let first = after.successors[0].node();
+            let number = first.and_then(|node| node_of(node.peer));
+            let is_doubted = |number| number == peer || self.is_back_since(number, DOUBT);
+            if !number.is_some_and(is_doubted) {
+                break;
+            }
+            let _ = after.on_successor_dead();
+            lists.push(list(&after));
+        }
+        lists
     }
 }
 

@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn what_once_failed_does_not_again() {
         for from in [
-            8, 9, 13, 22, 46, 64, 106, 182, 268, 281, 285, 323, 500, 6591,
+            8, 9, 13, 22, 46, 64, 106, 182, 268, 281, 285, 323, 500, 1445, 2292, 6591, 9209,
         ] {
             let report = run(&seeds(from, 1)).unwrap();
             assert_eq!(report.failures, []);
