@@ -97,7 +97,7 @@ export class List extends HTMLElement {
     if (!this.height) return;
     if (!this.rowHeight) this.rowHeight = parseFloat(getComputedStyle(this).getPropertyValue("--row")) || 48;
     const row = this.rowHeight;
-    this.body.style.height = `${this.items.length * row}px`;
+    this.stretch();
     const first = Math.max(0, Math.min(Math.floor(this.top / row), this.items.length - Math.floor(this.height / row)) - 2);
     const last = Math.min(this.items.length, first + Math.ceil(this.height / row) + 5);
     while (this.pool.length < last - first) this.addRow();
@@ -129,6 +129,11 @@ export class List extends HTMLElement {
     if (active) put(this, "aria-activedescendant", active);
     else this.removeAttribute("aria-activedescendant");
   };
+
+  /** Gives the rows the room of all items. */
+  stretch() {
+    this.body.style.height = `${this.items.length * (this.rowHeight || 48)}px`;
+  }
 
   addRow() {
     const { cells, show } = this.make();
@@ -186,6 +191,8 @@ export class List extends HTMLElement {
   /** Scrolls until a row is in sight. @param {number} index */
   reveal(index) {
     const row = this.rowHeight || 48;
+    // Items may have come since the last frame: nothing scrolls into room that is not there yet.
+    this.stretch();
     const head = this.head.offsetHeight;
     const room = this.clientHeight - head;
     if (index * row < this.scrollTop) this.scrollTo(0, index * row);
