@@ -22,8 +22,9 @@ Usage: cargo xtask COMMAND
 
   tidy                     check the rules of the house that no compiler knows
   bench [PART] [--json]    measure, with targets; PART is index, store, transfer, idle, flood or all
-  compare [WORK…]          measure beside what others use, installed under target/tools: some 40
-                           minutes for all of one, four, quic, hash, small, dht, swarm64, start;
+  compare [WORK…]          measure beside what others use, installed under target/tools: some 50
+                           minutes for all of one, four, quic, hash, index, small, dht, swarm64,
+                           start;
                            --runs N, --size 64M, --place memory|disk, --files N, --work-dir DIR,
                            --json, --markdown
   package                  build, write manual pages and completions, and make a Debian package

@@ -72,20 +72,34 @@ const STORE: &[Promise] = &[
 
 /// The word index beside tantivy.
 pub(crate) fn index(root: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Figure>> {
+    index_runs(root, RUNS, interrupt)
+}
+
+/// The same, so many times.
+pub(crate) fn index_runs(
+    root: &Path,
+    times: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<Figure>> {
     let manifest = ["--manifest-path", "bench/tantivy/Cargo.toml"];
     let program = tool::build(root, &manifest, interrupt)?;
     let mut command = Command::new(program);
     command.current_dir(root).arg("--json");
-    let mut runs = runs(&mut command, RUNS, numbers, interrupt)?;
-    for run in &mut runs {
-        if let (Some(ours), Some(theirs)) = (
-            run.get("ours_queries_per_s"),
-            run.get("tantivy_queries_per_s"),
-        ) {
-            run.insert("queries_ratio".to_owned(), ours / theirs);
-        }
-    }
+    let runs = runs(&mut command, times, index_figures, interrupt)?;
     figures("index", INDEX, &runs)
+}
+
+/// What the index's benchmark prints, and what is made of it: both indexes
+/// answered in the same run.
+fn index_figures(text: &str) -> anyhow::Result<Run> {
+    let mut run = numbers(text)?;
+    if let (Some(ours), Some(theirs)) = (
+        run.get("ours_queries_per_s"),
+        run.get("tantivy_queries_per_s"),
+    ) {
+        run.insert("queries_ratio".to_owned(), ours / theirs);
+    }
+    Ok(run)
 }
 
 /// Hashing and scanning, beside b3sum.
@@ -231,6 +245,15 @@ mod tests {
         let run = Run::from([("a".to_owned(), 1.0), ("b".to_owned(), 2.5)]);
         assert_eq!(numbers(text).unwrap(), run);
         assert!(numbers("[1]").is_err());
+    }
+
+    #[test]
+    fn the_indexes_are_compared_within_a_run() {
+        let run = index_figures(r#"{"ours_queries_per_s": 30, "tantivy_queries_per_s": 20}"#);
+        assert_eq!(run.unwrap()["queries_ratio"], 1.5);
+        // With `--alone`.
+        let run = index_figures(r#"{"ours_queries_per_s": 30}"#).unwrap();
+        assert!(!run.contains_key("queries_ratio"));
     }
 
     #[test]

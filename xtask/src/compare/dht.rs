@@ -35,7 +35,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
         .inspect_err(note)
         .ok();
     if others.is_some() {
-        note_versions(bench)?;
+        bench.note_locked("bench/dht/Cargo.lock", &["mainline", "libp2p-kad"])?;
     }
     let folder = scratch::folder()?;
     let command = |name: &str| -> Option<Command> {
@@ -97,20 +97,6 @@ fn figures(runs: &[Vec<Run>]) -> anyhow::Result<Vec<Figure>> {
         }
     }
     Ok(figures)
-}
-
-/// What the other crates' lock file says.
-fn note_versions(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let lock: toml::Table =
-        std::fs::read_to_string(bench.root.join("bench/dht/Cargo.lock"))?.parse()?;
-    for package in lock["package"].as_array().into_iter().flatten() {
-        if let (Some(name @ ("mainline" | "libp2p-kad")), Some(version)) =
-            (package["name"].as_str(), package["version"].as_str())
-        {
-            bench.tools.note_version(name, version.to_owned());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

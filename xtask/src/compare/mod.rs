@@ -55,6 +55,7 @@ const WORKS: &[Work] = &[
     ("four", one::four),
     ("quic", quic),
     ("hash", hash),
+    ("index", index),
     ("small", small::run),
     ("dht", dht::run),
     ("swarm64", swarm::run),
@@ -134,6 +135,15 @@ impl Bench<'_> {
         }
     }
 
+    /// Notes the versions of crates that a benchmark beside ours is built with.
+    fn note_locked(&self, lock: &str, packages: &[&str]) -> anyhow::Result<()> {
+        let lock = std::fs::read_to_string(self.root.join(lock))?;
+        for (name, version) in locked(&lock, packages)? {
+            self.tools.note_version(&name, version);
+        }
+        Ok(())
+    }
+
     /// A file to fetch, in a folder of its own.
     fn source(&self, folder: &Path, mebibytes: u64) -> anyhow::Result<PathBuf> {
         let shared = folder.join("shared");
@@ -163,9 +173,44 @@ fn hash(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(renamed(found.collect(), "hash"))
 }
 
+/// The word index, beside tantivy.
+fn index(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
+    let runs = bench.options.runs;
+    let figures = suites::index_runs(bench.root, runs, bench.interrupt)?;
+    bench.note_locked("bench/tantivy/Cargo.lock", &["tantivy"])?;
+    Ok(figures)
+}
+
+/// The versions that a `Cargo.lock` has of some packages.
+fn locked(lock: &str, packages: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
+    let lock: toml::Table = lock.parse()?;
+    let all = lock.get("package").and_then(toml::Value::as_array);
+    let named = all.into_iter().flatten().filter_map(|package| {
+        let name = package.get("name")?.as_str()?;
+        let version = package.get("version")?.as_str()?;
+        let is_wanted = packages.contains(&name);
+        is_wanted.then(|| (name.to_owned(), version.to_owned()))
+    });
+    Ok(named.collect())
+}
+
 fn renamed(mut figures: Vec<Figure>, part: &'static str) -> Vec<Figure> {
     for figure in &mut figures {
         figure.part = part;
     }
     figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_lock_files() {
+        let lock = "version = 4\n[[package]]\nname = \"tantivy-common\"\nversion = \"0.7.0\"\n\
+            [[package]]\nname = \"tantivy\"\nversion = \"0.22.1\"\n";
+        let found = locked(lock, &["tantivy", "other"]).unwrap();
+        assert_eq!(found, [("tantivy".to_owned(), "0.22.1".to_owned())]);
+        assert!(locked("no lock", &["tantivy"]).is_err());
+    }
 }
