@@ -21,6 +21,7 @@ mod ssh;
 mod start;
 mod swarm;
 mod torrent;
+mod transmission;
 mod web;
 
 use std::path::{Path, PathBuf};

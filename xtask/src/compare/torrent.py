@@ -1,8 +1,9 @@
 """One end of a BitTorrent transfer over loopback.
 
-make FILE TORRENT            describe a file
+make FILE TORRENT [TRACKER]  describe a file
 seed TORRENT DIR PORTFILE    serve it; the port is written into PORTFILE
 leech TORRENT DIR PORT...    fetch it from these ports of this machine, and end
+track PORTFILE ADDRESS PORT  name this peer to all who ask by http; the port is written into PORTFILE
 """
 
 import hashlib
@@ -21,7 +22,7 @@ def encode(value):
     return b"d" + items + b"e"
 
 
-def make(path, torrent):
+def make(path, torrent, tracker=None):
     hashes = []
     with open(path, "rb") as file:
         while piece := file.read(PIECE):
@@ -32,8 +33,11 @@ def make(path, torrent):
         b"piece length": PIECE,
         b"pieces": b"".join(hashes),
     }
+    described = {b"info": info}
+    if tracker:
+        described[b"announce"] = tracker.encode()
     with open(torrent, "wb") as file:
-        file.write(encode({b"info": info}))
+        file.write(encode(described))
 
 
 def session(torrent, folder, is_seed):
@@ -69,12 +73,16 @@ def seed(torrent, folder, port_file):
     running, _ = session(torrent, folder, True)
     while running.listen_port() == 0:
         running.wait_for_alert(100)
-    with open(port_file + ".new", "w") as file:
-        file.write(str(running.listen_port()))
-    os.rename(port_file + ".new", port_file)
+    tell_port(port_file, running.listen_port())
     while True:
         running.wait_for_alert(60_000)
         running.pop_alerts()
+
+
+def tell_port(port_file, port):
+    with open(port_file + ".new", "w") as file:
+        file.write(str(port))
+    os.rename(port_file + ".new", port_file)
 
 
 def leech(torrent, folder, *ports):
@@ -88,5 +96,25 @@ def leech(torrent, folder, *ports):
     os._exit(0)
 
 
+def track(port_file, address, port):
+    import socket
+    import socketserver
+    from http.server import BaseHTTPRequestHandler
+
+    peer = socket.inet_aton(address) + int(port).to_bytes(2, "big")
+    answer = encode({b"interval": 1800, b"peers": peer})
+
+    class Tracker(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Tracker) as server:
+        tell_port(port_file, server.server_address[1])
+        server.serve_forever()
+
+
 if __name__ == "__main__":
-    {"make": make, "seed": seed, "leech": leech}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "seed": seed, "leech": leech, "track": track}[sys.argv[1]](*sys.argv[2:])

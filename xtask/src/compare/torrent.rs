@@ -14,7 +14,8 @@ use super::install::{Tool, quiet};
 use super::server::{Server, alive, free_port, spawned};
 
 const SCRIPT: &str = include_str!("torrent.py");
-const SEEDING: Duration = Duration::from_secs(120);
+/// Longest time until a seed serves.
+pub(super) const SEEDING: Duration = Duration::from_secs(120);
 
 /// libtorrent with so many seeds; none if it cannot be had or does not work.
 pub(crate) fn libtorrent<'a>(
@@ -39,7 +40,7 @@ fn with_seeds<'a>(
     seeds: usize,
 ) -> anyhow::Result<Contender<'a>> {
     let place = folder.join(name);
-    let torrent = describe(bench, python, &place, source)?;
+    let torrent = describe(bench, python, &place, source, None)?;
     let script = place.join("torrent.py");
     let shared = source.parent().context("the source lies in a folder")?;
     let mut servers = Vec::new();
@@ -99,7 +100,7 @@ fn rqbit_seed<'a>(
     source: &Path,
 ) -> anyhow::Result<Contender<'a>> {
     let place = folder.join("rqbit");
-    let torrent = describe(bench, python, &place, source)?;
+    let torrent = describe(bench, python, &place, source, None)?;
     // It opens what it seeds for writing, which would make the others read
     // their source anew: so it gets a copy.
     let shared = place.join("shared");
@@ -157,21 +158,31 @@ fn is_seeding(said: &str) -> bool {
     said.contains("needed 0,") || said.contains(": 100.00%")
 }
 
-/// Writes the torrent's description, and the script beside it.
-fn describe(
+/// Writes the torrent's description, with the address of a tracker if there is
+/// one, and the script beside it.
+pub(super) fn describe(
     bench: &Bench<'_>,
     python: &Tool,
     place: &Path,
     source: &Path,
+    tracker: Option<&str>,
 ) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(place)?;
-    let script = place.join("torrent.py");
-    fs::write(&script, SCRIPT)?;
+    let script = write_script(place)?;
     let torrent = place.join("source.torrent");
     let mut command = python.command();
     command.arg(&script).arg("make").arg(source).arg(&torrent);
+    command.args(tracker);
     quiet(&mut command, bench.interrupt)?;
     Ok(torrent)
+}
+
+/// Writes the script that is both ends, and whatever else has to be, into a
+/// folder.
+pub(super) fn write_script(place: &Path) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(place)?;
+    let script = place.join("torrent.py");
+    fs::write(&script, SCRIPT)?;
+    Ok(script)
 }
 
 #[cfg(test)]
