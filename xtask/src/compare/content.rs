@@ -50,7 +50,7 @@ pub(crate) fn warm(folder: &Path, files_at: &Path) -> anyhow::Result<()> {
 }
 
 /// Sizes by path below a folder; a file by itself has the empty path.
-fn files(root: &Path) -> anyhow::Result<BTreeMap<PathBuf, u64>> {
+pub(super) fn files(root: &Path) -> anyhow::Result<BTreeMap<PathBuf, u64>> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![root.to_owned()];
     while let Some(path) = waiting.pop() {

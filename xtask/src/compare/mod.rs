@@ -20,6 +20,7 @@ mod small;
 mod ssh;
 mod start;
 mod swarm;
+mod syncthing;
 mod torrent;
 mod transmission;
 mod web;

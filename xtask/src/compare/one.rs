@@ -6,7 +6,7 @@ use super::Bench;
 use super::contest::{Contender, Contest};
 use super::options::Place;
 use super::results::Contested;
-use super::{ours, sendme, torrent, transmission, web};
+use super::{ours, sendme, syncthing, torrent, transmission, web};
 use crate::bench::peer::Lab;
 use crate::bench::report::Figure;
 use crate::bench::scratch;
@@ -25,6 +25,7 @@ pub(crate) fn one(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
         contenders.extend(sendme::contender(bench, folder, source));
         let mebibytes = case.mebibytes;
         contenders.extend(transmission::contender(bench, folder, source, mebibytes));
+        contenders.extend(syncthing::contender(bench, folder, source));
         let promises = [
             ("curl http", 1.0),
             ("curl https", 1.6),

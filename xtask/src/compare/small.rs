@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::contest::{Contender, Contest};
 use super::results::Contested;
 use super::server::Server;
-use super::{Bench, ours, sendme, ssh};
+use super::{Bench, ours, sendme, ssh, syncthing};
 use crate::bench::peer::Lab;
 use crate::bench::report::Figure;
 
@@ -31,6 +31,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> anyhow::Result<Vec<Figure>> {
         }
         contenders.extend(sendme::contender(bench, folder.path(), &source));
         contenders.extend(ssh::rsync(bench, folder.path(), &source));
+        contenders.extend(syncthing::contender(bench, folder.path(), &source));
         let contest = Contest {
             source: &source,
             place: folder.path(),
