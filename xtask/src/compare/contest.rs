@@ -97,6 +97,10 @@ impl Contest<'_> {
     /// `is_compared`, and by its size else.
     fn once(&self, contender: &Contender<'_>, is_compared: bool) -> anyhow::Result<Sample> {
         let folder = self.place.join("fetched");
+        if folder.exists() {
+            // Of one that failed.
+            fs::remove_dir_all(&folder)?;
+        }
         fs::create_dir_all(&folder)?;
         let log = self.place.join("client.log");
         let mut command = (contender.client)(&folder)?;
@@ -167,6 +171,27 @@ mod tests {
     fn everybody_comes_first_in_turn() {
         let rounds: Vec<Vec<usize>> = (0..4).map(|round| order(round, 3).collect()).collect();
         assert_eq!(rounds, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
+    }
+
+    #[test]
+    fn who_fails_leaves_nothing_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source");
+        fs::write(&source, "abc").unwrap();
+        let contest = Contest {
+            source: &source,
+            place: folder.path(),
+            runs: 1,
+            interrupt: &Interrupt::quiet(),
+        };
+        let outcomes = contest
+            .run(&[
+                contender("broken", "printf abc > f; exit 3"),
+                contender("next", "test ! -e f && printf abc > f"),
+            ])
+            .unwrap();
+        assert!(outcomes[0].is_err());
+        assert!(outcomes[1].is_ok(), "{:?}", outcomes[1]);
     }
 
     #[test]
