@@ -1,9 +1,10 @@
 //! Where a transfer changes roads: what both halves of its stream share.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gannet_base::PeerId;
 use iroh::endpoint::Connection;
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::counters::add;
 use crate::endpoint::Shared;
-use crate::fast::{self, Lane, LaneReader, LaneWriter, Name};
+use crate::fast::{self, Lane, LaneReader, LaneWriter, Name, Widening};
 use crate::{BulkRoad, StreamError};
 
 /// Bytes on a QUIC stream after which a lane is worth making. Too low: small
@@ -47,17 +48,21 @@ pub(crate) struct Junction {
     /// to be tried.
     moved: AtomicUsize,
     due: AtomicUsize,
-    /// Whether `ways` may have a way out: spares the lock.
+    /// Whether `ways` has a way out: spares the lock.
     has_way_out: AtomicBool,
     ways: Mutex<Ways>,
+    /// Only on the side that opened the stream.
+    widening: Mutex<Widening>,
+    since: Instant,
 }
 
-/// The halves of a lane that nobody uses yet.
+/// The halves of lanes that nobody uses yet, as they came: a transfer that has much to
+/// send one way may have nothing to say the other. Both sides bound the lanes of a peer.
 #[derive(Debug, Default)]
 struct Ways {
-    out: Option<(Name, LaneWriter)>,
-    /// Only on the side that made the lane: the other finds it by its name.
-    back: Option<(Name, LaneReader)>,
+    out: VecDeque<(Name, LaneWriter)>,
+    /// Only on the side that made the lanes: the other finds them by their names.
+    back: Vec<(Name, LaneReader)>,
 }
 
 impl Junction {
@@ -78,6 +83,8 @@ impl Junction {
             due: AtomicUsize::new(WORTH_BYTES),
             has_way_out: AtomicBool::new(false),
             ways: Mutex::default(),
+            widening: Mutex::default(),
+            since: Instant::now(),
         }
     }
 
@@ -118,42 +125,79 @@ impl Junction {
         });
     }
 
+    /// Bytes have moved by lanes: perhaps one more would make that faster.
+    fn widen(self: &Arc<Self>, bytes: usize) {
+        if !self.is_opener || !self.widening().moved(self.since.elapsed(), bytes) {
+            return;
+        }
+        if fast::is_far(&self.connection) {
+            self.spawn_another();
+        }
+    }
+
+    fn spawn_another(self: &Arc<Self>) {
+        let this = Arc::downgrade(self);
+        let (shared, peer) = (self.shared.clone(), self.peer);
+        let connection = self.connection.clone();
+        tokio::spawn(async move {
+            let made = fast::connect_another(&shared, peer, &connection).await;
+            if let (Some((name, lane)), Some(this)) = (made, this.upgrade()) {
+                this.join(name, lane);
+            }
+        });
+    }
+
+    /// Makes another lane, however fast the transfer is; for tests.
+    #[cfg(test)]
+    pub(crate) fn widen_now(self: &Arc<Self>) {
+        self.spawn_another();
+    }
+
     fn join(&self, name: Name, lane: Lane) {
+        self.widening().joined(self.since.elapsed());
         let mut ways = self.ways();
-        ways.out = Some((name, lane.writer));
-        ways.back = Some((name, lane.reader));
+        ways.out.push_back((name, lane.writer));
+        ways.back.push((name, lane.reader));
         self.due.store(usize::MAX, Ordering::Relaxed);
         self.has_way_out.store(true, Ordering::Release);
     }
 
-    /// A lane to go on sending by, once.
+    /// A lane to go on sending by, or to send by too: each once.
     pub(crate) fn way_out(&self) -> Option<(Name, LaneWriter)> {
-        if !self.has_way_out.swap(false, Ordering::Acquire) {
+        if !self.has_way_out.load(Ordering::Acquire) {
             return None;
         }
-        self.ways().out.take()
+        let mut ways = self.ways();
+        let way = ways.out.pop_front();
+        self.has_way_out
+            .store(!ways.out.is_empty(), Ordering::Release);
+        way
     }
 
-    /// The lane to go on reading from: of this name, and of no other transfer.
+    /// The lane to go on reading from, or to read too: of this name, and of no other transfer.
     pub(crate) fn way_in(&self, name: Name) -> Option<LaneReader> {
         if self.is_opener {
-            let back = self.ways().back.take_if(|(known, _)| *known == name);
-            return back.map(|(_, reader)| reader);
+            let back = &mut self.ways().back;
+            let place = back.iter().position(|(known, _)| *known == name)?;
+            return Some(back.remove(place).1);
         }
         let lane = self.shared.fast.claim(self.peer, self.id, name)?;
-        self.ways().out = Some((name, lane.writer));
+        let mut ways = self.ways();
+        ways.out.push_back((name, lane.writer));
         self.has_way_out.store(true, Ordering::Release);
         Some(lane.reader)
     }
 
-    pub(crate) fn sent_by_lane(&self, bytes: usize) {
+    pub(crate) fn sent_by_lane(self: &Arc<Self>, bytes: usize) {
         add(&self.beside.sent, bytes);
         add(&self.shared.tally.lane_bytes_sent, bytes);
+        self.widen(bytes);
     }
 
-    pub(crate) fn received_by_lane(&self, bytes: usize) {
+    pub(crate) fn received_by_lane(self: &Arc<Self>, bytes: usize) {
         add(&self.beside.received, bytes);
         add(&self.shared.tally.lane_bytes_received, bytes);
+        self.widen(bytes);
     }
 
     /// The lane broke: why, as the QUIC stream says. If it says nothing, or that
@@ -172,6 +216,12 @@ impl Junction {
             add(&self.shared.tally.lanes_failed, 1);
             self.shared.fast.blame(self.peer);
         }
+    }
+
+    fn widening(&self) -> MutexGuard<'_, Widening> {
+        self.widening
+            .lock()
+            .expect("nothing panics while it holds the lock")
     }
 
     fn ways(&self) -> MutexGuard<'_, Ways> {

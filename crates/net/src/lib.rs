@@ -40,6 +40,7 @@ mod junction;
 mod limits;
 mod pipe;
 mod request;
+mod source;
 mod table;
 mod transfer;
 mod wire;

@@ -1,18 +1,17 @@
 //! Bulk streams. The types say nothing of roads: a transfer begins on a QUIC
 //! stream, and each direction may move to a lane of the fast road between two
-//! segments, unnoticed by whoever reads and writes.
+//! segments, and to more of them, unnoticed by whoever reads and writes.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::StreamError;
-use crate::fast::{LaneError, LaneReader, LaneWriter, Name};
+use crate::fast::{BraidWriter, LaneWriter, Name};
 use crate::junction::Junction;
 use crate::pipe::{PartialFrame, PipeReader, PipeWriter};
-use crate::wire::{
-    CODE_BROKEN, CODE_RECEIVED, CODE_STOPPED, MARK_END, MARK_MOVE, SEGMENT_BYTES_MAX,
-};
+use crate::source::Source;
+use crate::wire::{CODE_BROKEN, CODE_STOPPED, MARK_END, MARK_JOIN, MARK_MOVE, SEGMENT_BYTES_MAX};
 
 /// A stream for one transfer, open in both directions.
 #[derive(Debug)]
@@ -29,21 +28,12 @@ impl TransferStream {
         Self {
             sender: TransferSender {
                 quic: writer,
-                lane: None,
+                lanes: Lanes::None,
                 state: Sending::Open,
                 junction: junction.clone(),
             },
             receiver: TransferReceiver {
-                source: Source {
-                    roads: Roads {
-                        quic: reader,
-                        lane: None,
-                        junction,
-                    },
-                    left: 0,
-                    header: Vec::with_capacity(HEADER_BYTES_MAX),
-                    state: Receiving::Open,
-                },
+                source: Source::new(reader, junction),
                 frame: PartialFrame::default(),
             },
         }
@@ -56,7 +46,7 @@ impl TransferStream {
 pub struct TransferSender {
     /// The beginning; afterwards it says when the peer stops reading.
     quic: PipeWriter,
-    lane: Option<Box<LaneWriter>>,
+    lanes: Lanes,
     state: Sending,
     junction: Arc<Junction>,
 }
@@ -67,6 +57,14 @@ pub struct TransferSender {
 pub struct TransferReceiver {
     source: Source,
     frame: PartialFrame,
+}
+
+/// What a direction goes by, beside its QUIC stream.
+#[derive(Debug)]
+enum Lanes {
+    None,
+    One(Box<LaneWriter>),
+    Many(Box<BraidWriter>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,36 +78,32 @@ enum Sending {
     GivenUp,
 }
 
-/// The bytes of both roads as one stream, without its segments.
-#[derive(Debug)]
-struct Source {
-    roads: Roads,
-    /// Bytes left of the present segment.
-    left: usize,
-    /// What there is of the next segment's header, or of a mark.
-    header: Vec<u8>,
-    state: Receiving,
-}
-
-/// The road that bytes come by.
-#[derive(Debug)]
-struct Roads {
-    /// The beginning; afterwards it says when the peer gives the stream up.
-    quic: PipeReader,
-    lane: Option<Box<LaneReader>>,
-    junction: Arc<Junction>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Receiving {
-    Open,
-    /// The peer ended the stream.
-    Ended,
-    Failed(StreamError),
-}
-
 const LENGTH_BYTES: usize = size_of::<u32>();
-const HEADER_BYTES_MAX: usize = LENGTH_BYTES + size_of::<Name>();
+
+#[cfg(test)]
+impl TransferSender {
+    /// Makes one more lane, if there is one and the stream was opened here.
+    pub(crate) fn widen_now(&self) {
+        self.junction.widen_now();
+    }
+
+    /// Lanes that are sent by.
+    pub(crate) fn lanes(&self) -> usize {
+        match &self.lanes {
+            Lanes::None => 0,
+            Lanes::One(_) => 1,
+            Lanes::Many(braid) => braid.lanes(),
+        }
+    }
+
+    /// Sends bytes by lane without a header.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        let Lanes::One(lane) = &mut self.lanes else {
+            panic!("there is one lane");
+        };
+        lane.send(&[bytes]).await.expect("it is sent");
+    }
+}
 
 impl TransferSender {
     /// Sends a frame: a length and `body`. Waits while the peer does not read.
@@ -144,11 +138,10 @@ impl TransferSender {
         if segment > SEGMENT_BYTES_MAX {
             return Err(too_long);
         }
-        let mut framed = Vec::with_capacity(2 * LENGTH_BYTES + body.len());
-        framed.extend_from_slice(&segment.to_le_bytes());
+        let mut framed = Vec::with_capacity(LENGTH_BYTES + body.len());
         framed.extend_from_slice(&length.to_le_bytes());
         framed.extend_from_slice(body);
-        self.send(&mut [Bytes::from(framed), bytes]).await
+        self.send([framed.into(), bytes]).await
     }
 
     /// Sends bytes as they are, without copying them: what they are and how
@@ -162,9 +155,7 @@ impl TransferSender {
         let most = usize::try_from(SEGMENT_BYTES_MAX).unwrap_or(usize::MAX);
         while !bytes.is_empty() {
             let segment = bytes.split_to(bytes.len().min(most));
-            let length = u32::try_from(segment.len()).unwrap_or(SEGMENT_BYTES_MAX);
-            let header = Bytes::copy_from_slice(&length.to_le_bytes());
-            self.send(&mut [header, segment]).await?;
+            self.send([segment, Bytes::new()]).await?;
         }
         Ok(())
     }
@@ -172,24 +163,26 @@ impl TransferSender {
     /// Says that nothing more follows; what was sent still arrives.
     pub fn finish(&mut self) {
         match self.state {
-            Sending::Open => self.state = Sending::Finished,
+            Sending::Open => {}
             Sending::Midway => return self.reset(),
             Sending::Finished | Sending::FinishedOnLane | Sending::GivenUp => return,
         }
-        match self.lane.take() {
-            // The QUIC stream stays, for the peer to say that it has everything.
-            Some(lane) => {
-                self.state = Sending::FinishedOnLane;
-                lane.send_last(&[&MARK_END.to_le_bytes()]);
+        // The QUIC stream of a lane stays, for the peer to say that it has everything.
+        self.state = Sending::FinishedOnLane;
+        match std::mem::replace(&mut self.lanes, Lanes::None) {
+            Lanes::One(lane) => lane.send_last(&[&MARK_END.to_le_bytes()]),
+            Lanes::Many(braid) => braid.finish(),
+            Lanes::None => {
+                self.state = Sending::Finished;
+                self.quic.finish();
             }
-            None => self.quic.finish(),
         }
     }
 
     /// Gives the stream up: what was sent may or may not arrive.
     pub fn reset(&mut self) {
         self.state = Sending::GivenUp;
-        self.lane = None;
+        self.lanes = Lanes::None;
         self.quic.reset(CODE_STOPPED.into());
     }
 
@@ -206,52 +199,87 @@ impl TransferSender {
         self.quic.stopped().await
     }
 
-    async fn send(&mut self, parts: &mut [Bytes]) -> Result<(), StreamError> {
+    /// Sends these parts: as a segment, or as stripes where there are several lanes.
+    async fn send(&mut self, parts: [Bytes; 2]) -> Result<(), StreamError> {
         if self.state != Sending::Open {
             return Err(StreamError::Finished);
         }
-        // An empty part would wait for room that it does not need.
-        let count = parts.iter().take_while(|part| !part.is_empty()).count();
-        let parts = &mut parts[..count];
-        let bytes: usize = parts.iter().map(Bytes::len).sum();
-        if self.lane.is_none()
-            && let Some((name, lane)) = self.junction.way_out()
-        {
-            let mut mark = MARK_MOVE.to_le_bytes().to_vec();
-            mark.extend_from_slice(&name);
-            self.state = Sending::Midway;
-            self.quic.all(&mut [Bytes::from(mark)]).await?;
-            self.lane = Some(Box::new(lane));
-        }
         self.state = Sending::Midway;
-        let Some(lane) = &mut self.lane else {
-            self.quic.all(parts).await?;
-            self.state = Sending::Open;
-            self.junction.moved(bytes);
-            return Ok(());
-        };
-        let mut slices: [&[u8]; 2] = [&[]; 2];
-        for (slice, part) in slices.iter_mut().zip(parts.iter()) {
-            *slice = part;
+        while let Some((name, lane)) = self.junction.way_out() {
+            self.turn_or_widen(name, lane).await?;
         }
+        let header = header(&parts);
+        let slices: [&[u8]; 3] = [&header, &parts[0], &parts[1]];
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        let sending = async {
+            match &mut self.lanes {
+                Lanes::None => Ok(None),
+                Lanes::One(lane) => lane.send(&slices).await.map(|()| Some(bytes)),
+                Lanes::Many(braid) => braid.send(parts.clone()).await.map(Some),
+            }
+        };
         let sent = tokio::select! {
             biased;
-            sent = lane.send(&slices) => sent,
+            sent = sending => sent,
             stopped = self.quic.stopped() => {
                 self.reset();
                 return Err(stopped.err().unwrap_or(StreamError::Stopped));
             }
         };
-        if sent.is_err() {
-            return Err(self.on_broken().await);
+        match sent {
+            Ok(Some(bytes)) => self.junction.sent_by_lane(bytes),
+            Ok(None) => {
+                self.send_by_quic(header, parts).await?;
+                self.junction.moved(bytes);
+            }
+            Err(_) => return Err(self.on_broken().await),
         }
         self.state = Sending::Open;
-        self.junction.sent_by_lane(bytes);
         Ok(())
     }
 
+    async fn send_by_quic(
+        &mut self,
+        header: [u8; LENGTH_BYTES],
+        [first, second]: [Bytes; 2],
+    ) -> Result<(), StreamError> {
+        let mut all = [Bytes::copy_from_slice(&header), first, second];
+        // An empty part would wait for room that it does not need.
+        let count = all.iter().take_while(|part| !part.is_empty()).count();
+        self.quic.all(&mut all[..count]).await
+    }
+
+    /// Moves to a lane, or takes one more.
+    async fn turn_or_widen(&mut self, name: Name, lane: LaneWriter) -> Result<(), StreamError> {
+        let marked = |mark: u32| [&mark.to_le_bytes()[..], &name].concat();
+        let joined = match std::mem::replace(&mut self.lanes, Lanes::None) {
+            Lanes::None => {
+                let mark = Bytes::from(marked(MARK_MOVE));
+                self.quic.all(&mut [mark]).await?;
+                self.lanes = Lanes::One(Box::new(lane));
+                return Ok(());
+            }
+            Lanes::One(mut first) => match first.send(&[&marked(MARK_JOIN)]).await {
+                Ok(()) => {
+                    let mut braid = BraidWriter::new(*first);
+                    braid.add(lane);
+                    Ok(Box::new(braid))
+                }
+                Err(error) => Err(error),
+            },
+            Lanes::Many(mut braid) => braid.join(name, lane).await.map(|()| braid),
+        };
+        match joined {
+            Ok(braid) => {
+                self.lanes = Lanes::Many(braid);
+                Ok(())
+            }
+            Err(_) => Err(self.on_broken().await),
+        }
+    }
+
     async fn on_broken(&mut self) -> StreamError {
-        self.lane = None;
+        self.lanes = Lanes::None;
         let said = async {
             let stopped = self.quic.stopped().await;
             stopped.err().unwrap_or(StreamError::Stopped)
@@ -329,170 +357,9 @@ impl TransferReceiver {
     }
 }
 
-impl Source {
-    /// Waits until something is there, then appends all that is, at most
-    /// `bytes_max`, and says how much; 0 at the end. Cancel safe.
-    async fn take(&mut self, bytes_max: usize, out: &mut Vec<u8>) -> Result<usize, StreamError> {
-        if bytes_max == 0 || !self.enter_segment().await? {
-            return Ok(0);
-        }
-        let taken = self.roads.take(bytes_max.min(self.left), out).await;
-        self.passed(taken)
-    }
-
-    async fn chunk(&mut self, bytes_max: usize) -> Result<Option<Bytes>, StreamError> {
-        if bytes_max == 0 || !self.enter_segment().await? {
-            return Ok(None);
-        }
-        let chunk = self.roads.chunk(bytes_max.min(self.left)).await;
-        self.passed(chunk.as_ref().map(Bytes::len).map_err(|error| *error))?;
-        chunk.map(Some)
-    }
-
-    /// Counts what was taken of a segment; nothing means that the stream ended
-    /// inside it.
-    fn passed(&mut self, taken: Result<usize, StreamError>) -> Result<usize, StreamError> {
-        match taken {
-            Ok(0) => Err(self.fail(StreamError::Truncated)),
-            Ok(bytes) => {
-                self.left -= bytes;
-                self.roads.count(bytes);
-                Ok(bytes)
-            }
-            Err(error) => Err(self.fail(error)),
-        }
-    }
-
-    /// Reads headers and marks until there is a segment to read; false at the
-    /// end of the stream. Cancel safe.
-    async fn enter_segment(&mut self) -> Result<bool, StreamError> {
-        loop {
-            match self.state {
-                Receiving::Open if self.left > 0 => return Ok(true),
-                Receiving::Open => {}
-                Receiving::Ended => return Ok(false),
-                Receiving::Failed(error) => return Err(error),
-            }
-            let wanted = match mark(&self.header) {
-                Some(MARK_MOVE) => HEADER_BYTES_MAX,
-                _ => LENGTH_BYTES,
-            };
-            let missing = wanted - self.header.len();
-            match self.roads.take(missing, &mut self.header).await {
-                Ok(0) if self.header.is_empty() => self.state = Receiving::Ended,
-                Ok(0) => return Err(self.fail(StreamError::Truncated)),
-                Ok(taken) if taken == missing => self.on_header()?,
-                Ok(_) => {}
-                Err(error) => return Err(self.fail(error)),
-            }
-        }
-    }
-
-    /// `header` has all that was missing.
-    fn on_header(&mut self) -> Result<(), StreamError> {
-        let on_lane = self.roads.lane.is_some();
-        match mark(&self.header) {
-            Some(length @ 1..=SEGMENT_BYTES_MAX) => {
-                self.left = usize::try_from(length).unwrap_or(usize::MAX);
-            }
-            Some(MARK_END) if on_lane => {
-                self.state = Receiving::Ended;
-                self.roads.arrive();
-            }
-            Some(MARK_MOVE) if !on_lane => {
-                // The name comes next.
-                let Some(name) = self.header.get(LENGTH_BYTES..HEADER_BYTES_MAX) else {
-                    return Ok(());
-                };
-                let name = Name::try_from(name).unwrap_or_default();
-                if !self.roads.turn(name) {
-                    return Err(self.fail(StreamError::Lost));
-                }
-            }
-            _ => return Err(self.fail(StreamError::Truncated)),
-        }
-        self.header.clear();
-        Ok(())
-    }
-
-    /// From here on there is nothing but this error.
-    fn fail(&mut self, error: StreamError) -> StreamError {
-        self.state = Receiving::Failed(error);
-        self.roads.lane = None;
-        error
-    }
-
-    fn stop(&mut self) {
-        if self.state == Receiving::Open {
-            self.state = Receiving::Failed(StreamError::Finished);
-        }
-        self.roads.lane = None;
-        // Does nothing where the stream has ended.
-        self.roads.quic.stop(CODE_STOPPED.into());
-    }
-}
-
-impl Roads {
-    /// As [`Source::take`], headers and marks included.
-    async fn take(&mut self, most: usize, out: &mut Vec<u8>) -> Result<usize, StreamError> {
-        let Some(lane) = &mut self.lane else {
-            return self.quic.take(most, out).await;
-        };
-        let taken = tokio::select! {
-            biased;
-            taken = lane.take(most, out) => taken,
-            error = self.quic.given_up() => return Err(error),
-        };
-        match taken {
-            Ok(taken) => Ok(taken),
-            Err(LaneError::Forged) => {
-                self.junction.blame();
-                self.quic.stop(CODE_BROKEN.into());
-                Err(StreamError::Lost)
-            }
-            Err(LaneError::Broken) => {
-                let why = self.junction.why_broken(self.quic.over()).await;
-                if why == StreamError::Lost {
-                    self.quic.stop(CODE_BROKEN.into());
-                }
-                Err(why)
-            }
-        }
-    }
-
-    /// The bytes that come next; empty at the end. Cancel safe.
-    async fn chunk(&mut self, most: usize) -> Result<Bytes, StreamError> {
-        if self.lane.is_none() {
-            return Ok(self.quic.chunk(most).await?.unwrap_or_default());
-        }
-        let mut bytes = Vec::new();
-        self.take(most, &mut bytes).await?;
-        Ok(bytes.into())
-    }
-
-    fn count(&self, bytes: usize) {
-        match self.lane {
-            Some(_) => self.junction.received_by_lane(bytes),
-            None => self.junction.moved(bytes),
-        }
-    }
-
-    /// Goes on with the lane of this name, if there is one.
-    fn turn(&mut self, name: Name) -> bool {
-        self.lane = self.junction.way_in(name).map(Box::new);
-        self.lane.is_some()
-    }
-
-    /// Everything has come, by the lane.
-    fn arrive(&mut self) {
-        self.lane = None;
-        self.quic.stop(CODE_RECEIVED.into());
-    }
-}
-
-/// The number at the beginning of a header, once that is there.
-fn mark(header: &[u8]) -> Option<u32> {
-    header
-        .first_chunk()
-        .map(|length| u32::from_le_bytes(*length))
+/// What stands before a segment of these parts.
+fn header(parts: &[Bytes; 2]) -> [u8; LENGTH_BYTES] {
+    let bytes = parts[0].len() + parts[1].len();
+    // Not more than `SEGMENT_BYTES_MAX`, as was checked.
+    u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes()
 }

@@ -35,6 +35,9 @@ pub(crate) const SEGMENT_BYTES_MAX: u32 = 1 << 30;
 pub(crate) const MARK_MOVE: u32 = 0x8000_0001;
 /// A mark on a lane: nothing follows.
 pub(crate) const MARK_END: u32 = 0x8000_0002;
+/// A mark on a lane: the lane whose name is the next 16 bytes is used too, and from here on
+/// both carry numbered stripes.
+pub(crate) const MARK_JOIN: u32 = 0x8000_0003;
 
 const KIND_HANDSHAKE: u8 = 1;
 const KIND_TRANSFER: u8 = 2;

@@ -14,6 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::Place;
 use super::lane::{self, Lane};
 use super::listen::ports;
 use super::offer::{Name, OFFER_BYTES_MAX, Offer, PORTS_MAX};
@@ -41,6 +42,11 @@ fn remote(connection: &Connection) -> Option<(SocketAddr, bool)> {
         _ => return None,
     };
     Some((address, is_near(address, path.rtt())))
+}
+
+/// Whether the peer is so far that one lane may leave the path half empty.
+pub(crate) fn is_far(connection: &Connection) -> bool {
+    remote(connection).is_some_and(|(_, is_near)| !is_near)
 }
 
 /// Answers a peer that would like a lane: with an offer, or not at all, which
@@ -99,7 +105,34 @@ pub(crate) async fn connect(
         return None;
     }
     let place = shared.fast.take_place(peer)?;
-    let (at, is_near) = remote(connection)?;
+    let remote = remote(connection)?;
+    let made = dial(shared, (peer, connection), remote, place).await;
+    // A connection that ended meanwhile says nothing about TCP.
+    if made.is_none() && connection.close_reason().is_none() {
+        debug!(peer = %peer.short(), "the fast road is closed for now");
+        count(&shared.tally.lanes_failed);
+        shared.fast.blame(peer);
+    }
+    made
+}
+
+/// One more lane beside one that stands. If the peer has none to give, nobody is to blame.
+pub(crate) async fn connect_another(
+    shared: &Arc<Shared>,
+    peer: PeerId,
+    connection: &Connection,
+) -> Option<(Name, Lane)> {
+    let place = shared.fast.take_place(peer)?;
+    let remote = remote(connection)?;
+    dial(shared, (peer, connection), remote, place).await
+}
+
+async fn dial(
+    shared: &Arc<Shared>,
+    (peer, connection): (PeerId, &Connection),
+    (at, is_near): (SocketAddr, bool),
+    place: Place,
+) -> Option<(Name, Lane)> {
     let congestion = shared.fast.congestion;
     let attempt = async {
         let offer = ask(connection).await?;
@@ -116,21 +149,9 @@ pub(crate) async fn connect(
         lane.reader.take(1, &mut answer).await.ok()?;
         (answer == super::WELCOME).then_some((offer.name, lane))
     };
-    match timeout(shared.limits.lane_timeout, attempt).await {
-        Ok(Some(made)) => {
-            count(&shared.tally.lanes);
-            Some(made)
-        }
-        _ => {
-            // A connection that ended meanwhile says nothing about TCP.
-            if connection.close_reason().is_none() {
-                debug!(peer = %peer.short(), "the fast road is closed for now");
-                count(&shared.tally.lanes_failed);
-                shared.fast.blame(peer);
-            }
-            None
-        }
-    }
+    let made = timeout(shared.limits.lane_timeout, attempt).await.ok()??;
+    count(&shared.tally.lanes);
+    Some(made)
 }
 
 async fn ask(connection: &Connection) -> Option<Offer> {

@@ -7,7 +7,8 @@
 //! **Goals.** A transfer begins on its QUIC stream at once. When it has shown
 //! to be large, the side that opened it asks the other for an offer, dials it
 //! by TCP, and both move to the new *lane*, each direction between two
-//! segments, so that no byte is lost or repeated. A lane serves one transfer.
+//! segments, so that no byte is lost or repeated. A lane serves one transfer;
+//! one from afar that another lane makes faster has up to four.
 //! Who is at the other end, and that it may be in the network, was proven on
 //! the QUIC connection: an offer is given out there, holds once, for that
 //! connection and that peer, and the lane's TLS is authenticated with the very
@@ -21,6 +22,7 @@
 //! transfer: the permitted number of streams, giving up and the end of the
 //! connection hold on either road.
 
+mod braid;
 mod dial;
 mod lane;
 mod ledger;
@@ -28,14 +30,17 @@ mod listen;
 mod offer;
 mod record;
 mod tls;
+mod widening;
 
-pub(crate) use dial::{answer, connect};
+pub(crate) use braid::{BraidReader, BraidWriter, Next};
+pub(crate) use dial::{answer, connect, connect_another, is_far};
 #[cfg(test)]
 pub(crate) use dial::{offered, raw_lane};
 pub(crate) use lane::{Lane, LaneError, LaneReader, LaneWriter};
 pub(crate) use listen::{open as listen_tcp, run as accept_lanes};
 pub(crate) use offer::Name;
 pub use offer::fuzz;
+pub(crate) use widening::Widening;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

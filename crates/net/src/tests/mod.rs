@@ -3,6 +3,7 @@
 mod bulk;
 mod crowd;
 mod hostile;
+mod lanes;
 mod links;
 mod roads;
 

@@ -12,9 +12,9 @@ use super::bulk::{expect_transfer, pattern};
 use super::*;
 use crate::{BulkRoad, StreamError, TransferReceiver, TransferSender, TransferStream};
 
-const MIB: usize = 1 << 20;
+pub(super) const MIB: usize = 1 << 20;
 
-fn by(road: BulkRoad, seed: u8) -> NetConfig {
+pub(super) fn by(road: BulkRoad, seed: u8) -> NetConfig {
     NetConfig {
         bulk_road: road,
         ..config(seed)
@@ -22,14 +22,14 @@ fn by(road: BulkRoad, seed: u8) -> NetConfig {
 }
 
 /// Opens a transfer, and takes it at the other end once it has said a word.
-async fn transfer(from: &Peer, to: &mut Peer) -> (TransferStream, TransferStream) {
+pub(super) async fn transfer(from: &Peer, to: &mut Peer) -> (TransferStream, TransferStream) {
     let ours = soon(from.net.open_transfer(to.id())).await.unwrap();
     let theirs = expect_transfer(to).await;
     (ours, theirs)
 }
 
 /// Sends so many mebibytes, each behind a frame.
-async fn send(sender: &mut TransferSender, mebibytes: usize) -> Result<(), StreamError> {
+pub(super) async fn send(sender: &mut TransferSender, mebibytes: usize) -> Result<(), StreamError> {
     for n in 0..mebibytes {
         sender.send_frame(&n.to_le_bytes()).await?;
         sender.send_bytes(pattern(MIB)).await?;
@@ -37,7 +37,7 @@ async fn send(sender: &mut TransferSender, mebibytes: usize) -> Result<(), Strea
     Ok(())
 }
 
-async fn receive(
+pub(super) async fn receive(
     receiver: &mut TransferReceiver,
     mebibytes: std::ops::Range<usize>,
 ) -> Result<(), StreamError> {
@@ -54,7 +54,7 @@ async fn receive(
 }
 
 /// Asks for one mebibyte after the other, as a download does, and answers.
-async fn fetch(ours: TransferStream, theirs: TransferStream, mebibytes: usize) {
+pub(super) async fn fetch(ours: TransferStream, theirs: TransferStream, mebibytes: usize) {
     let (mut ours, mut theirs) = (ours, theirs);
     let serving = tokio::spawn(async move {
         while let Some(_wish) = theirs.receiver.frame(8).await? {
@@ -309,7 +309,7 @@ async fn reading_from_a_lane_may_be_interrupted_and_go_on() {
 }
 
 /// Where a peer listens by TCP.
-fn tcp_address(peer: &Peer) -> SocketAddr {
+pub(super) fn tcp_address(peer: &Peer) -> SocketAddr {
     peer.net.tcp_addresses()[0]
 }
 
@@ -330,7 +330,9 @@ async fn tcp_has_the_port_of_quic_if_it_is_free_and_another_if_not() {
 
 /// Passes TCP on to where `to` says until it is aborted, as a router would that
 /// fails.
-async fn cable(to: Arc<OnceLock<SocketAddr>>) -> (NonZeroU16, tokio::task::JoinHandle<()>) {
+pub(super) async fn cable(
+    to: Arc<OnceLock<SocketAddr>>,
+) -> (NonZeroU16, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let passing = tokio::spawn(async move {
