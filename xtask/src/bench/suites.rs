@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
+use serde_json::Value;
 
 use super::report::{Figure, Target, median, spread};
 use super::scratch::{self, Interrupt};
@@ -182,7 +183,11 @@ pub(crate) fn runs(
 
 /// The numbers of the JSON object that a program printed, by key.
 pub(crate) fn numbers(text: &str) -> anyhow::Result<Run> {
-    let value = tool::last_json(text)?;
+    number_fields(&tool::last_json(text)?)
+}
+
+/// Those fields of an object that are numbers.
+pub(crate) fn number_fields(value: &Value) -> anyhow::Result<Run> {
     let fields = value.as_object().context("the figures are no object")?;
     Ok(fields
         .iter()
