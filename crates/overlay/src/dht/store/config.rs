@@ -33,8 +33,10 @@ pub struct Config {
     /// by then it is known which of them are split.
     // Guess: some round trips.
     pub common_delay: Duration,
-    /// First pause after a failed publication; doubles up to 64 times.
-    // Guess: a ring heals within some stabilisations.
+    /// First pause after a failed publication; doubles up to 256 times. Too low: whoever
+    /// does not answer is asked again in vain; too high: what peers that join together
+    /// share is found late.
+    // Guess: a ring that many join is in order again within some stabilisations.
     pub retry_pause: Duration,
     /// Regions of the ring that are published to at once. Too low: publishing is
     /// slow. Too high: bursts.
@@ -167,7 +169,7 @@ impl Default for Config {
             lease: Duration::from_secs(12 * 3_600),
             republish_interval: Duration::from_secs(5 * 3_600),
             common_delay: Duration::from_secs(2),
-            retry_pause: Duration::from_secs(10),
+            retry_pause: Duration::from_secs(3),
             publish_parallel: 8,
             own_max: 200_000,
             words_per_entry_max: 256,

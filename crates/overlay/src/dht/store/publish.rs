@@ -12,7 +12,7 @@ use super::{Hint, Mode, Place, Position, Record, RecordId, Refusal, Shard, Store
 use crate::flood::jittered;
 
 /// Times that a pause doubles.
-const RETRIES_DOUBLED: u32 = 6;
+const RETRIES_DOUBLED: u32 = 8;
 /// Own files, and records of others, that a word is looked for in.
 const SAMPLE: usize = 64;
 /// How many different contents of those must have a word for it to count as common.
@@ -243,8 +243,8 @@ impl Store {
 
     fn publish_later(&mut self, now: Timestamp, key: Position) {
         let doubled = self.publishing.jobs.get_mut(&key).map_or(0, |job| {
-            job.failures += 1;
-            job.failures.min(RETRIES_DOUBLED)
+            job.failures = job.failures.saturating_add(1);
+            (job.failures - 1).min(RETRIES_DOUBLED)
         });
         let pause = self.config.retry_pause * (1 << doubled);
         let pause = jittered(&mut self.rng, pause);
