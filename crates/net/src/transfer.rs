@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::StreamError;
-use crate::fast::{BraidWriter, LaneWriter, Name};
+use crate::fast::{BraidWriter, LaneError, LaneWriter, Name};
 use crate::junction::Junction;
 use crate::pipe::{PartialFrame, PipeReader, PipeWriter};
 use crate::source::Source;
@@ -252,26 +252,39 @@ impl TransferSender {
     /// Moves to a lane, or takes one more.
     async fn turn_or_widen(&mut self, name: Name, lane: LaneWriter) -> Result<(), StreamError> {
         let marked = |mark: u32| [&mark.to_le_bytes()[..], &name].concat();
-        let joined = match std::mem::replace(&mut self.lanes, Lanes::None) {
-            Lanes::None => {
-                let mark = Bytes::from(marked(MARK_MOVE));
-                self.quic.all(&mut [mark]).await?;
-                self.lanes = Lanes::One(Box::new(lane));
-                return Ok(());
-            }
-            Lanes::One(mut first) => match first.send(&[&marked(MARK_JOIN)]).await {
-                Ok(()) => {
+        let before = std::mem::replace(&mut self.lanes, Lanes::None);
+        if matches!(before, Lanes::None) {
+            let mark = Bytes::from(marked(MARK_MOVE));
+            self.quic.all(&mut [mark]).await?;
+            self.lanes = Lanes::One(Box::new(lane));
+            return Ok(());
+        }
+        let joining = async {
+            match before {
+                Lanes::One(mut first) => {
+                    first.send(&[&marked(MARK_JOIN)]).await?;
                     let mut braid = BraidWriter::new(*first);
                     braid.add(lane);
-                    Ok(Box::new(braid))
+                    Ok(Lanes::Many(Box::new(braid)))
                 }
-                Err(error) => Err(error),
-            },
-            Lanes::Many(mut braid) => braid.join(name, lane).await.map(|()| braid),
+                Lanes::Many(mut braid) => {
+                    braid.join(name, lane).await?;
+                    Ok(Lanes::Many(braid))
+                }
+                Lanes::None => Err(LaneError::Broken),
+            }
+        };
+        let joined = tokio::select! {
+            biased;
+            joined = joining => joined,
+            stopped = self.quic.stopped() => {
+                self.reset();
+                return Err(stopped.err().unwrap_or(StreamError::Stopped));
+            }
         };
         match joined {
-            Ok(braid) => {
-                self.lanes = Lanes::Many(braid);
+            Ok(lanes) => {
+                self.lanes = lanes;
                 Ok(())
             }
             Err(_) => Err(self.on_broken().await),
